@@ -1,0 +1,65 @@
+import type { NodeDescription } from '../model/node.js'
+import type { ResolvedServiceSpec } from '../model/service.js'
+import type { DesiredState, TaskState } from '../model/task.js'
+
+/**
+ * SessionApi: what a worker asks of the leading manager. The node's id comes from the link's identity, never from the payload.
+ * Source: Docker Swarm's dispatcher.
+ */
+export interface SessionApi {
+  /** Registers the node and opens a session. @throws ERR_SKEIN_NOT_LEADER (detail.leader, detail.address), ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND */
+  open(node: string, hello: SessionHello): Promise<SessionOpened>
+  /** Keeps the session alive. @throws ERR_SKEIN_SESSION_INVALID, ERR_SKEIN_NOT_LEADER */
+  beat(node: string, session: string): Promise<{ readonly heartbeatMs: number }>
+  /** First one `complete` message, then `incremental` ones. @throws ERR_SKEIN_SESSION_INVALID */
+  assignments(node: string, session: string, signal: AbortSignal): AsyncIterable<Assignments>
+  /** Observed states; `forget` names tasks the cluster does not know: the agent stops and forgets them. */
+  report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }>
+}
+
+export interface SessionHello {
+  readonly description: NodeDescription
+  readonly address: string
+}
+
+export interface SessionOpened {
+  readonly session: string
+  readonly heartbeatMs: number
+  /** Where managers can be reached, to come back after the leader is gone. */
+  readonly managers: readonly ManagerAddress[]
+}
+
+export interface ManagerAddress {
+  readonly node: string
+  readonly address: string
+}
+
+/** A task as its worker needs it; `spec` is resolved. */
+export interface AssignedTask {
+  /** service.slot.generation */
+  readonly id: string
+  readonly service: string
+  readonly serviceName: string
+  readonly slot: number
+  readonly desired: DesiredState
+  readonly spec: ResolvedServiceSpec['task']
+}
+
+export interface Assignments {
+  /** `complete`: anything not in `set` must be stopped and forgotten. */
+  readonly type: 'complete' | 'incremental'
+  /** Must equal the `resultsIn` of the message before; else the agent opens the stream again. 0 for `complete`. */
+  readonly appliesTo: number
+  readonly resultsIn: number
+  readonly set: readonly AssignedTask[]
+  /** Task ids to stop and forget. */
+  readonly remove: readonly string[]
+  readonly managers?: readonly ManagerAddress[]
+}
+
+export interface TaskReport {
+  readonly id: string
+  readonly state: TaskState
+  readonly message: string
+  readonly exitCode?: number
+}

@@ -1,0 +1,37 @@
+import type { Resources } from './resources.js'
+
+export type NodeRole = 'manager' | 'worker'
+export type Availability = 'active' | 'pause' | 'drain'
+/** `unknown`: a new leader has not heard of it yet. */
+export type NodeState = 'ready' | 'down' | 'unknown'
+
+/** What a peer says of itself when it registers. */
+export interface NodeDescription {
+  readonly hostname: string
+  readonly os: string
+  readonly arch: string
+  readonly pid: number
+  readonly resources: Resources
+  /** Names of the runtime drivers it offers. */
+  readonly drivers: readonly string[]
+}
+
+/** The replicated record of a peer. */
+export interface Node {
+  readonly id: string
+  readonly name: string
+  readonly role: NodeRole
+  readonly availability: Availability
+  readonly labels: Readonly<Record<string, string>>
+  /** host:port where its links arrive. */
+  readonly address: string
+  /** Raft id while it is (to be) a manager. */
+  readonly raftId: number | undefined
+  readonly state: NodeState
+  /** Why it is in this state, for people. */
+  readonly message: string
+  readonly description: NodeDescription | undefined
+  readonly createdAtMs: number
+  readonly stateAtMs: number
+  readonly version: number
+}
