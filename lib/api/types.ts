@@ -1,0 +1,204 @@
+/**
+ * The public face: what `createPeer` and `connect` hand out. camelCase, units in names, dates as Date, watches that cannot go silent.
+ * Every call that changes something takes `requestId`: the same id again answers with the first outcome.
+ */
+import type { LogOptions } from '../drivers/driver.js'
+import type { Availability, NodeDescription, NodeRole, NodeState } from '../model/node.js'
+import type { ServiceSpec } from '../model/service.js'
+import type { DesiredState, TaskState } from '../model/task.js'
+
+/** Raft index of the last change; opaque, comparable. */
+export type Version = number
+
+export interface Meta {
+  readonly id: string
+  readonly version: Version
+  readonly createdAt: Date
+  readonly updatedAt: Date
+}
+
+/** Options of one call. `deadlineMs` is milliseconds from now (default 10,000); past it a write's outcome is unknown, not failed. */
+export interface Call {
+  readonly signal?: AbortSignal
+  readonly deadlineMs?: number
+  readonly requestId?: string
+}
+
+/** `stale` is true when the answer comes from a manager that has no quorum: true once, perhaps not now. */
+export interface List<T> {
+  readonly items: readonly T[]
+  readonly version: Version
+  readonly stale: boolean
+}
+
+export interface Service extends Meta {
+  readonly name: string
+  readonly spec: ServiceSpec
+  readonly previous?: ServiceSpec
+  readonly specVersion: number
+  /** How many slots are wished for and how many have a running task. */
+  readonly desired: number
+  readonly running: number
+}
+
+export interface Task extends Meta {
+  /** `web.1` */
+  readonly name: string
+  readonly service: string
+  readonly serviceName: string
+  readonly slot: number
+  readonly generation: number
+  readonly specVersion: number
+  readonly node: string | undefined
+  readonly nodeName: string | undefined
+  readonly desired: DesiredState
+  readonly observed: TaskState
+  /** The reason of the observed state; for a pending task why it cannot be placed. */
+  readonly why: string
+  readonly exitCode: number | undefined
+}
+
+export interface Node extends Meta {
+  readonly name: string
+  readonly role: NodeRole
+  readonly availability: Availability
+  readonly state: NodeState
+  readonly why: string
+  readonly leader: boolean
+  /** As raft sees it; undefined for workers. */
+  readonly raft: 'leader' | 'voter' | 'learner' | undefined
+  readonly address: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly description: NodeDescription | undefined
+  readonly reserved: { readonly cpus: number; readonly memoryBytes: number }
+  /** Tasks that run or are about to. */
+  readonly tasks: number
+}
+
+/** Why a task is where it is: one line for people, and for a pending task the count of nodes per reason (sums to `evaluated`). */
+export interface Why {
+  readonly task: Task
+  readonly text: string
+  readonly placement?: {
+    readonly evaluated: number
+    readonly reasons: readonly { readonly nodes: number; readonly reason: string }[]
+  }
+  /** Earlier attempts in the slot, newest first. */
+  readonly history: readonly Task[]
+}
+
+export interface Status {
+  readonly cluster: string
+  readonly node: string
+  readonly name: string
+  readonly role: NodeRole
+  readonly leading: boolean
+  readonly term: number
+  readonly leader: string | undefined
+  readonly leaderName: string | undefined
+  readonly commitIndex: number
+  readonly appliedIndex: number
+  readonly quorum: { readonly voters: number; readonly reachable: number; readonly mayLose: number }
+  readonly stale: boolean
+}
+
+export interface LogLine {
+  readonly task: string
+  readonly node: string
+  readonly stream: 'stdout' | 'stderr'
+  readonly at: Date
+  readonly text: string
+}
+
+export type Kind = 'service' | 'task' | 'node' | 'kv'
+
+export type Change =
+  | { readonly type: 'set'; readonly kind: Kind; readonly version: Version; readonly object: Meta; readonly was: Meta | undefined }
+  | { readonly type: 'removed'; readonly kind: Kind; readonly version: Version; readonly was: Meta }
+  /** Nothing new, still connected; at least every 10 s. */
+  | { readonly type: 'mark'; readonly version: Version }
+  /** You were too slow or `since` is gone: list again, then go on. */
+  | { readonly type: 'resync'; readonly version: Version }
+
+export interface WatchOptions {
+  readonly kinds?: readonly Kind[]
+  readonly since?: Version
+  readonly signal?: AbortSignal
+}
+
+export interface Progress {
+  readonly desired: number
+  readonly running: number
+  readonly phase: 'rolling' | 'verifying' | 'converged'
+  readonly slots: readonly { readonly slot: number; readonly state: string; readonly node: string | undefined; readonly why: string }[]
+}
+
+export interface Filter {
+  readonly name?: string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface Services {
+  create(spec: ServiceSpec, o?: Call): Promise<Service>
+  /** By name, id or unique id prefix. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+  get(ref: string, o?: Call): Promise<Service>
+  list(filter?: Filter, o?: Call): Promise<List<Service>>
+  remove(ref: string, o?: Call): Promise<void>
+  /** Reads, calls `change`, writes; again if someone else wrote the spec meanwhile. */
+  update(ref: string, change: (spec: ServiceSpec) => ServiceSpec, o?: Call): Promise<Service>
+  /** One try against the version you saw. @throws ERR_SKEIN_VERSION_CONFLICT with `detail.current` */
+  replace(ref: string, spec: ServiceSpec, version: Version, o?: Call): Promise<Service>
+  scale(ref: string, replicas: number, o?: Call): Promise<Service>
+  /**
+   * Yields progress and ends when every slot runs the current spec and has stayed up for `monitorMs` (default 1,000).
+   * @throws ERR_SKEIN_TASKS_EXHAUSTED with the failing task, ERR_SKEIN_NOT_CONVERGED after `timeoutMs` (default 60,000)
+   */
+  converge(
+    ref: string,
+    o?: { readonly signal?: AbortSignal; readonly timeoutMs?: number; readonly monitorMs?: number },
+  ): AsyncIterable<Progress>
+  logs(ref: string, o?: LogOptions): AsyncIterable<LogLine>
+}
+
+export interface Tasks {
+  /** By id, id prefix or `service.slot` (its newest attempt). */
+  get(ref: string, o?: Call): Promise<Task>
+  list(filter?: { readonly service?: string; readonly node?: string }, o?: Call): Promise<List<Task>>
+  why(ref: string, o?: Call): Promise<Why>
+  logs(ref: string, o?: LogOptions): AsyncIterable<LogLine>
+}
+
+export interface Nodes {
+  get(ref: string, o?: Call): Promise<Node>
+  list(o?: Call): Promise<List<Node>>
+  /** Moves its tasks elsewhere and gives it no new ones. */
+  drain(ref: string, o?: Call): Promise<Node>
+  /** Gives it no new tasks; those that run stay. */
+  pause(ref: string, o?: Call): Promise<Node>
+  activate(ref: string, o?: Call): Promise<Node>
+  /** Sets labels; null removes one. */
+  label(ref: string, labels: Readonly<Record<string, string | null>>, o?: Call): Promise<Node>
+  /** Forgets a node for ever. @throws ERR_SKEIN_PRECONDITION unless it is down or `force`; never if it would cost the quorum */
+  remove(ref: string, o?: Call & { readonly force?: boolean }): Promise<void>
+}
+
+export interface KV {
+  get(key: string, o?: Call & { readonly stale?: boolean }): Promise<{ readonly value: Uint8Array; readonly version: Version } | undefined>
+  /** @throws ERR_SKEIN_VERSION_CONFLICT when `ifVersion` does not hold */
+  put(key: string, value: Uint8Array | string, o?: Call & { readonly ifVersion?: Version | 'absent' }): Promise<Version>
+  delete(key: string, o?: Call): Promise<void>
+  list(prefix: string, o?: Call): AsyncIterable<{ readonly key: string; readonly value: Uint8Array; readonly version: Version }>
+}
+
+/** The cluster, from any peer or client; followers forward to the leader. */
+export interface Cluster {
+  readonly services: Services
+  readonly tasks: Tasks
+  readonly nodes: Nodes
+  readonly kv: KV
+  watch(o?: WatchOptions): AsyncIterable<Change>
+  /** Of the cluster as the asked peer sees it. */
+  clusterStatus(o?: Call): Promise<Status>
+  /** The join string for the next machine. */
+  invite(role: NodeRole, o?: Call): Promise<string>
+}
