@@ -56,6 +56,8 @@ export interface Task extends Meta {
   /** The reason of the observed state; for a pending task why it cannot be placed. */
   readonly why: string
   readonly exitCode: number | undefined
+  /** Its slot used up its restart attempts, or may not restart: no further attempt follows. */
+  readonly exhausted: boolean
 }
 
 export interface Node extends Meta {

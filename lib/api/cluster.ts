@@ -1,0 +1,105 @@
+import { toBytes } from '../base/bytes.js'
+import { isSkeinError, SkeinError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import { makeId } from '../base/ids.js'
+import type { LogOptions } from '../drivers/driver.js'
+import type { ServiceSpec } from '../model/service.js'
+import { converge } from './converge.js'
+import type { CallHead, ControlCaller, ControlVerbs, LogRequest, Verb } from './control.js'
+import type { Call, Cluster, Services, WatchOptions } from './types.js'
+
+/** Milliseconds a call may take unless it says otherwise. */
+export const defaultDeadlineMs = 10_000
+/** How often `services.update` tries again when someone else wrote the spec meanwhile. */
+const updateTriesMax = 10
+
+/** What the client side of the API needs of its world. */
+export interface ClusterWorld {
+  readonly random: Random
+  /** Milliseconds, monotonic. */
+  now(): number
+}
+
+/** The public `Cluster` object over anything that can carry verbs. */
+export function clusterOver(caller: ControlCaller, world: ClusterWorld): Cluster {
+  const call = <V extends Verb>(verb: V, params: ControlVerbs[V][0], o?: Call): Promise<ControlVerbs[V][1]> =>
+    caller.call(verb, params, headOf(o, world.random))
+  const services: Services = {
+    create: (spec, o) => call('services.create', { spec }, o),
+    get: (ref, o) => call('services.get', { ref }, o),
+    list: (filter = {}, o) => call('services.list', { filter }, o),
+    remove: async (ref, o) => void (await call('services.remove', { ref }, o)),
+    replace: (ref, spec, version, o) => call('services.replace', { ref, spec, version }, o),
+    scale: (ref, replicas, o) => call('services.scale', { ref, replicas }, o),
+    async update(ref, change, o) {
+      for (let tries = 1; ; tries++) {
+        const { spec, version, id } = await services.get(ref, o)
+        try {
+          // A fresh request id per try: each is another write.
+          return await call('services.replace', { ref: id, spec: change(spec) as ServiceSpec, version }, withoutRequestId(o))
+        } catch (error) {
+          if (tries === updateTriesMax || !isSkeinError(error, 'ERR_SKEIN_VERSION_CONFLICT')) throw error
+        }
+      }
+    },
+    converge: (ref, o = {}) => converge(caller, world, ref, o),
+    logs: (ref, o) => caller.stream('logs', logRequest({ service: ref }, o), o?.signal),
+  }
+  return {
+    services,
+    tasks: {
+      get: (ref, o) => call('tasks.get', { ref }, o),
+      list: (filter = {}, o) => call('tasks.list', filter, o),
+      why: (ref, o) => call('tasks.why', { ref }, o),
+      logs: (ref, o) => caller.stream('logs', logRequest({ task: ref }, o), o?.signal),
+    },
+    nodes: {
+      get: (ref, o) => call('nodes.get', { ref }, o),
+      list: (o) => call('nodes.list', {}, o),
+      drain: (ref, o) => call('nodes.availability', { ref, availability: 'drain' }, o),
+      pause: (ref, o) => call('nodes.availability', { ref, availability: 'pause' }, o),
+      activate: (ref, o) => call('nodes.availability', { ref, availability: 'active' }, o),
+      label: (ref, labels, o) => call('nodes.label', { ref, labels }, o),
+      remove: async (ref, o) => void (await call('nodes.remove', { ref, force: o?.force ?? false }, o)),
+    },
+    kv: {
+      get: async (key, o) => (await call('kv.get', { key, stale: o?.stale ?? false }, o)) ?? undefined,
+      put: (key, value, o) =>
+        call('kv.put', { key, value: toBytes(value), ...(o?.ifVersion === undefined ? {} : { ifVersion: o.ifVersion }) }, o),
+      delete: async (key, o) => void (await call('kv.delete', { key }, o)),
+      async *list(prefix, o) {
+        yield* (await call('kv.list', { prefix }, o)).items
+      },
+    },
+    watch: ({ kinds, since, signal }: WatchOptions = {}) =>
+      caller.stream('watch', { ...(kinds && { kinds }), ...(since !== undefined && { since }) }, signal),
+    clusterStatus: (o) => call('status', {}, o),
+    invite: (role, o) => call('invite', { role }, o),
+  }
+}
+
+/** Fills in what a call leaves open. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */
+export function headOf(o: Call | undefined, random: Random): CallHead {
+  const deadlineMs = o?.deadlineMs ?? defaultDeadlineMs
+  if (!(deadlineMs > 0 && Number.isFinite(deadlineMs))) {
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `deadlineMs: expected milliseconds above 0, got ${deadlineMs}`, {
+      option: 'deadlineMs',
+      got: deadlineMs,
+    })
+  }
+  return { requestId: o?.requestId ?? `r-${makeId(random)}`, deadlineMs, ...(o?.signal && { signal: o.signal }) }
+}
+
+function withoutRequestId(o: Call | undefined): Call {
+  return { ...(o?.signal && { signal: o.signal }), ...(o?.deadlineMs !== undefined && { deadlineMs: o.deadlineMs }) }
+}
+
+function logRequest(which: Pick<LogRequest, 'service' | 'task'>, o: LogOptions = {}): LogRequest {
+  return {
+    ...which,
+    follow: o.follow ?? false,
+    ...(o.tail !== undefined && { tail: o.tail }),
+    ...(o.since && { sinceMs: o.since.getTime() }),
+    ...(o.streams && { streams: o.streams }),
+  }
+}

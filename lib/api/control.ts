@@ -1,0 +1,146 @@
+/**
+ * ControlApi: the verbs of operators and embedding apps, as data. One table of verbs with their parameters and results serves
+ * the peer's own `Cluster` object, the client over a link and the manager that carries them out.
+ */
+import * as v from 'valibot'
+import { SkeinError } from '../base/errors.js'
+import type { NodeRole } from '../model/node.js'
+import type { ServiceSpec } from '../model/service.js'
+import type { Change, Filter, Kind, List, LogLine, Node, Service, Status, Task, Version, Why } from './types.js'
+
+/** verb → [parameters, result]. */
+export interface ControlVerbs {
+  status: [Record<never, never>, Status]
+  invite: [{ readonly role: NodeRole }, string]
+  'nodes.list': [Record<never, never>, List<Node>]
+  'nodes.get': [{ readonly ref: string }, Node]
+  'nodes.availability': [{ readonly ref: string; readonly availability: 'active' | 'pause' | 'drain' }, Node]
+  'nodes.label': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Node]
+  'nodes.remove': [{ readonly ref: string; readonly force: boolean }, null]
+  'services.create': [{ readonly spec: ServiceSpec }, Service]
+  'services.get': [{ readonly ref: string }, Service]
+  'services.list': [{ readonly filter: Filter }, List<Service>]
+  'services.replace': [{ readonly ref: string; readonly spec: ServiceSpec; readonly version: Version }, Service]
+  'services.scale': [{ readonly ref: string; readonly replicas: number }, Service]
+  'services.remove': [{ readonly ref: string }, null]
+  'tasks.list': [{ readonly service?: string; readonly node?: string }, List<Task>]
+  'tasks.get': [{ readonly ref: string }, Task]
+  'tasks.why': [{ readonly ref: string }, Why]
+  'kv.get': [{ readonly key: string; readonly stale: boolean }, { readonly value: Uint8Array; readonly version: Version } | null]
+  'kv.put': [{ readonly key: string; readonly value: Uint8Array; readonly ifVersion?: Version | 'absent' }, Version]
+  'kv.delete': [{ readonly key: string }, null]
+  'kv.list': [{ readonly prefix: string }, List<{ readonly key: string; readonly value: Uint8Array; readonly version: Version }>]
+}
+
+/** Verbs that answer with a stream: verb → [parameters, item]. */
+export interface ControlStreams {
+  watch: [{ readonly kinds?: readonly Kind[]; readonly since?: Version }, Change]
+  logs: [LogRequest, LogLine]
+}
+
+export interface LogRequest {
+  readonly service?: string
+  readonly task?: string
+  readonly follow: boolean
+  readonly tail?: number
+  readonly sinceMs?: number
+  readonly streams?: readonly ('stdout' | 'stderr')[]
+}
+
+export type Verb = keyof ControlVerbs
+export type StreamVerb = keyof ControlStreams
+
+/** What travels beside the parameters. `requestId` makes a retried write exactly-once. */
+export interface CallHead {
+  readonly requestId: string
+  readonly deadlineMs: number
+  readonly signal?: AbortSignal
+}
+
+/** Whoever can carry verbs to a manager: a link, or the manager itself. */
+export interface ControlCaller {
+  call<V extends Verb>(verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
+  stream<V extends StreamVerb>(verb: V, params: ControlStreams[V][0], signal: AbortSignal | undefined): AsyncIterable<ControlStreams[V][1]>
+}
+
+/** Verbs that only read: safe to retry, and answerable from a manager without quorum (marked stale). */
+export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
+  'status',
+  'nodes.list',
+  'nodes.get',
+  'services.get',
+  'services.list',
+  'tasks.list',
+  'tasks.get',
+  'tasks.why',
+  'kv.get',
+  'kv.list',
+])
+
+const ref = v.pipe(v.string(), v.nonEmpty('a name, id or id prefix'), v.maxLength(256))
+const labels = v.record(v.string(), v.string())
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const nothing = v.strictObject({})
+const byRef = v.strictObject({ ref })
+// The spec's own keys are checked by the model, which names the key path; here only that it is an object at all.
+const spec = v.custom<ServiceSpec>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object')
+const bytes = v.instance(Uint8Array)
+
+const verbSchemas = {
+  status: nothing,
+  invite: v.strictObject({ role: v.picklist(['manager', 'worker']) }),
+  'nodes.list': nothing,
+  'nodes.get': byRef,
+  'nodes.availability': v.strictObject({ ref, availability: v.picklist(['active', 'pause', 'drain']) }),
+  'nodes.label': v.strictObject({ ref, labels: v.record(v.string(), v.nullable(v.string())) }),
+  'nodes.remove': v.strictObject({ ref, force: v.boolean() }),
+  'services.create': v.strictObject({ spec }),
+  'services.get': byRef,
+  'services.list': v.strictObject({ filter: v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) }) }),
+  'services.replace': v.strictObject({ ref, spec, version: count }),
+  'services.scale': v.strictObject({ ref, replicas: v.number() }),
+  'services.remove': byRef,
+  'tasks.list': v.strictObject({ service: v.optional(ref), node: v.optional(ref) }),
+  'tasks.get': byRef,
+  'tasks.why': byRef,
+  'kv.get': v.strictObject({ key: v.string(), stale: v.boolean() }),
+  'kv.put': v.strictObject({ key: v.string(), value: bytes, ifVersion: v.optional(v.union([count, v.literal('absent')])) }),
+  'kv.delete': v.strictObject({ key: v.string() }),
+  'kv.list': v.strictObject({ prefix: v.string() }),
+} as const satisfies Record<Verb, v.GenericSchema>
+
+const streamSchemas = {
+  watch: v.strictObject({
+    kinds: v.optional(v.array(v.picklist(['service', 'task', 'node', 'kv']))),
+    since: v.optional(count),
+  }),
+  logs: v.strictObject({
+    service: v.optional(ref),
+    task: v.optional(ref),
+    follow: v.boolean(),
+    tail: v.optional(count),
+    sinceMs: v.optional(v.number()),
+    streams: v.optional(v.array(v.picklist(['stdout', 'stderr']))),
+  }),
+} as const satisfies Record<StreamVerb, v.GenericSchema>
+
+export const verbs = Object.keys(verbSchemas) as readonly Verb[]
+export const streamVerbs = Object.keys(streamSchemas) as readonly StreamVerb[]
+
+/** Reads a verb's parameters with suspicion. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION naming verb, path and what was expected */
+export function readParams<V extends Verb>(verb: V, params: unknown): ControlVerbs[V][0] {
+  return read(verb, verbSchemas[verb], params) as ControlVerbs[V][0]
+}
+
+/** Reads a stream verb's parameters with suspicion. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */
+export function readStreamParams<V extends StreamVerb>(verb: V, params: unknown): ControlStreams[V][0] {
+  return read(verb, streamSchemas[verb], params) as ControlStreams[V][0]
+}
+
+function read(verb: string, schema: v.GenericSchema, params: unknown): unknown {
+  const result = v.safeParse(schema, params ?? {})
+  if (result.success) return result.output
+  const issue = result.issues[0]
+  const option = v.getDotPath(issue) ?? 'parameters'
+  throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${verb}: ${option}: ${issue.message}`, { option, got: issue.received })
+}
