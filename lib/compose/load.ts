@@ -1,0 +1,121 @@
+import { readFile } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { messageOf, SkeinError } from '../base/errors.js'
+import type { ServiceSpec } from '../model/service.js'
+import { parseEnvFile } from './env-file.js'
+import type { Environment } from './interpolate.js'
+import type { Note } from './notes.js'
+import { parseStack } from './stack.js'
+
+export interface LoadStackOptions {
+  /** The stack's name: services become `STACK_name`. Letters, digits, `-` and `_`, at most 63. */
+  readonly stack: string
+  /** Variables for `${NAME}`; they win over the `.env` beside the file. Default none. */
+  readonly env?: Environment
+}
+
+/** A stack file, read and checked: every spec in it would be accepted by a cluster. */
+export interface Stack {
+  readonly name: string
+  /** Absolute path of the file. */
+  readonly file: string
+  readonly services: readonly ServiceSpec[]
+  /** Keys of the Compose specification this version does not carry out, in the file's order. */
+  readonly notHonoured: readonly Note[]
+  /** True but perhaps surprising: unset variables, limits that are only recorded. */
+  readonly warnings: readonly Note[]
+}
+
+const stackNameForm = /^[A-Za-z0-9](?:[-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$/
+const sizeBytesMax = 1_048_576
+
+/**
+ * Reads a stack file and the `.env` beside it. A relative `working_dir` starts at the file's directory.
+ * @throws {SkeinError} ERR_SKEIN_INVALID_STACK with every problem of the file in one message: file, line, key path, remedy;
+ *   ERR_SKEIN_INVALID_OPTION for the stack's name
+ * @see Compose specification; Docker's `stack deploy` for names and labels
+ */
+export async function loadStack(file: string, { stack, env = {} }: LoadStackOptions): Promise<Stack> {
+  if (!stackNameForm.test(stack)) {
+    const rule = 'letters, digits, - and _, at most 63, first and last a letter or digit'
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `stack: expected ${rule}, got "${stack}"`, { option: 'stack', got: stack })
+  }
+  const path = resolve(file)
+  const dir = dirname(path)
+  const text = await readText(file)
+  const vars = await readDotEnv(join(dirname(file), '.env'), env)
+  const { services, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
+  if (findings.problems.length > 0) throw refusal(file, findings.problems)
+  return { name: stack, file: path, services, notHonoured: findings.notHonoured, warnings: findings.warnings }
+}
+
+async function readText(file: string): Promise<string> {
+  let bytes: Uint8Array
+  try {
+    bytes = await readFile(file)
+  } catch (error) {
+    throw new SkeinError(
+      'ERR_SKEIN_INVALID_STACK',
+      `${file}: cannot be read (${reasonOf(error)}); nothing was created`,
+      { file },
+      { cause: error },
+    )
+  }
+  if (bytes.length > sizeBytesMax) {
+    throw new SkeinError('ERR_SKEIN_INVALID_STACK', `${file}: larger than ${sizeBytesMax} bytes; nothing was created`, { file })
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    throw new SkeinError('ERR_SKEIN_INVALID_STACK', `${file}: not UTF-8 text; nothing was created`, { file }, { cause: error })
+  }
+}
+
+async function readDotEnv(file: string, env: Environment): Promise<Readonly<Record<string, string>>> {
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return {}
+    throw new SkeinError(
+      'ERR_SKEIN_INVALID_STACK',
+      `${file}: cannot be read (${reasonOf(error)}); nothing was created`,
+      { file },
+      { cause: error },
+    )
+  }
+  const { vars, problems } = parseEnvFile(text, env)
+  if (problems.length > 0) {
+    throw refusal(
+      file,
+      problems.map(({ line, why }) => ({ path: '', line, why })),
+    )
+  }
+  return vars
+}
+
+function refusal(file: string, problems: readonly Note[]): SkeinError<'ERR_SKEIN_INVALID_STACK'> {
+  const sorted = [...problems].sort((a, b) => a.line - b.line)
+  const lines = sorted.map(({ path, line, why }) => `  ${basename(file)}:${line}  ${path === '' ? '' : `${path}: `}${why}`)
+  const count = sorted.length === 1 ? '1 problem' : `${sorted.length} problems`
+  const first = sorted[0] as Note
+  const detail = first.path === '' ? { file, line: first.line } : { file, path: first.path, line: first.line }
+  return new SkeinError('ERR_SKEIN_INVALID_STACK', `${file}: ${count}, nothing was created\n${lines.join('\n')}`, detail)
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
+
+function reasonOf(error: unknown): string {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+      return 'there is no such file'
+    case 'EACCES':
+      return 'permission denied'
+    case 'EISDIR':
+      return 'it is a directory'
+    default:
+      return messageOf(error)
+  }
+}
