@@ -1,0 +1,103 @@
+/**
+ * The few file operations the log needs. Three bodies: `nodeFiles` (the real disk), `MemoryFiles` (a peer
+ * without a disk), and a faulty one in the tests that loses what was not synced.
+ */
+import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+
+/** One open file. Positions and sizes in bytes. */
+export interface WalFile {
+  /** Writes all of `bytes`; durable only after `sync`. */
+  write(bytes: Uint8Array, position: number): Promise<void>
+  /** Up to `sizeBytes` bytes; fewer only at the end of the file. */
+  read(position: number, sizeBytes: number): Promise<Uint8Array>
+  size(): Promise<number>
+  truncate(sizeBytes: number): Promise<void>
+  /** Resolves when the contents and the size are on the disk itself (fdatasync). */
+  sync(): Promise<void>
+  close(): Promise<void>
+}
+
+export interface WalFiles {
+  /** Creates the directory and those above it; nothing happens when it is there. */
+  makeDir(dir: string): Promise<void>
+  list(dir: string): Promise<readonly string[]>
+  /** A new empty file for reading and writing; an old one of that name is emptied. */
+  create(path: string): Promise<WalFile>
+  /** An existing file, for reading and writing. */
+  open(path: string): Promise<WalFile>
+  rename(from: string, to: string): Promise<void>
+  remove(path: string): Promise<void>
+  /** Resolves when creations, renames and removals in the directory are on the disk itself. */
+  syncDir(dir: string): Promise<void>
+}
+
+/** The disk, through node:fs. */
+export const nodeFiles: WalFiles = {
+  makeDir: async dir => void (await mkdir(dir, { recursive: true, mode: 0o700 })),
+  list: dir => readdir(dir),
+  create: async path => new NodeFile(await open(path, 'w+', 0o600)),
+  open: async path => new NodeFile(await open(path, 'r+')),
+  rename,
+  remove: unlink,
+  syncDir: async dir => {
+    if (process.platform === 'win32') return // Windows has no fsync of a directory; NTFS journals its names
+    const handle = await open(dir, 'r')
+    try {
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+  },
+}
+
+class NodeFile implements WalFile {
+  readonly #handle: FileHandle
+
+  constructor(handle: FileHandle) {
+    this.#handle = handle
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < bytes.length; ) {
+      const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done)
+      done += bytesWritten
+    }
+  }
+
+  async read(position: number, sizeBytes: number): Promise<Uint8Array> {
+    const buffer = Buffer.allocUnsafeSlow(sizeBytes)
+    let done = 0
+    while (done < sizeBytes) {
+      const { bytesRead } = await this.#handle.read(buffer, done, sizeBytes - done, position + done)
+      if (bytesRead === 0) break
+      done += bytesRead
+    }
+    return buffer.subarray(0, done)
+  }
+
+  async size(): Promise<number> {
+    return (await this.#handle.stat()).size
+  }
+
+  truncate(sizeBytes: number): Promise<void> {
+    return this.#handle.truncate(sizeBytes)
+  }
+
+  sync(): Promise<void> {
+    return this.#handle.datasync()
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close()
+  }
+}
+
+/** The whole file at once. */
+export async function readWhole(files: WalFiles, path: string): Promise<Uint8Array> {
+  const file = await files.open(path)
+  try {
+    return await file.read(0, await file.size())
+  } finally {
+    await file.close()
+  }
+}

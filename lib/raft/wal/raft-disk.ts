@@ -1,0 +1,93 @@
+/** Log and snapshots of one raft peer together, and the order between them. */
+import { join } from 'node:path'
+import { assert } from '../../base/assert.js'
+import type { SnapshotMeta, WalBatch } from './batch.js'
+import { nodeFiles } from './files.js'
+import { corrupt, type Repair } from './recover.js'
+import type { WalContents } from './replay.js'
+import { type SnapshotId, Snapshots } from './snapshots.js'
+import { Wal, type WalMetrics, type WalOptions } from './wal.js'
+
+export interface RaftDiskOptions extends WalOptions {
+  /** How many finished snapshots stay. Default 2. */
+  readonly keepSnapshots?: number
+}
+
+export interface RaftDiskOpened {
+  readonly disk: RaftDisk
+  readonly contents: WalContents
+  readonly repaired: Repair | undefined
+}
+
+export class RaftDisk {
+  readonly #wal: Wal
+  readonly #snapshots: Snapshots
+
+  private constructor(wal: Wal, snapshots: Snapshots) {
+    this.#wal = wal
+    this.#snapshots = snapshots
+  }
+
+  /**
+   * Opens `dir/log` and `dir/snapshots` and checks one against the other.
+   * @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
+   */
+  static async open(options: RaftDiskOptions): Promise<RaftDiskOpened> {
+    const { dir, files = nodeFiles, keepSnapshots = 2 } = options
+    const snapshots = await Snapshots.open({ dir: join(dir, 'snapshots'), files, keep: keepSnapshots })
+    const { wal, contents, repaired } = await Wal.open({ ...options, files, dir: join(dir, 'log') })
+    try {
+      if (contents.hardState === undefined && snapshots.list().length > 0) {
+        throw corrupt(join(dir, 'log'), undefined, 'the log is missing, though snapshots of it exist')
+      }
+      if (contents.snapshot !== undefined) await snapshots.meta(contents.snapshot)
+      await snapshots.dropUnmarked(contents.snapshot)
+    } catch (error) {
+      await wal.close()
+      throw error
+    }
+    return { disk: new RaftDisk(wal, snapshots), contents, repaired }
+  }
+
+  /** Index of the newest durable snapshot mark; 0 when there is none. */
+  get snapshotIndex(): number {
+    return this.#wal.snapshot?.index ?? 0
+  }
+
+  get metrics(): WalMetrics {
+    return this.#wal.metrics
+  }
+
+  /** Resolves when all of it is durable. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED */
+  async append(batches: readonly WalBatch[]): Promise<void> {
+    for (const { snapshot } of batches) {
+      assert(snapshot === undefined || this.#snapshots.has(snapshot), "a snapshot's file is durable before the log refers to it")
+    }
+    await this.#wal.append(batches)
+  }
+
+  /** Stores a snapshot's contents; it counts only once the log has its mark. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<number> {
+    return this.#snapshots.save(meta, chunks)
+  }
+
+  hasSnapshot(id: SnapshotId): boolean {
+    return this.#snapshots.has(id)
+  }
+
+  readSnapshot(id: SnapshotId): AsyncIterable<Uint8Array> {
+    return this.#snapshots.read(id)
+  }
+
+  /** Frees the space of what the newest durable mark covers. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED */
+  async release(): Promise<void> {
+    const current = this.#wal.snapshot
+    if (current === undefined) return
+    await this.#wal.release()
+    await this.#snapshots.prune(current)
+  }
+
+  close(): Promise<void> {
+    return this.#wal.close()
+  }
+}
