@@ -29,6 +29,8 @@ export interface View {
   taskById(id: string): Task | undefined
   tasks(): Iterable<Task>
   tasksOfService(service: string): Iterable<Task>
+  /** Generation ascending. */
+  tasksOfSlot(service: string, slot: number): Iterable<Task>
   tasksOfNode(node: string): Iterable<Task>
   taskCount(): number
   key(key: string): KeyValue | undefined
