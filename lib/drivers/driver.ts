@@ -4,13 +4,21 @@ import type { ResolvedServiceSpec } from '../model/service.js'
 export interface RuntimeDriver {
   readonly name: string
   /** What this driver can offer on this machine. */
-  describe(): Promise<{ readonly cpus: number; readonly memoryBytes: number; readonly platform?: string }>
+  describe(): Promise<DriverDescription>
   /** Everything short of starting (look the command up, make directories). @throws what the task is then `rejected` with */
   prepare(task: Assigned, signal: AbortSignal): Promise<Unit>
   /** Units of these tasks that still run since before this agent started, by task id; what is not returned will be replaced. */
   recover?(tasks: readonly Assigned[]): Promise<ReadonlyMap<string, Unit>>
   /** Stops what the driver itself holds (helpers, watchers); units are stopped by the agent before. */
   close?(): Promise<void>
+}
+
+export interface DriverDescription {
+  readonly cpus: number
+  readonly memoryBytes: number
+  readonly platform?: string
+  /** Whether a task can be kept from using more than its `resources.limit`. Left out: not known. */
+  readonly limits?: 'enforced' | 'ignored'
 }
 
 /** One task as a driver sees it. */
