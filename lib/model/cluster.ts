@@ -1,3 +1,5 @@
+import { check, number, object, plainData, wholeNumber } from './validate.js'
+
 /** The one record about the cluster itself. */
 export interface Cluster {
   readonly id: string
@@ -20,3 +22,14 @@ export interface ClusterSettings {
 }
 
 export const defaultClusterSettings: ClusterSettings = { heartbeatMs: 1000, graceFactor: 3, taskHistory: 5 }
+
+const settingsSchema = object({
+  heartbeatMs: wholeNumber(10, 600_000, 'milliseconds'),
+  graceFactor: number(1.5, 100, 'missed heartbeats'),
+  taskHistory: wholeNumber(0, 1000, 'ended tasks kept per slot'),
+})
+
+/** @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the setting's path */
+export function checkClusterSettings(value: unknown, path = 'settings'): ClusterSettings {
+  return check(settingsSchema, plainData(value, path), path)
+}

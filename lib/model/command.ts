@@ -18,7 +18,12 @@ export interface StoreCommand {
 }
 
 export type Op =
-  | { readonly op: 'cluster.found'; readonly id: string; readonly secrets: Cluster['secrets']; readonly settings: ClusterSettings }
+  | {
+      readonly op: 'cluster.found'
+      readonly id: string
+      readonly secrets: Cluster['secrets']
+      readonly settings: ClusterSettings
+    }
   | { readonly op: 'cluster.settings'; readonly settings: ClusterSettings }
   | {
       readonly op: 'node.create'

@@ -1,0 +1,104 @@
+/** What operations on nodes do. Pure. */
+import { SkeinError } from '../base/errors.js'
+import { checkLabels, checkNodeName } from '../model/check-node.js'
+import type { Op } from '../model/command.js'
+import type { Node } from '../model/node.js'
+import { isTerminal } from '../model/task.js'
+import type { Draft } from './draft.js'
+
+type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
+
+export function createNode(draft: Draft, { id, name, role, availability, labels, address, raftId }: OpOf<'node.create'>): void {
+  const { cluster } = draft.tables
+  const gone = [id, ...(raftId === undefined ? [] : [String(raftId)])].find((each) => cluster?.removedNodes.includes(each))
+  if (gone !== undefined) {
+    throw new SkeinError(
+      'ERR_SKEIN_REMOVED',
+      `node ${gone} was removed and may not come back; start it with an empty directory`,
+      { node: gone },
+    )
+  }
+  if (draft.tables.node(id) !== undefined) {
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', `node ${id} exists already`, { kind: 'node', name: id })
+  }
+  const record: Node = {
+    id,
+    name: checkNodeName(name),
+    role,
+    availability,
+    labels: checkLabels(labels),
+    address,
+    raftId,
+    state: 'unknown',
+    message: 'has not reported yet',
+    description: undefined,
+    createdAtMs: draft.atMs,
+    stateAtMs: draft.atMs,
+    version: draft.version,
+  }
+  draft.write({ kind: 'node', key: id, record })
+}
+
+export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {
+  const was = nodeOf(draft, op.id)
+  if (op.ifVersion !== undefined && op.ifVersion !== was.version) {
+    const words = `node ${was.name}: changed since version ${op.ifVersion}, now at ${was.version}; read it again`
+    throw new SkeinError('ERR_SKEIN_VERSION_CONFLICT', words, {
+      expected: op.ifVersion,
+      current: { id: was.id, version: was.version },
+    })
+  }
+  const wished = {
+    name: op.name === undefined ? was.name : checkNodeName(op.name),
+    availability: op.availability ?? was.availability,
+    labels: op.labels === undefined ? was.labels : mergeLabels(was.labels, op.labels),
+  }
+  // As with services: only what an operator wishes counts as a new version, so that a moved address is nobody's conflict.
+  const version = op.name === undefined && op.availability === undefined && op.labels === undefined ? was.version : draft.version
+  const record: Node = { ...was, ...wished, address: op.address ?? was.address, raftId: op.raftId ?? was.raftId, version }
+  draft.write({ kind: 'node', key: was.id, record })
+}
+
+/** A node removed meanwhile is skipped: the report was true when it was made. */
+export function observeNode(draft: Draft, { id, state, message, description, address }: OpOf<'node.status'>): void {
+  const was = draft.tables.node(id)
+  if (was === undefined) return
+  const record: Node = {
+    ...was,
+    address: address ?? was.address,
+    state,
+    message,
+    description: description ?? was.description,
+    stateAtMs: state === was.state ? was.stateAtMs : draft.atMs,
+  }
+  draft.write({ kind: 'node', key: id, record })
+}
+
+export function removeNode(draft: Draft, { id }: OpOf<'node.remove'>): void {
+  const node = nodeOf(draft, id)
+  const { cluster } = draft.tables
+  if (cluster === undefined)
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', 'there is no cluster yet; found one first', { what: 'cluster' })
+  for (const task of [...draft.tables.tasksOfNode(id)]) {
+    if (isTerminal(task.observed)) continue
+    const message = `node ${node.name} was removed`
+    const record = { ...task, observed: 'orphaned' as const, message, observedAtMs: draft.atMs, version: draft.version }
+    draft.write({ kind: 'task', key: task.handle, record })
+  }
+  draft.write({ kind: 'node', key: id, record: undefined })
+  const removed = node.raftId === undefined ? [id] : [id, String(node.raftId)]
+  const record = { ...cluster, removedNodes: [...cluster.removedNodes, ...removed], version: draft.version }
+  draft.write({ kind: 'cluster', key: '', record })
+}
+
+function nodeOf(draft: Draft, id: string): Node {
+  const node = draft.tables.node(id)
+  if (node !== undefined) return node
+  throw new SkeinError('ERR_SKEIN_NOT_FOUND', `node ${id}: there is none; see the list of nodes`, { kind: 'node', ref: id })
+}
+
+/** null takes a label away. */
+function mergeLabels(was: Node['labels'], changes: Readonly<Record<string, string | null>>): Node['labels'] {
+  const merged: Record<string, string | null> = { ...was, ...changes }
+  return checkLabels(Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)))
+}
