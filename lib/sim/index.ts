@@ -1,0 +1,12 @@
+/**
+ * sim: a raft group in one thread, from a seed. Finds what goes wrong between nodes, and replays it.
+ *
+ * May import: anything. Must never know: the wall clock, real sockets, real disks.
+ * Source: Ongaro 2014 for the claims; the two phases (anything fails, then a calm world must converge) after TigerBeetle's VOPR.
+ * @module
+ */
+export { type CheckName, type RunCounts, SimViolation } from './checks.js'
+export { type SimOptions, simulate, type Verdict } from './raft-sim.js'
+export { type Shorter, shrink } from './shrink.js'
+export { type Ingredient, ingredients } from './sim-plan.js'
+export type { SimCore, SimCoreConfig, SimHooks } from './sim-world.js'

@@ -1,0 +1,306 @@
+import { assert } from '../base/assert.js'
+import { messageOf } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import type { Message } from '../raft/core/messages.js'
+import type { RaftId } from '../raft/core/state.js'
+import { BOOT_INDEX, type CheckName, Checks, type RunCounts, SimViolation } from './checks.js'
+import { isJoint, membersOf } from './configurations.js'
+import { EventQueue } from './event-queue.js'
+import { SimNetwork } from './sim-network.js'
+import { bootSnapshot, SimNode } from './sim-node.js'
+import { calmed, chanceFor, type Ingredient, planFor, type SimPlan } from './sim-plan.js'
+import type { SimEvent, SimHooks, SimWorld } from './sim-world.js'
+import { describeEvent } from './trace.js'
+import { type SimGroup, Workload } from './workload.js'
+
+export interface SimOptions {
+  /** A whole number; the same one gives the same run. */
+  readonly seed: number
+  /** Events of the safety phase. Default 1,500. */
+  readonly eventsMax?: number
+  /** What is left out of the run. Default nothing. */
+  readonly without?: Iterable<Ingredient>
+  /** Checks that do not fail the run, to see what else notices. Default none. */
+  readonly skip?: Iterable<CheckName>
+  readonly hooks?: SimHooks
+  /** Takes one line for everything that happens. */
+  readonly trace?: (line: string) => void
+}
+
+/** What became of a run. */
+export type Verdict =
+  | { readonly outcome: 'held'; readonly seed: number; readonly step: number; readonly counts: RunCounts }
+  | {
+      readonly outcome: 'violated'
+      readonly seed: number
+      /** The event, counted from 1, after which a check failed. */
+      readonly step: number
+      readonly check: CheckName
+      readonly message: string
+      readonly error: unknown
+    }
+
+/**
+ * Runs one simulated raft group from its seed: first a phase in which anything may fail and the safety claims are checked after
+ * every event, then a calm one in which the group has to lead, commit, converge and go quiet.
+ */
+export function simulate(options: SimOptions): Verdict {
+  const { seed } = options
+  const sim = new RaftSim(options)
+  try {
+    sim.runTroubled()
+    sim.runCalm()
+    return { outcome: 'held', seed, step: sim.step, counts: sim.checks.counts }
+  } catch (error) {
+    const check = error instanceof SimViolation ? error.check : 'core-threw'
+    return { outcome: 'violated', seed, step: sim.step, check, message: messageOf(error), error }
+  }
+}
+
+const NODES_MAX = 8
+const LIVENESS_TIMEOUTS_MAX = 60
+const PROGRESS_EVERY = 32
+const QUIET_TIMEOUTS = 5
+/** Time units of a tick. */
+const TICK = 10
+
+class RaftSim implements SimWorld, SimGroup {
+  plan: SimPlan
+  step = 0
+  readonly hooks: SimHooks
+  readonly trace: ((line: string) => void) | undefined
+  readonly checks: Checks
+  readonly network: SimNetwork
+  readonly nodes: SimNode[] = []
+  readonly #queue = new EventQueue<SimEvent>()
+  readonly #byId = new Map<RaftId, SimNode>()
+  readonly #random: Random
+  readonly #workload: Workload
+  #isCalm = false
+  #sent = 0
+
+  constructor({ seed, eventsMax = 1_500, without = [], skip = [], hooks = {}, trace }: SimOptions) {
+    this.plan = planFor(seed, eventsMax, new Set(without))
+    this.hooks = hooks
+    this.trace = trace
+    this.network = new SimNetwork(this.plan.network, chanceFor(seed, 1))
+    this.#random = chanceFor(seed, 2)
+    this.#workload = new Workload(this, chanceFor(seed, 3))
+    const voters = Array.from({ length: this.plan.nodes }, (_, at) => at + 1)
+    const boot = bootSnapshot(BOOT_INDEX, voters)
+    this.checks = new Checks(new Set(skip), boot)
+    for (const id of voters) this.#addNode(new SimNode(id, this, boot))
+  }
+
+  get now(): number {
+    return this.#queue.now
+  }
+
+  /** Phase one: troubles and work, every claim but liveness. */
+  runTroubled(): void {
+    for (const node of this.nodes) node.start()
+    this.after(0, { type: 'work' })
+    this.after(this.plan.troublePause, { type: 'trouble' })
+    while (this.step < this.plan.eventsMax && this.#next());
+  }
+
+  /** Phase two: a good world; whatever the troubles left must become one working group again. */
+  runCalm(): void {
+    this.trace?.('      --- calm')
+    this.#isCalm = true
+    this.plan = calmed(this.plan)
+    this.network.calm(this.plan.network)
+    for (const node of this.nodes) {
+      node.calm()
+      if (!node.isUp) node.start()
+    }
+    const timeout = this.plan.core.electionTick * TICK
+    const target = Math.max(...this.nodes.map((node) => node.view.log.lastIndex)) + 1
+    const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + target * TICK
+    let nextProposal = this.now
+    for (let leader = this.#converged(target); leader === undefined; leader = this.#converged(target)) {
+      if (this.now > deadline)
+        this.checks.fail('liveness', `no convergence within ${LIVENESS_TIMEOUTS_MAX} timeouts: ${this.#picture()}`)
+      if (this.now > deadline) return
+      this.#stopRemoved()
+      const proposer = this.leader()
+      if (proposer !== undefined && this.now >= nextProposal) {
+        nextProposal = this.now + 2 * timeout
+        this.#workload.propose(proposer)
+      }
+      assert(this.#next(), 'ticks never end')
+    }
+    this.#runQuiet(timeout)
+  }
+
+  after(delay: number, event: SimEvent): void {
+    this.#queue.after(delay, event)
+  }
+
+  post(message: Message): void {
+    this.#sent++
+    const isUnderWay = this.network.send(message, (delay, copy) => this.after(delay, { type: 'deliver', message: copy }))
+    if (!isUnderWay) this.#lost(message)
+  }
+
+  leader(): SimNode | undefined {
+    let found: SimNode | undefined
+    for (const node of this.nodes) {
+      if (node.view.isLeader && (found === undefined || node.view.term > found.view.term)) found = node
+    }
+    return found
+  }
+
+  addNode(): SimNode | undefined {
+    if (this.nodes.length >= NODES_MAX) return undefined
+    const node = new SimNode(this.nodes.length + 1, this, undefined)
+    this.#addNode(node)
+    node.start()
+    return node
+  }
+
+  #addNode(node: SimNode): void {
+    this.nodes.push(node)
+    this.#byId.set(node.id, node)
+  }
+
+  /** Takes one event; false when there is none. */
+  #next(): boolean {
+    const event = this.#queue.next()
+    if (event === undefined) return false
+    this.step++
+    this.trace?.(`${String(this.step).padStart(5)} ${this.now.toFixed(1)} ${describeEvent(event)}`)
+    this.#handle(event)
+    if (this.step % PROGRESS_EVERY === 0) for (const node of this.nodes) node.checkProgress()
+    return true
+  }
+
+  #handle(event: SimEvent): void {
+    switch (event.type) {
+      case 'work':
+        if (this.#isCalm) return
+        this.#workload.work()
+        this.after(-Math.log(1 - this.#random()) * this.plan.workPause, event)
+        return
+      case 'trouble':
+        if (this.#isCalm) return
+        this.#workload.trouble()
+        this.after(-Math.log(1 - this.#random()) * this.plan.troublePause, event)
+        return
+      case 'deliver':
+        this.#deliver(event.message, event)
+        return
+      case 'unreachable':
+        this.#byId.get(event.node)?.act((core) => core.reportUnreachable(event.to))
+        return
+      case 'snapshot-sent':
+        this.#byId.get(event.node)?.act((core) => core.reportSnapshot(event.to, event.arrived))
+        return
+      default: {
+        const node = this.#byId.get(event.node)
+        if (node !== undefined) this.#handleAt(node, event)
+      }
+    }
+  }
+
+  #handleAt(node: SimNode, event: Extract<SimEvent, { type: 'tick' | 'synced' | 'applied' | 'flush' | 'restart' }>): void {
+    if (event.type === 'restart') {
+      if (this.#isCalm) return
+      if (node.isUp) node.crash()
+      node.start()
+      return
+    }
+    if (!node.isUp || node.life !== event.life || this.#isPostponed(node, event)) return
+    switch (event.type) {
+      case 'tick':
+        node.tick()
+        return
+      case 'synced':
+        node.synced()
+        return
+      case 'applied':
+        node.appliedOne()
+        return
+      case 'flush':
+        node.flush()
+    }
+  }
+
+  #deliver(message: Message, event: SimEvent): void {
+    const node = this.#byId.get(message.to)
+    if (node === undefined || !node.isUp || !this.network.isOpen(message.from, message.to)) {
+      this.#lost(message)
+      return
+    }
+    if (this.#isPostponed(node, event)) return
+    if (message.type === 'MsgSnap') this.#reportSnapshot(message, true)
+    node.act((core) => core.step(message))
+  }
+
+  /** What is due at a paused node happens when it wakes. */
+  #isPostponed(node: SimNode, event: SimEvent): boolean {
+    if (node.pausedUntil <= this.now) return false
+    this.after(node.pausedUntil - this.now, event)
+    return true
+  }
+
+  #lost(message: Message): void {
+    if (message.type === 'MsgSnap') this.#reportSnapshot(message, false)
+    else if (this.network.isLossNoticed()) {
+      this.after(this.#random() * 20, { type: 'unreachable', node: message.from, to: message.to })
+    }
+  }
+
+  #reportSnapshot({ from, to }: Message, arrived: boolean): void {
+    this.after(this.#random() * 20, { type: 'snapshot-sent', node: from, to, arrived })
+  }
+
+  /** Nodes that a leader knows to be removed are switched off, as their operator would. */
+  #stopRemoved(): void {
+    const leader = this.leader()
+    if (leader === undefined || leader.view.log.termAt(leader.view.commit) !== leader.view.term) return
+    const members = membersOf(leader.config)
+    for (const node of this.nodes) {
+      if (!node.isUp || members.includes(node.id) || leader.applied < leader.view.commit) continue
+      if (this.checks.configs.some(({ config }) => membersOf(config).includes(node.id))) node.crash()
+    }
+  }
+
+  /** The leader, once everybody in its configuration has applied everything it has, `target` included. */
+  #converged(target: number): SimNode | undefined {
+    const leader = this.leader()
+    if (leader === undefined || leader.applied < target || leader.applied < leader.view.log.lastIndex) return undefined
+    if (isJoint(leader.config) && leader.config.autoLeave) return undefined
+    for (const id of membersOf(leader.config)) {
+      const node = this.#byId.get(id)
+      if (node === undefined || !node.isUp || node.applied !== leader.applied || node.leader !== leader.id) return undefined
+    }
+    return leader
+  }
+
+  /** A group with nothing to do keeps its leader and sends heartbeats and their answers only. */
+  #runQuiet(timeout: number): void {
+    const leader = this.leader()
+    assert(leader !== undefined, 'a converged group has a leader')
+    this.#stopRemoved()
+    const { term } = leader.view
+    const end = this.now + QUIET_TIMEOUTS * timeout
+    const members = membersOf(leader.config).length
+    const sentBefore = this.#sent
+    while (this.now < end && this.#next());
+    const sentMax = (QUIET_TIMEOUTS * this.plan.core.electionTick + 2) * 2 * members + 10 * members
+    const sent = this.#sent - sentBefore
+    if (!leader.view.isLeader || leader.view.term !== term)
+      this.checks.fail('liveness', `${leader.id} loses term ${term} in a calm world`)
+    if (sent > sentMax) this.checks.fail('liveness', `${sent} messages while idle, expected at most ${sentMax}`)
+  }
+
+  #picture(): string {
+    return this.nodes
+      .map(
+        ({ id, isUp, view, applied }) =>
+          `${id} ${isUp ? view.role : 'down'} term ${view.term} commit ${view.commit} applied ${applied} end ${view.log.lastIndex}`,
+      )
+      .join('; ')
+  }
+}

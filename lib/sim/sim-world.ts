@@ -1,0 +1,69 @@
+import type { Random } from '../base/random.js'
+import type { Message } from '../raft/core/messages.js'
+import type { ConfChange, ConfState, Entry, HardState, RaftId, Ready, Storage } from '../raft/core/state.js'
+import type { Checks } from './checks.js'
+import type { SimPlan } from './sim-plan.js'
+
+/** What happens at a moment of virtual time. `life` tells events of a node apart from those of its earlier lives. */
+export type SimEvent =
+  | { readonly type: 'deliver'; readonly message: Message }
+  | { readonly type: 'tick'; readonly node: RaftId; readonly life: number }
+  | { readonly type: 'synced'; readonly node: RaftId; readonly life: number }
+  | { readonly type: 'applied'; readonly node: RaftId; readonly life: number }
+  | { readonly type: 'flush'; readonly node: RaftId; readonly life: number }
+  | { readonly type: 'unreachable'; readonly node: RaftId; readonly to: RaftId }
+  | { readonly type: 'snapshot-sent'; readonly node: RaftId; readonly to: RaftId; readonly arrived: boolean }
+  | { readonly type: 'restart'; readonly node: RaftId }
+  | { readonly type: 'work' }
+  | { readonly type: 'trouble' }
+
+/** What a simulated node needs of a core; `RawNode` has it. */
+export interface SimCore {
+  tick(): void
+  campaign(): void
+  propose(data: Uint8Array): void
+  proposeConfChange(change: ConfChange): void
+  applyConfChange(change: ConfChange, index: number): ConfState
+  step(message: Message): void
+  hasReady(): boolean
+  ready(): Ready
+  advance(): void
+  basicStatus(): { readonly commit: number; readonly lead: RaftId }
+  status(): { readonly progress: ReadonlyMap<RaftId, { readonly match: number; readonly next: number }> }
+  transferLeader(id: RaftId): void
+  forgetLeader(): void
+  readIndex(requestCtx: Uint8Array): void
+  reportUnreachable(id: RaftId): void
+  reportSnapshot(id: RaftId, arrived: boolean): void
+}
+
+export type SimCoreConfig = SimPlan['core'] & {
+  readonly id: RaftId
+  readonly storage: Storage
+  readonly applied: number
+  readonly random: Random
+}
+
+/** Places where a test may make the world lie, to prove that the checks notice. None lies by default. */
+export interface SimHooks {
+  readonly createCore?: (config: SimCoreConfig) => SimCore
+  /** Changes what a node finds on its disk at a restart. */
+  readonly found?: (hardState: HardState, node: RaftId) => HardState
+  /** Changes or drops what leaves a node. */
+  readonly carry?: (message: Message) => Message | undefined
+  /** Changes or leaves out what the state machine is given. */
+  readonly apply?: (entry: Entry, node: RaftId) => Entry | undefined
+  /** When the disk says that a write is done. */
+  readonly diskAnswers?: 'when-durable' | 'at-once'
+}
+
+/** What a node needs of the run it is in. */
+export interface SimWorld {
+  readonly plan: SimPlan
+  readonly checks: Checks
+  readonly hooks: SimHooks
+  /** Makes lines for people; undefined unless somebody reads them. */
+  readonly trace: ((line: string) => void) | undefined
+  after(delay: number, event: SimEvent): void
+  post(message: Message): void
+}

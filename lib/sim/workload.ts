@@ -1,0 +1,185 @@
+import { below, pick, type Random } from '../base/random.js'
+import type { ConfChange, ConfChangeSingle, ConfState, RaftId } from '../raft/core/state.js'
+import type { Checks } from './checks.js'
+import { isJoint, membersOf } from './configurations.js'
+import type { SimNetwork } from './sim-network.js'
+import { numberToBytes, type SimNode } from './sim-node.js'
+import type { SimPlan, Trouble, Work } from './sim-plan.js'
+import type { SimEvent } from './sim-world.js'
+
+/** What clients, operators and accidents see of the group. */
+export interface SimGroup {
+  readonly plan: SimPlan
+  readonly nodes: readonly SimNode[]
+  readonly network: SimNetwork
+  readonly checks: Checks
+  readonly now: number
+  readonly trace: ((line: string) => void) | undefined
+  /** The live leader of the highest term. */
+  leader(): SimNode | undefined
+  /** Starts a node that nobody knows yet; undefined when there are enough. */
+  addNode(): SimNode | undefined
+  after(delay: number, event: SimEvent): void
+}
+
+/** What is asked of the group and what befalls it, drawn from the plan's weights. */
+export class Workload {
+  readonly #group: SimGroup
+  readonly #random: Random
+  #lastProposal = 0
+  #lastRead = 0
+
+  constructor(group: SimGroup, random: Random) {
+    this.#group = group
+    this.#random = random
+  }
+
+  /** One thing that a client or an operator does. */
+  work(): void {
+    const group = this.#group
+    const act = draw(this.#random, group.plan.work)
+    const node = this.#someNode()
+    if (act === undefined || node === undefined) return
+    group.trace?.(`      ${act} at ${node.id}`)
+    switch (act) {
+      case 'propose':
+        for (let count = this.#random() < 0.1 ? 8 : 1; count > 0; count--) this.propose(node)
+        return
+      case 'membership':
+        this.#changeMembership(group.leader() ?? node)
+        return
+      case 'transfer': {
+        const target = pick(this.#random, node.config.voters)
+        if (target !== undefined) node.act((core) => core.transferLeader(target))
+        return
+      }
+      case 'read': {
+        const request = ++this.#lastRead
+        group.checks.readAsked(request)
+        node.act((core) => core.readIndex(numberToBytes(request, 4)))
+        return
+      }
+      case 'snapshot':
+        node.snapshot()
+        return
+      case 'campaign':
+        node.act((core) => core.campaign())
+        return
+      case 'forget-leader':
+        node.act((core) => core.forgetLeader())
+        return
+    }
+  }
+
+  /** Proposes an entry that no other proposal equals. */
+  propose(node: SimNode): void {
+    const data = numberToBytes(++this.#lastProposal, 4 + below(this.#random, 20))
+    node.act((core) => core.propose(data))
+  }
+
+  /** One thing that goes wrong, or is put right. */
+  trouble(): void {
+    const { plan, nodes, network, trace } = this.#group
+    const act = draw(this.#random, plan.trouble)
+    const ids = nodes.map((node) => node.id)
+    const node = pick(this.#random, nodes)
+    if (act === undefined || node === undefined) return
+    trace?.(`      ${act}${act.startsWith('crash') || act === 'pause' || act === 'isolate' ? ` (${node.id})` : ''}`)
+    switch (act) {
+      case 'split':
+        network.split(ids)
+        return
+      case 'one-way':
+        network.splitOneWay(ids)
+        return
+      case 'isolate':
+        network.isolate((this.#random() < 0.5 ? this.#group.leader() : undefined)?.id ?? node.id, ids)
+        return
+      case 'heal':
+        network.heal()
+        return
+      case 'crash':
+        this.#crash(node)
+        return
+      case 'crash-leader':
+        this.#crash(this.#group.leader() ?? node)
+        return
+      case 'crash-all':
+        for (const each of nodes) this.#crash(each)
+        return
+      case 'pause':
+        node.pausedUntil = this.#group.now + 20 + this.#random() * 300
+        return
+    }
+  }
+
+  #crash(node: SimNode): void {
+    if (!node.isUp) return
+    node.doom()
+    const restTime = this.#random() < 0.5 ? 5 : 400
+    this.#group.after(1 + this.#random() * restTime, { type: 'restart', node: node.id })
+  }
+
+  #someNode(): SimNode | undefined {
+    const leader = this.#random() < 0.7 ? this.#group.leader() : undefined
+    return leader ?? pick(this.#random, this.#group.nodes)
+  }
+
+  #changeMembership(node: SimNode): void {
+    const change = this.#nextChange(node.config)
+    if (change !== undefined) node.act((core) => core.proposeConfChange(change))
+  }
+
+  #nextChange(config: ConfState): ConfChange | undefined {
+    if (isJoint(config) && this.#random() < 0.9) return config.autoLeave ? undefined : { transition: 'auto', changes: [] }
+    const count = this.#random() < 0.7 ? 1 : 2 + below(this.#random, 2)
+    const changes: ConfChangeSingle[] = []
+    for (let at = 0; at < count; at++) {
+      const single = this.#nextSingle(config)
+      if (single !== undefined && !changes.some(({ nodeId }) => nodeId === single.nodeId)) changes.push(single)
+    }
+    if (changes.length === 0) return undefined
+    if (changes.length === 1 && this.#random() < 0.4) return { v1: true, changes }
+    return { transition: pick(this.#random, ['auto', 'implicit', 'explicit'] as const) ?? 'auto', changes }
+  }
+
+  #nextSingle(config: ConfState): ConfChangeSingle | undefined {
+    const { voters, learners } = config
+    const type = pick(this.#random, ['v', 'v', 'l', 'l', 'r', 'promote', 'promote', 'demote', 'u'] as const)
+    switch (type) {
+      case 'promote':
+        return single('v', pick(this.#random, learners))
+      case 'demote':
+        return voters.length > 2 ? single('l', pick(this.#random, voters)) : undefined
+      case 'r':
+        return voters.length > 2 ? single('r', pick(this.#random, membersOf(config))) : undefined
+      case 'u':
+        return single('u', pick(this.#random, voters))
+      default:
+        return type === undefined ? undefined : single(type, this.#newcomer(config))
+    }
+  }
+
+  /** A node that has never been in a configuration: raft ids are not used again. */
+  #newcomer(config: ConfState): RaftId | undefined {
+    const known = new Set(this.#group.checks.configs.flatMap((past) => membersOf(past.config)))
+    for (const id of membersOf(config)) known.add(id)
+    const waiting = this.#group.nodes.filter((node) => !known.has(node.id))
+    return (pick(this.#random, waiting) ?? this.#group.addNode())?.id
+  }
+}
+
+function single(type: 'v' | 'l' | 'r' | 'u', nodeId: RaftId | undefined): ConfChangeSingle | undefined {
+  return nodeId === undefined ? undefined : { type, nodeId }
+}
+
+function draw<Name extends Work | Trouble>(random: Random, weights: Readonly<Record<Name, number>>): Name | undefined {
+  let total = 0
+  for (const name in weights) total += weights[name]
+  let rest = random() * total
+  for (const name in weights) {
+    rest -= weights[name]
+    if (rest < 0) return name
+  }
+  return undefined
+}
