@@ -1,3 +1,65 @@
-/** The core under the names that etcd's interaction scripts are run against; no logic of its own. */
-export { decodeConfChange as decodeCC } from '../../lib/raft/core/conf-change.js'
-export { APPEND_THREAD, APPLY_THREAD, ErrCompacted, ErrUnavailable, limitSize, RawNode } from '../../lib/raft/core/index.js'
+/**
+ * The core under the names that etcd's interaction scripts and unit tables are run against. Names only, no protocol logic.
+ */
+import type { ConfChangeSingle, ConfState, RaftId } from '../../lib/raft/core/index.js'
+import { changeSimply, enterJoint, leaveJoint, Tracker as MemberTracker } from '../../lib/raft/core/membership.js'
+import { JointConfig, type VoteResult } from '../../lib/raft/core/quorum.js'
+
+export {
+  APPEND_THREAD,
+  APPLY_THREAD,
+  decodeConfChange as decodeCC,
+  ErrCompacted,
+  ErrUnavailable,
+  limitSize,
+  RawNode,
+} from '../../lib/raft/core/index.js'
+
+/** Two majorities, for the quorum tables. */
+export class Joint {
+  readonly #config: JointConfig
+  constructor(incoming: Iterable<RaftId>, outgoing: Iterable<RaftId> = []) {
+    this.#config = new JointConfig(incoming, outgoing)
+  }
+
+  /** Infinity when both halves are empty; whoever is missing in `acked` has acknowledged nothing. */
+  commit(acked: ReadonlyMap<RaftId, number>): number {
+    return this.#config.committedIndex({ ackedIndex: (id) => acked.get(id) ?? 0 })
+  }
+
+  vote(votes: ReadonlyMap<RaftId, boolean>): VoteResult {
+    return this.#config.voteResult(votes)
+  }
+}
+
+/** A configuration with the progress of its members, without bounds on what is under way. */
+export class Tracker extends MemberTracker {
+  constructor() {
+    super({ maxMessages: Number.MAX_SAFE_INTEGER, maxBytes: Number.POSITIVE_INFINITY })
+  }
+}
+
+/** The three kinds of change; each gives the next configuration and changes nothing, or throws. */
+export class Changer {
+  readonly #tracker: MemberTracker
+  constructor(tracker: MemberTracker) {
+    this.#tracker = tracker
+  }
+
+  simple(changes: readonly ConfChangeSingle[]): ConfState {
+    return changeSimply(this.#tracker.conf, changes)
+  }
+
+  enterJoint(autoLeave: boolean, changes: readonly ConfChangeSingle[]): ConfState {
+    return enterJoint(this.#tracker.conf, changes, { autoLeave })
+  }
+
+  leaveJoint(): ConfState {
+    return leaveJoint(this.#tracker.conf)
+  }
+}
+
+/** Puts a changed configuration into force; members new to it are probed at `lastIndex`. */
+export function setTrk(tracker: MemberTracker, conf: ConfState, lastIndex = 0): void {
+  tracker.adopt(conf, lastIndex)
+}

@@ -1,4 +1,4 @@
-import { hup } from './candidate.js'
+import { hup } from './campaign.js'
 import { proposalDropped } from './errors.js'
 import type { Message } from './messages.js'
 import type { Raft } from './raft.js'

@@ -20,6 +20,7 @@ export {
   RaftError,
   type RaftErrorCode,
 } from './errors.js'
+export { checkInvariants } from './invariants.js'
 export { MemoryStorage, type MemoryStorageStart } from './memory-storage.js'
 export {
   isLocalType,

@@ -109,3 +109,8 @@ export function isResponseType(type: MessageType): boolean {
 export function isStorageThread(id: RaftId): boolean {
   return id === APPEND_THREAD || id === APPLY_THREAD
 }
+
+/** True for requests to whoever leads, in whatever term. */
+export function isTermless(type: MessageType): boolean {
+  return type === 'MsgProp' || type === 'MsgReadIndex' || type === 'MsgTransferLeader' || type === 'MsgForgetLeader'
+}

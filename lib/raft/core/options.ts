@@ -1,5 +1,5 @@
 import { SkeinError } from '../../base/errors.js'
-import type { Random } from '../../base/random.js'
+import { type Random, seededRandom } from '../../base/random.js'
 import type { RaftId, Storage } from './state.js'
 
 /** Options of one peer's core. Only ticks, counts and bytes: what a tick lasts is the runner's business. */
@@ -37,12 +37,12 @@ export interface RaftOptions {
   readonly disableConfChangeValidation?: boolean
   /** A leader that is removed or made a learner becomes a follower at once. Default false. */
   readonly stepDownOnRemoval?: boolean
-  /** Uniform in [0, 1): spreads election timeouts. Default: a fixed 0.5, which is only for single peers and scripts. */
+  /** Uniform in [0, 1): spreads election timeouts. Default: a generator seeded with the id. */
   readonly random?: Random
 }
 
 /** Options with every default filled in and every bound checked; nothing behind this checks again. */
-export type ResolvedRaftOptions = Required<RaftOptions>
+export type ResolvedRaftOptions = Required<Omit<RaftOptions, 'applied'>> & { readonly applied: number | undefined }
 
 const MIB = 1024 * 1024
 
@@ -54,7 +54,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     electionTick: options.electionTick,
     heartbeatTick: options.heartbeatTick,
     storage: options.storage,
-    applied: options.applied ?? 0,
+    applied: options.applied,
     maxSizePerMsg,
     maxCommittedSizePerReady: options.maxCommittedSizePerReady ?? MIB,
     maxUncommittedEntriesSize: options.maxUncommittedEntriesSize ?? 8 * MIB,
@@ -67,12 +67,12 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     disableProposalForwarding: options.disableProposalForwarding ?? false,
     disableConfChangeValidation: options.disableConfChangeValidation ?? false,
     stepDownOnRemoval: options.stepDownOnRemoval ?? false,
-    random: options.random ?? (() => 0.5),
+    random: options.random ?? seededRandom(options.id),
   }
   whole(resolved, 'id', 1, 2 ** 48 - 1)
   whole(resolved, 'heartbeatTick', 1, Number.MAX_SAFE_INTEGER)
   whole(resolved, 'electionTick', resolved.heartbeatTick + 1, Number.MAX_SAFE_INTEGER)
-  whole(resolved, 'applied', 0, Number.MAX_SAFE_INTEGER)
+  if (resolved.applied !== undefined) whole(resolved, 'applied', 0, Number.MAX_SAFE_INTEGER)
   whole(resolved, 'maxInflightMsgs', 1, Number.MAX_SAFE_INTEGER)
   atLeast(resolved, 'maxSizePerMsg', 0)
   atLeast(resolved, 'maxCommittedSizePerReady', 1)

@@ -1,7 +1,8 @@
 import { assert } from '../../base/assert.js'
 import { SkeinError } from '../../base/errors.js'
 import { below } from '../../base/random.js'
-import { hup, isTransferVote, stepCandidate } from './candidate.js'
+import { hup, isTransferVote } from './campaign.js'
+import { stepCandidate } from './candidate.js'
 import { entriesSizeBytes, payloadSizeBytes } from './entries.js'
 import { stepFollower } from './follower.js'
 import { appendAsLeader, leaveJointIfDue, stepLeader } from './leader.js'
@@ -59,16 +60,7 @@ export class Raft {
     const { hardState, confState } = storage.initialState()
     this.tracker.adopt(confState, this.log.lastIndex())
     if (hardState !== null) this.#load(hardState)
-    if (options.applied > this.log.applied) {
-      if (options.applied > this.log.committed) {
-        throw new SkeinError(
-          'ERR_SKEIN_INVALID_OPTION',
-          `applied: expected at most the commit index ${this.log.committed}, got ${options.applied}: was the log lost?`,
-          { option: 'applied', got: options.applied },
-        )
-      }
-      this.log.appliedTo(options.applied, 0)
-    }
+    if (options.applied !== undefined) this.#startAfter(options.applied)
     this.becomeFollower(this.term, NONE)
   }
 
@@ -80,6 +72,19 @@ export class Raft {
     this.term = term
     this.vote = vote
     this.log.commitTo(commit)
+  }
+
+  #startAfter(applied: number): void {
+    const { committed } = this.log
+    const first = this.log.firstIndex()
+    if (applied < first - 1 || applied > committed) {
+      throw new SkeinError(
+        'ERR_SKEIN_INVALID_OPTION',
+        `applied: expected ${first - 1} to ${committed}, which this log can continue, got ${applied}: restore a matching snapshot`,
+        { option: 'applied', got: applied },
+      )
+    }
+    this.log.appliedTo(applied, 0)
   }
 
   get softState(): SoftState {
@@ -225,9 +230,10 @@ export class Raft {
     this.queue(makeMessage(type, this.id, to, this.term, fields))
   }
 
-  /** Passes on a request that has no term, as if it had come from here unless it says otherwise. */
+  /** Passes a request on to the leader. Proposals and reads stay without a term: they are good for a leader of any. */
   forward(m: Message, to: RaftId): void {
-    this.queue(makeMessage(m.type, m.from === NONE ? this.id : m.from, to, 0, m))
+    const term = m.type === 'MsgProp' || m.type === 'MsgReadIndex' ? 0 : this.term
+    this.queue(makeMessage(m.type, m.from === NONE ? this.id : m.from, to, term, m))
   }
 
   queue(m: Message): void {

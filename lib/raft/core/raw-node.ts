@@ -1,8 +1,17 @@
 import { assert } from '../../base/assert.js'
+import { SkeinError } from '../../base/errors.js'
 import { encodeConfChange } from './conf-change.js'
 import { entriesSizeBytes } from './entries.js'
 import { ErrStepLocalMsg, ErrStepPeerNotFound } from './errors.js'
-import { isLocalType, isResponseType, isStorageThread, type Message, type MessageFields, makeMessage } from './messages.js'
+import {
+  isLocalType,
+  isResponseType,
+  isStorageThread,
+  isTermless,
+  type Message,
+  type MessageFields,
+  makeMessage,
+} from './messages.js'
 import { type RaftOptions, resolveRaftOptions } from './options.js'
 import { Raft } from './raft.js'
 import { applyConfChange } from './reconfigure.js'
@@ -88,11 +97,15 @@ export class RawNode {
   /**
    * Takes a message from another peer, or from the own storage threads.
    * @throws {RaftError} ERR_STEP_LOCAL_MSG, ERR_STEP_PEER_NOT_FOUND, ERR_PROPOSAL_DROPPED
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE if it proposes a configuration change that does not decode
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE if it lacks a term, or proposes a configuration change that does not decode
    */
   step(m: Message): void {
     if (!isStorageThread(m.from)) {
       if (isLocalType(m.type)) throw ErrStepLocalMsg
+      // Term 0 means "local" further in, where it would pass every check of the term.
+      if (m.term === 0 && !isTermless(m.type)) {
+        throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `${m.type} from ${m.from}: expected a term from 1, got 0`, { path: 'term' })
+      }
       if (isResponseType(m.type) && this.raft.tracker.get(m.from) === undefined) throw ErrStepPeerNotFound
     }
     this.raft.step(m)

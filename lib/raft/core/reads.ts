@@ -36,6 +36,15 @@ export class ReadQueue {
     return this.#waiting.at(-1)?.position ?? 0
   }
 
+  /** The last position as it travels in heartbeats: eight bytes, big-endian; null when no read waits. */
+  heartbeatContext(): Uint8Array | null {
+    const position = this.lastPosition
+    if (position === 0) return null
+    const context = new Uint8Array(8)
+    new DataView(context.buffer).setBigUint64(0, BigInt(position))
+    return context
+  }
+
   postpone(request: Message): void {
     if (this.size < MAX_WAITING_READS) this.#early.push(request)
   }
@@ -109,14 +118,6 @@ function answer(raft: Raft, request: Message, index: number): void {
     return
   }
   raft.queue(makeMessage('MsgReadIndexResp', raft.id, request.from, raft.term, { index, entries: request.entries }))
-}
-
-/** A position as heartbeat context: eight bytes, big-endian; null for 0. */
-export function positionContext(position: number): Uint8Array | null {
-  if (position === 0) return null
-  const context = new Uint8Array(8)
-  new DataView(context.buffer).setBigUint64(0, BigInt(position))
-  return context
 }
 
 /** The position in a heartbeat context; 0 if there is none. */

@@ -2,7 +2,6 @@ import { payloadSizeBytes } from './entries.js'
 import { isRaftError } from './errors.js'
 import type { Progress } from './progress.js'
 import type { Raft } from './raft.js'
-import { positionContext } from './reads.js'
 import type { Snapshot } from './state.js'
 
 /** Sends a peer the entries it lacks, or an empty append with the commit index; nothing while it is paused. */
@@ -57,7 +56,7 @@ function availableSnapshot(raft: Raft): Snapshot | undefined {
 
 /** Heartbeats to all; they carry the position of the last waiting read, so that a lost round is made up by the next. */
 export function broadcastHeartbeat(raft: Raft): void {
-  const context = positionContext(raft.reads.lastPosition)
+  const context = raft.reads.heartbeatContext()
   for (const peer of raft.tracker.members) {
     if (peer.id === raft.id) continue
     // Not past what the peer is known to have: its log behind that may differ from ours.

@@ -72,7 +72,10 @@ export interface ReadState {
   readonly requestCtx: Uint8Array
 }
 
-/** What the runner must do next. Order with synchronous storage: persist, send, apply, advance. */
+/**
+ * What the runner must do next. Order with synchronous storage: persist (one write: hard state, snapshot, then entries), send,
+ * apply, advance. With asynchronous storage the same travels in MsgStorageAppend and MsgStorageApply among `messages`.
+ */
 export interface Ready {
   readonly softState?: SoftState
   readonly hardState?: HardState
