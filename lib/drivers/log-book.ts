@@ -8,11 +8,13 @@ import { FileSegment, type LogSegment, MemorySegment } from './log-segment.js'
 export interface LogBookOptions {
   /** Directory of the files `1.log`, `2.log`, …; it must exist. Leave out: in memory. */
   readonly dir?: string | undefined
-  /** Bytes per file. When the newest is full the oldest is dropped. */
+  /** Bytes per file, at least 2 × lineBytesMax. When the newest is full the oldest is dropped. */
   readonly bytesMax: number
   /** Files kept; a log never takes more than about bytesMax × filesMax. */
   readonly filesMax: number
 }
+
+const newline = Buffer.from('\n')
 
 /** What a task wrote: bounded, oldest dropped first, read while it grows. Each line is stored as `<ISO time> <stream> <bytes>`. */
 export class LogBook {
@@ -35,21 +37,15 @@ export class LogBook {
   append(stream: UnitLogLine['stream'], lines: readonly Uint8Array[], at: Date = new Date()): Promise<void> | undefined {
     if (lines.length === 0 || this.#closed) return undefined
     const head = Buffer.from(`${at.toISOString()} ${stream} `)
-    const end = Buffer.from('\n')
-    const record = Buffer.concat(lines.flatMap((line) => [head, line, end]))
-    const written = this.#segmentFor(record.length).append(record)
-    if (written === undefined) {
-      this.#wake()
-      return undefined
+    const writes: Promise<void>[] = []
+    for (const group of groupsOf(lines, head.length + 1, this.#options.bytesMax)) {
+      const record = Buffer.concat(group.flatMap((line) => [head, line, newline]))
+      const written = this.#segmentFor(record.length).append(record)
+      if (written !== undefined) writes.push(written.catch((error: unknown) => this.#lost(group.length, error)))
     }
-    return written.then(
-      () => this.#wake(),
-      (error: unknown) => {
-        // A full disk costs lines, never the task.
-        this.linesLost += lines.length
-        this.lossReason = messageOf(error)
-      },
-    )
+    if (writes.length > 0) return Promise.all(writes).then(() => this.#wake())
+    this.#wake()
+    return undefined
   }
 
   /** Nothing more will come: followers end. */
@@ -119,11 +115,33 @@ export class LogBook {
     return segment
   }
 
+  /** A full disk costs lines, never the task. */
+  #lost(lines: number, error: unknown): void {
+    this.linesLost += lines
+    this.lossReason = messageOf(error)
+  }
+
   #wake(): void {
     const { resolve } = this.#changed
     this.#changed = deferred()
     resolve()
   }
+}
+
+/** Cuts the lines into runs that each fit into one file. */
+function* groupsOf(lines: readonly Uint8Array[], extraBytes: number, bytesMax: number): Generator<readonly Uint8Array[]> {
+  let from = 0
+  let sizeBytes = 0
+  for (const [index, line] of lines.entries()) {
+    const lineBytes = line.length + extraBytes
+    if (index > from && sizeBytes + lineBytes > bytesMax) {
+      yield lines.slice(from, index)
+      from = index
+      sizeBytes = 0
+    }
+    sizeBytes += lineBytes
+  }
+  yield lines.slice(from)
 }
 
 /** One reader's place in a log that grows at one end and is dropped at the other. */

@@ -96,18 +96,13 @@ export class FileSegment implements LogSegment {
     await this.#writes
     const handle = this.#handle
     this.#handle = undefined
-    // A file that could not be opened has already been reported by `append`.
-    await handle?.then(
-      (file) => file.close(),
-      () => {},
-    )
+    await (await handle)?.close()
   }
 
   /** All of the record or none: after a refused write the next one starts at the same place. */
   async #write(record: Uint8Array): Promise<void> {
     try {
-      this.#handle ??= open(this.#file, 'w')
-      const file = await this.#handle
+      const file = await this.#open()
       let done = 0
       while (done < record.length) {
         const { bytesWritten } = await file.write(record, done, record.length - done, this.#written + done)
@@ -118,6 +113,15 @@ export class FileSegment implements LogSegment {
       this.#size -= record.length
       throw error
     }
+  }
+
+  /** One that could not be opened is tried again with the next record. */
+  #open(): Promise<FileHandle> {
+    this.#handle ??= open(this.#file, 'w').catch((error: unknown) => {
+      this.#handle = undefined
+      throw error
+    })
+    return this.#handle
   }
 
   async remove(): Promise<void> {

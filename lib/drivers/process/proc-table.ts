@@ -22,11 +22,19 @@ interface ProcessStat {
 
 /** When the process started, in the machine's own words; undefined when it does not run. */
 export function startTimeOf(pid: number): string | undefined {
+  return readStatSync(pid)?.startedAt
+}
+
+/** True while the process runs; one that has ended but was not yet reaped does not. Without /proc the difference is not seen. */
+export function isRunning(pid: number): boolean {
   try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'))?.startedAt
-  } catch {
-    return undefined // no such process, or no /proc
+    process.kill(pid, 0)
+  } catch (error) {
+    return !isNoSuchProcess(error)
   }
+  if (process.platform !== 'linux') return true
+  const stat = readStatSync(pid)
+  return stat !== undefined && !isOver(stat)
 }
 
 /** True while a process of the group runs; one that has ended but was not yet reaped does not count. */
@@ -34,12 +42,12 @@ export async function isGroupAlive(group: number): Promise<boolean> {
   try {
     process.kill(-group, 0)
   } catch (error) {
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH')
+    return !isNoSuchProcess(error)
   }
   if (process.platform !== 'linux') return true
   for (const pid of await pids()) {
     const stat = await readStat(pid)
-    if (stat?.group === group && stat.state !== 'Z' && stat.state !== 'X') return true
+    if (stat?.group === group && !isOver(stat)) return true
   }
   return false
 }
@@ -61,6 +69,23 @@ async function pids(): Promise<number[]> {
     return (await readdir('/proc')).map(Number).filter(Number.isInteger)
   } catch {
     return [] // no /proc
+  }
+}
+
+function isNoSuchProcess(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ESRCH'
+}
+
+/** Zombie or dead: it holds nothing but its number. */
+function isOver(stat: ProcessStat): boolean {
+  return stat.state === 'Z' || stat.state === 'X'
+}
+
+function readStatSync(pid: number): ProcessStat | undefined {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'latin1'))
+  } catch {
+    return undefined // no such process, or no /proc
   }
 }
 

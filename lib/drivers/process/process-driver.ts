@@ -5,6 +5,7 @@ import { availableParallelism, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import type { Assigned, DriverDescription, RuntimeDriver, Unit } from '../driver.js'
+import { lineBytesMax } from '../line-splitter.js'
 import { LogBook } from '../log-book.js'
 import { readyCommand } from './command.js'
 import { Guardian, markVariable } from './guardian.js'
@@ -14,7 +15,7 @@ import { ProcessUnit } from './process-unit.js'
 export interface ProcessDriverOptions {
   /** Where logs and the records of running processes live; used by one peer at a time. Leave out: logs in memory, no records. */
   readonly dir?: string
-  /** Bytes of one log file of a task. Default 1 MiB. */
+  /** Bytes of one log file of a task, from 32 KiB. Default 1 MiB. */
   readonly logBytesMax?: number
   /** Log files kept per task: at most logBytesMax × logFilesMax bytes. Default 2. */
   readonly logFilesMax?: number
@@ -35,7 +36,7 @@ export interface ProcessDriverOptions {
  */
 export function processDriver(options: ProcessDriverOptions = {}): RuntimeDriver {
   const { dir, logBytesMax = 1024 * 1024, logFilesMax = 2 } = options
-  requireWhole('logBytesMax', logBytesMax, 4096)
+  requireWhole('logBytesMax', logBytesMax, 2 * lineBytesMax)
   requireWhole('logFilesMax', logFilesMax, 1)
   return new ProcessDriver({ dir, logBytesMax, logFilesMax })
 }

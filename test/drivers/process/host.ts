@@ -1,0 +1,43 @@
+import type { Assigned } from '../../../lib/drivers/driver.js'
+import { processDriver } from '../../../lib/drivers/index.js'
+
+/**
+ * A host process that runs tasks until someone kills it. Arguments: JSON of { dir?, commands }.
+ * Prints one line of JSON, { lines }, once every task has printed its first line.
+ */
+const { dir, commands } = JSON.parse(process.argv[2] ?? '{}') as { dir?: string; commands: string[][] }
+const driver = processDriver(dir === undefined ? {} : { dir })
+const never = new AbortController().signal
+
+const lines: string[] = []
+for (const [index, command] of commands.entries()) {
+  const unit = await driver.prepare(task(`host.${index + 1}.1`, command), never)
+  await unit.start(never)
+  for await (const line of unit.logs({ follow: true })) {
+    lines.push(line.text)
+    break
+  }
+}
+console.log(JSON.stringify({ lines }))
+// Tasks keep the event loop alive; only a signal ends this.
+
+function task(id: string, command: readonly string[]): Assigned {
+  return {
+    id,
+    service: 'host',
+    slot: '1',
+    spec: {
+      driver: 'process',
+      command,
+      env: {},
+      workingDir: undefined,
+      stopSignal: 'SIGTERM',
+      stopGraceMs: 10_000,
+      reserve: { cpuNanos: 0, memoryBytes: 0 },
+      limit: { cpuNanos: undefined, memoryBytes: undefined },
+      options: undefined,
+    },
+    secrets: new Map(),
+    configs: new Map(),
+  }
+}
