@@ -1,0 +1,186 @@
+import { relative, resolve } from 'node:path'
+import type { Command } from 'commander'
+import type { Cluster, List, Service, Task } from '../../api/types.js'
+import { messageOf, SkeinError } from '../../base/errors.js'
+import type { Note, Stack } from '../../compose/index.js'
+import { type Act, addSharedOptions } from '../command.js'
+import { type ExitCode, exitCodes } from '../exit-codes.js'
+import type { Column } from '../print.js'
+import { convergedText, followService } from '../progress.js'
+import type { Session } from '../session.js'
+import { serviceColumns } from './service.js'
+import { compare, inSlotOrder, taskColumns } from './task.js'
+
+export function addStackCommands(program: Command, act: Act): void {
+  const stack = program.command('stack').description('services that belong together, from one file')
+  const add = (usage: string, words: string): Command => addSharedOptions(stack.command(usage).description(words))
+  add('deploy <stack>', 'create or update the services of a stack file, and wait until they run')
+    .requiredOption('-c, --compose-file <file>', 'the stack file')
+    .option('--prune', 'remove services of the stack the file no longer names')
+    .option('--detach', 'do not wait until they run')
+    .action(act(deploy))
+  add('ls', 'list the stacks').action(act(list))
+  add('ps <stack>', 'list the tasks of a stack').action(act(ps))
+  add('services <stack>', 'list the services of a stack').action(act(services))
+  add('rm <stack...>', 'remove all services of stacks').action(act(remove))
+}
+
+interface StackRow {
+  readonly name: string
+  readonly services: number
+  readonly running: number
+  readonly desired: number
+}
+
+interface Done {
+  readonly created: string[]
+  readonly updated: string[]
+  readonly unchanged: string[]
+  readonly removed: string[]
+}
+
+const stackColumns: readonly Column<StackRow>[] = [
+  { head: 'NAME', text: ({ name }) => name },
+  { head: 'SERVICES', text: ({ services: number }) => String(number) },
+  { head: 'RUNNING', text: ({ running, desired }) => `${running === desired ? '✔' : '○'} ${running}/${desired}` },
+]
+
+/** Docker's label, written here too so that listing stacks does not load the YAML reader; a test holds the two equal. */
+export const stackLabel = 'com.docker.stack.namespace'
+
+async function deploy(
+  session: Session,
+  name: string,
+  options: { readonly composeFile: string; readonly prune?: boolean; readonly detach?: boolean },
+): Promise<ExitCode> {
+  const { deployPlan, loadStack } = await import('../../compose/index.js')
+  const file = resolve(session.world.cwd, options.composeFile)
+  const shownFile = relative(session.world.cwd, file) || file
+  const stack = await loadStack(file, { stack: name, env: session.world.env })
+  sayNotes(session, shownFile, stack)
+  const cluster = await session.cluster()
+  const current = await cluster.services.list({}, session.call)
+  if (current.stale) session.output.sayStale()
+  const plan = deployPlan(current.items, stack, { prune: options.prune ?? false })
+  const [taken] = plan.taken
+  if (taken !== undefined) {
+    const words = `${taken.name}: a service outside the stack has this name; remove it or deploy under another stack name; nothing was changed`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'service', name: taken.name })
+  }
+  const done: Done = { created: [], updated: [], unchanged: plan.unchanged.map((service) => service.name), removed: [] }
+  const changed = await carryOut(session, cluster, plan, done)
+  const lines = doneLines(done)
+  if (!(options.detach ?? false)) {
+    for (const service of [...changed, ...plan.unchanged])
+      lines.push(convergedText(service.name, await followService(session, service)))
+  }
+  const { notHonoured, warnings } = stack
+  session.output.value(
+    { stack: name, ...done, notHonoured, warnings, converged: !(options.detach ?? false) },
+    lines.join('\n'),
+    name,
+  )
+  return exitCodes.done
+}
+
+type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>>
+
+async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Done): Promise<readonly Service[]> {
+  const changed: Service[] = []
+  try {
+    for (const spec of plan.create) {
+      changed.push(await cluster.services.create(spec, session.call))
+      done.created.push(spec.name)
+    }
+    for (const { current, spec } of plan.update) {
+      changed.push(await cluster.services.replace(current.id, spec, current.version, session.call))
+      done.updated.push(spec.name)
+    }
+    for (const service of plan.remove) {
+      await cluster.services.remove(service.id, session.call)
+      done.removed.push(service.name)
+    }
+  } catch (error) {
+    const sofar = doneLines(done)
+      .filter((line) => !line.startsWith('='))
+      .join(', ')
+    session.output.say(
+      `the deploy stopped half way (${sofar === '' ? 'nothing was changed' : sofar}); the same command goes on from here`,
+    )
+    throw error
+  }
+  return changed
+}
+
+function doneLines({ created, updated, unchanged, removed }: Done): string[] {
+  return [
+    ...created.map((name) => `+ ${name} created`),
+    ...updated.map((name) => `~ ${name} updated`),
+    ...unchanged.map((name) => `= ${name} unchanged`),
+    ...removed.map((name) => `- ${name} removed`),
+  ]
+}
+
+function sayNotes(session: Session, file: string, { notHonoured, warnings }: Stack): void {
+  const say = ({ path, line, why }: Note): void => session.output.say(`${file}:${line}  ${path}: ${why}`)
+  for (const note of [...notHonoured, ...warnings].sort((a, b) => a.line - b.line)) say(note)
+}
+
+async function list(session: Session): Promise<ExitCode> {
+  const all = await (await session.cluster()).services.list({}, session.call)
+  const rows = new Map<string, StackRow>()
+  for (const { spec, running, desired } of all.items) {
+    const name = spec.labels?.[stackLabel]
+    if (name === undefined) continue
+    const row = rows.get(name) ?? { name, services: 0, running: 0, desired: 0 }
+    rows.set(name, { name, services: row.services + 1, running: row.running + running, desired: row.desired + desired })
+  }
+  const items = [...rows.values()].sort((a, b) => compare(a.name, b.name))
+  session.output.list({ ...all, items }, stackColumns, ({ name }) => name)
+  return exitCodes.done
+}
+
+async function services(session: Session, stack: string): Promise<ExitCode> {
+  session.output.list(await servicesOf(session, await session.cluster(), stack), serviceColumns, ({ id }) => id)
+  return exitCodes.done
+}
+
+async function ps(session: Session, stack: string): Promise<ExitCode> {
+  const cluster = await session.cluster()
+  const found = await servicesOf(session, cluster, stack)
+  const items: Task[] = []
+  let { version, stale } = found
+  for (const { id } of found.items) {
+    const tasks = await cluster.tasks.list({ service: id }, session.call)
+    items.push(...tasks.items)
+    version = Math.max(version, tasks.version)
+    stale ||= tasks.stale
+  }
+  session.output.list({ items: inSlotOrder(items), version, stale }, taskColumns(session.world.clock.wallMs()), ({ id }) => id)
+  return exitCodes.done
+}
+
+async function remove(session: Session, stacks: readonly string[]): Promise<ExitCode> {
+  const cluster = await session.cluster()
+  const removed: string[] = []
+  // All are looked up before the first is removed: a typing error removes nothing.
+  const found = await Promise.all(stacks.map((stack) => servicesOf(session, cluster, stack)))
+  for (const { id, name } of found.flatMap(({ items }) => items)) {
+    await cluster.services.remove(id, session.call).catch((error: unknown) => {
+      session.output.say(`removed so far: ${removed.join(', ') || 'nothing'}; ${name} failed: ${messageOf(error)}`)
+      throw error
+    })
+    removed.push(name)
+  }
+  session.output.value({ removed }, removed.map((name) => `- ${name} removed`).join('\n'), removed.join('\n'))
+  return exitCodes.done
+}
+
+async function servicesOf(session: Session, cluster: Cluster, stack: string): Promise<List<Service>> {
+  const found = await cluster.services.list({ labels: { [stackLabel]: stack } }, session.call)
+  if (found.items.length > 0) return { ...found, items: [...found.items].sort((a, b) => compare(a.name, b.name)) }
+  throw new SkeinError('ERR_SKEIN_NOT_FOUND', `no stack "${stack}"; skein stack ls lists what there is`, {
+    kind: 'stack',
+    ref: stack,
+  })
+}
