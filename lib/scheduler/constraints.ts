@@ -73,7 +73,7 @@ export function parseSpread(keys: readonly string[], path = 'placement.spread'):
 }
 
 /** The constraint, or what is wrong with the text. */
-export function readConstraint(text: string): Constraint | string {
+function readConstraint(text: string): Constraint | string {
   const operator = /==|!=/.exec(text)
   if (operator === null) return `expected 'KEY == VALUE' or 'KEY != VALUE'`
   const key = text.slice(0, operator.index).trim()
@@ -138,8 +138,18 @@ export function meets(node: Node, constraint: Constraint): boolean {
 
 /** True when the node meets them all; a text that is no constraint is met by no node. */
 export function meetsConstraints(node: Node, texts: readonly string[]): boolean {
-  return texts.every((text) => {
-    const constraint = readConstraint(text)
-    return typeof constraint !== 'string' && meets(node, constraint)
-  })
+  return readConstraints(texts).every((constraint) => typeof constraint !== 'string' && meets(node, constraint))
+}
+
+/** Specs live long and are asked about for every task: each list is parsed once. */
+const parsed = new WeakMap<readonly string[], readonly (Constraint | string)[]>()
+
+/** Each constraint, or what is wrong with it. */
+export function readConstraints(texts: readonly string[]): readonly (Constraint | string)[] {
+  let constraints = parsed.get(texts)
+  if (constraints === undefined) {
+    constraints = texts.map(readConstraint)
+    parsed.set(texts, constraints)
+  }
+  return constraints
 }

@@ -3,7 +3,7 @@ import type { Node } from '../model/node.js'
 import type { ResolvedServiceSpec } from '../model/service.js'
 import type { Task } from '../model/task.js'
 import type { View } from '../store/view.js'
-import { type Attribute, attributeOf, meets, readConstraint } from './constraints.js'
+import { type Attribute, attributeOf, meets, readConstraints } from './constraints.js'
 import { countsForSpread, holdsResources } from './groups.js'
 
 /** May a node take tasks at all? */
@@ -88,8 +88,7 @@ export class NodeTable {
   #evaluate(texts: readonly string[]): Uint8Array {
     const mask = new Uint8Array(this.nodes.length)
     // From the last to the first, so that the first one that is not met stays. Beyond 255 constraints the names blur, not the verdict.
-    for (let index = texts.length - 1; index >= 0; index--) {
-      const constraint = readConstraint(texts[index] as string)
+    for (const [index, constraint] of [...readConstraints(texts).entries()].reverse()) {
       for (const [row, node] of this.nodes.entries()) {
         if (typeof constraint === 'string' || !meets(node, constraint)) mask[row] = Math.min(index + 1, 255)
       }
