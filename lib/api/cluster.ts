@@ -1,4 +1,5 @@
 import { toBytes } from '../base/bytes.js'
+import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { makeId } from '../base/ids.js'
@@ -15,9 +16,8 @@ const updateTriesMax = 10
 
 /** What the client side of the API needs of its world. */
 export interface ClusterWorld {
+  readonly clock: Clock
   readonly random: Random
-  /** Milliseconds, monotonic. */
-  now(): number
 }
 
 /** The public `Cluster` object over anything that can carry verbs. */

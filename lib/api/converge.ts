@@ -1,3 +1,5 @@
+import type { Clock } from '../base/clock.js'
+import { deferred } from '../base/deferred.js'
 import { SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
 import type { ClusterWorld } from './cluster.js'
@@ -20,13 +22,13 @@ export async function* converge(
   ref: string,
   { signal, timeoutMs = 60_000, monitorMs = 1_000 }: ConvergeOptions,
 ): AsyncGenerator<Progress> {
-  const endMs = world.now() + timeoutMs
+  const endMs = world.clock.now() + timeoutMs
   // One signal for the watch and for every call under it: the caller's, or ours at the deadline.
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) onAbort()
-  const head = () => ({ requestId: `r-${makeId(world.random)}`, deadlineMs: Math.max(1, endMs - world.now()), signal: stop.signal })
+  const head = () => ({ requestId: `r-${makeId(world.random)}`, deadlineMs: Math.max(1, endMs - world.clock.now()), signal: stop.signal })
   let stableSinceMs: number | undefined
   let last = ''
   let progress: Progress | undefined
@@ -49,8 +51,8 @@ export async function* converge(
         )
       }
       const all = progress.running === progress.desired && progress.slots.length === progress.desired
-      stableSinceMs = all ? (stableSinceMs ?? world.now()) : undefined
-      const quietMs = stableSinceMs === undefined ? undefined : world.now() - stableSinceMs
+      stableSinceMs = all ? (stableSinceMs ?? world.clock.now()) : undefined
+      const quietMs = stableSinceMs === undefined ? undefined : world.clock.now() - stableSinceMs
       if (quietMs !== undefined && quietMs >= monitorMs) {
         yield { ...progress, phase: 'converged' }
         return
@@ -58,9 +60,9 @@ export async function* converge(
       const seen = JSON.stringify(progress)
       if (seen !== last) yield progress
       last = seen
-      const waitMs = Math.min(endMs - world.now(), quietMs === undefined ? 1_000 : monitorMs - quietMs)
-      if (waitMs <= 0 && world.now() >= endMs) break
-      if (await changedWithin(pending, waitMs)) {
+      const waitMs = Math.min(endMs - world.clock.now(), quietMs === undefined ? 1_000 : monitorMs - quietMs)
+      if (waitMs <= 0 && world.clock.now() >= endMs) break
+      if (await changedWithin(pending, waitMs, world.clock)) {
         pending = news.next()
         pending.catch(() => undefined) // as above
       }
@@ -79,15 +81,13 @@ export async function* converge(
 }
 
 /** True when the promise settled with a value before the time was up; an ended or broken watch counts as news once. */
-async function changedWithin(next: Promise<unknown>, waitMs: number): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<false>((resolve) => {
-    timer = setTimeout(resolve, Math.max(0, waitMs), false)
-  })
+async function changedWithin(next: Promise<unknown>, waitMs: number, clock: Clock): Promise<boolean> {
+  const late = deferred<false>()
+  const cancel = clock.after(Math.max(0, waitMs), () => late.resolve(false))
   try {
-    return await Promise.race([next.then(() => true), late])
+    return await Promise.race([next.then(() => true), late.promise])
   } finally {
-    clearTimeout(timer)
+    cancel()
   }
 }
 

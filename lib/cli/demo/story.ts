@@ -1,0 +1,285 @@
+import { get } from 'node:http'
+import { fileURLToPath } from 'node:url'
+import { connect } from '../../peer/client.js'
+import type { Cluster, Node, Task } from '../../api/types.js'
+import { messageOf } from '../../base/errors.js'
+import { loadStack } from '../../compose/index.js'
+import { Fleet, type Machine } from './fleet.js'
+
+export type DemoCluster = Cluster & AsyncDisposable
+
+/** Milliseconds from the event named to the state named; undefined while it has not been reached. */
+export interface StoryTimes {
+  leader?: number
+  allRunning?: number
+  newLeaderAfterKill?: number
+  healedAfterLeaderKill?: number
+  rejoined?: number
+  healedAfterWorkerKill?: number
+  scaledUp?: number
+  scaledDown?: number
+}
+
+export interface Check {
+  readonly name: string
+  readonly ok: boolean
+  readonly why: string
+}
+
+export interface StoryResult {
+  readonly checks: readonly Check[]
+  readonly ms: StoryTimes
+}
+
+export const stackFile = fileURLToPath(new URL('../../../../examples/web/stack.yaml', import.meta.url))
+
+/** Polling period while waiting; every wait has a bound of its own. */
+const pollMs = 25
+const waitMs = 30_000
+
+/** Thrown by a check that did not hold: the story ends there, after cleaning up. */
+export class CheckFailed extends Error {
+  override readonly name = 'CheckFailed'
+}
+
+/** Starts 3 managers and 2 workers; resolves when all five nodes are ready and three of them vote. */
+export async function foundCluster(fleet: Fleet, say: (text: string) => void): Promise<{ cluster: DemoCluster; leaderMs: number }> {
+  const first = fleet.add('m1', 'manager')
+  const others = [fleet.add('m2', 'manager'), fleet.add('m3', 'manager'), fleet.add('w1', 'worker'), fleet.add('w2', 'worker')]
+  const { invite } = await fleet.start(first)
+  if (invite === undefined) throw new Error('m1 gave no join strings')
+  const leaderMs = performance.now()
+  say('m1 founded the cluster and leads')
+  await Promise.all(others.map((machine) => fleet.start(machine, invite[machine.role])))
+  const cluster = await connect(clientUrl(fleet))
+  await until('five nodes ready, three of them voters', async () => {
+    const { items } = await cluster.nodes.list()
+    const voters = items.filter(({ raft }) => raft === 'voter' || raft === 'leader')
+    return items.length === 5 && items.every(({ state }) => state === 'ready') && voters.length === 3
+  })
+  say('m2, m3 joined as voters, w1, w2 as workers')
+  return { cluster, leaderMs }
+}
+
+/** All managers in one URL, so that the client outlives any of them. */
+export function clientUrl(fleet: Fleet): string {
+  const managers = fleet.machines.filter(({ role, ready }) => role === 'manager' && ready !== undefined)
+  const token = /^skein:\/\/([^@]+)@/.exec(managers[0]?.ready?.invite?.manager ?? '')?.[1]
+  return `skein://${token}@${managers.map(({ ready }) => ready?.address).join(',')}`
+}
+
+export async function deployWeb(cluster: Cluster): Promise<void> {
+  const { services } = await loadStack(stackFile, { stack: 'demo' })
+  for (const spec of services) await cluster.services.create(spec)
+}
+
+/** Plays the whole story once and checks every step of it. */
+export async function playStory(say: (text: string) => void, keep: 'keep' | 'remove'): Promise<StoryResult> {
+  const checks: Check[] = []
+  const ms: StoryTimes = {}
+  const check = async (name: string, claim: () => Promise<string | undefined>): Promise<void> => {
+    let why: string | undefined
+    try {
+      why = await claim()
+    } catch (error) {
+      why = messageOf(error)
+    }
+    checks.push({ name, ok: why === undefined, why: why ?? '' })
+    say(why === undefined ? `✔ ${name}` : `✖ ${name}: ${why}`)
+    if (why !== undefined) throw new CheckFailed(name)
+  }
+  // Since this process began, as a person waits for it: loading the code counts.
+  const startedMs = 0
+  const fleet = await Fleet.open(keep)
+  let cluster: DemoCluster | undefined
+  try {
+    await check('a cluster of five is founded', async () => {
+      const founded = await foundCluster(fleet, say)
+      cluster = founded.cluster
+      ms.leader = Math.round(founded.leaderMs)
+      return undefined
+    })
+    if (cluster !== undefined) await playOn({ fleet, cluster, ms, check, startedMs })
+  } catch (error) {
+    if (!(error instanceof CheckFailed)) checks.push({ name: 'the story plays to its end', ok: false, why: messageOf(error) })
+  } finally {
+    await cluster?.[Symbol.asyncDispose]()
+    fleet.noteProcesses()
+    await fleet.stop()
+  }
+  const left = fleet.leftOver()
+  checks.push({ name: 'nothing is left behind', ok: left.length === 0, why: left.map(({ pid }) => `process ${pid} still runs`).join(', ') })
+  return { checks, ms }
+}
+
+interface Stage {
+  readonly fleet: Fleet
+  readonly cluster: DemoCluster
+  readonly ms: StoryTimes
+  readonly startedMs: number
+  check(name: string, claim: () => Promise<string | undefined>): Promise<void>
+}
+
+async function playOn({ fleet, cluster, ms, startedMs, check }: Stage): Promise<void> {
+  await check('5 of 5 are running and each answers over HTTP', async () => {
+    await deployWeb(cluster)
+    await running(cluster, fleet, 5)
+    ms.allRunning = since(startedMs)
+    return await allAnswer(cluster)
+  })
+  const acknowledged = new Map<string, string>()
+  const write = async (key: string): Promise<void> => {
+    await cluster.kv.put(key, key)
+    acknowledged.set(key, key)
+  }
+  await write('before-the-kill')
+
+  const oldLeader = await leaderOf(cluster, fleet)
+  const oldTerm = (await cluster.clusterStatus()).term
+  let killedMs = performance.now()
+  await check('a new leader takes writes after the leader was killed', async () => {
+    await fleet.kill(oldLeader)
+    killedMs = performance.now()
+    await write('after-the-kill')
+    ms.newLeaderAfterKill = since(killedMs)
+    const leader = await leaderOf(cluster, fleet)
+    const { term } = await cluster.clusterStatus()
+    if (leader === oldLeader) return `${leader.name} is dead and still said to lead`
+    return term > oldTerm ? undefined : `the term did not rise: ${oldTerm} → ${term}`
+  })
+  await check('5 of 5 run on live nodes again', async () => {
+    await running(cluster, fleet, 5)
+    ms.healedAfterLeaderKill = since(killedMs)
+    return await allAnswer(cluster)
+  })
+  await check('the killed manager comes back from its directory and catches up', async () => {
+    const backMs = performance.now()
+    const { id } = await fleet.start(oldLeader)
+    const own = await connect(clientUrlOf(oldLeader, fleet))
+    try {
+      const { commitIndex } = await cluster.clusterStatus()
+      await until(`${oldLeader.name} has applied ${commitIndex}`, async () => {
+        const status = await own.clusterStatus()
+        const { items } = await cluster.nodes.list()
+        const node = items.find((each) => each.id === id)
+        return status.appliedIndex >= commitIndex && node?.state === 'ready' && node.raft === 'voter'
+      })
+      ms.rejoined = since(backMs)
+      for (const [key, value] of acknowledged) {
+        const found = await own.kv.get(key, { stale: true })
+        if (found === undefined || Buffer.from(found.value).toString() !== value) return `${key} was acknowledged and is not there`
+      }
+      return undefined
+    } finally {
+      await own[Symbol.asyncDispose]()
+    }
+  })
+  await check('5 of 5 run on live nodes after a worker was killed', async () => {
+    await fleet.kill(fleet.machine('w1'))
+    const workerKilledMs = performance.now()
+    await running(cluster, fleet, 5)
+    ms.healedAfterWorkerKill = since(workerKilledMs)
+    return await allAnswer(cluster)
+  })
+  await check('scaled to 8', async () => {
+    const fromMs = performance.now()
+    await cluster.services.scale('demo_web', 8)
+    await running(cluster, fleet, 8)
+    ms.scaledUp = since(fromMs)
+    return await allAnswer(cluster)
+  })
+  await check('scaled back to 3', async () => {
+    const fromMs = performance.now()
+    await cluster.services.scale('demo_web', 3)
+    await running(cluster, fleet, 3)
+    ms.scaledDown = since(fromMs)
+    return await allAnswer(cluster)
+  })
+  await check('every acknowledged write is there', async () => {
+    for (const key of acknowledged.keys()) {
+      if ((await cluster.kv.get(key)) === undefined) return `${key} was acknowledged and is gone`
+    }
+    return undefined
+  })
+}
+
+function clientUrlOf(machine: Machine, fleet: Fleet): string {
+  return clientUrl(fleet).replace(/@.*$/, `@${machine.ready?.address}`)
+}
+
+export async function leaderOf(cluster: Cluster, fleet: Fleet): Promise<Machine> {
+  let leader: Node | undefined
+  await until('a leader', async () => {
+    leader = (await cluster.nodes.list()).items.find((node) => node.leader)
+    return leader !== undefined
+  })
+  return fleet.machine(leader?.name ?? '')
+}
+
+/** Waits until exactly `count` tasks are wished and running, all on machines whose process lives, and no other still runs there. */
+async function running(cluster: Cluster, fleet: Fleet, count: number): Promise<readonly Task[]> {
+  let tasks: readonly Task[] = []
+  await until(`${count} of ${count} running on live nodes`, async () => {
+    const { items } = await cluster.tasks.list({ service: 'demo_web' })
+    const live = new Set(fleet.machines.filter((machine) => fleet.alive(machine)).map(({ name }) => name))
+    tasks = items.filter((task) => task.observed === 'running' && live.has(task.nodeName ?? ''))
+    const wished = tasks.filter(({ desired }) => desired === 'running')
+    return wished.length === count && tasks.length === count && new Set(wished.map(({ slot }) => slot)).size === count
+  })
+  return tasks
+}
+
+/** Asks every running replica over HTTP who it is. Says what is wrong, or undefined. */
+async function allAnswer(cluster: Cluster): Promise<string | undefined> {
+  const { items } = await cluster.tasks.list({ service: 'demo_web' })
+  const tasks = items.filter((task) => task.observed === 'running' && task.desired === 'running')
+  const answers = await Promise.all(
+    tasks.map(async (task) => {
+      const url = await until(`${task.name} says where it listens`, () => addressOf(cluster, task))
+      const { task: said } = JSON.parse(await fetchText(url)) as { task: string }
+      return said === task.id ? undefined : `${task.id} answered as ${said}`
+    }),
+  )
+  return answers.find((answer) => answer !== undefined)
+}
+
+async function addressOf(cluster: Cluster, task: Task): Promise<string | undefined> {
+  for await (const { text } of cluster.tasks.logs(task.id)) {
+    const found = /listening on (http:\S+)/.exec(text)
+    if (found?.[1] !== undefined) return found[1]
+  }
+  return undefined
+}
+
+function fetchText(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const request = get(url, { agent: false, timeout: 5_000 }, (response) => {
+      const parts: Buffer[] = []
+      response.on('data', (part: Buffer) => parts.push(part))
+      response.on('end', () => resolve(Buffer.concat(parts).toString()))
+      response.on('error', reject)
+    })
+    request.on('timeout', () => request.destroy(new Error(`${url} did not answer in 5 s`)))
+    request.on('error', reject)
+  })
+}
+
+/** Asks again until the answer is truthy. @throws when it stays falsy for 30 s, with the last error if there was one */
+async function until<T>(what: string, ask: () => Promise<T>): Promise<NonNullable<T>> {
+  const endMs = performance.now() + waitMs
+  for (;;) {
+    let last: unknown
+    try {
+      const answer = await ask()
+      if (answer) return answer
+    } catch (error) {
+      last = error
+    }
+    if (performance.now() >= endMs) throw new Error(`not within ${waitMs / 1_000} s: ${what}${last === undefined ? '' : ` (${messageOf(last)})`}`)
+    await new Promise((resolve) => setTimeout(resolve, pollMs))
+  }
+}
+
+function since(fromMs: number): number {
+  return Math.round(performance.now() - fromMs)
+}

@@ -1,0 +1,43 @@
+/**
+ * skein: Node processes form a cluster, replicate what should run, and keep it running.
+ *
+ * The public API; nothing else is public but the subpaths of package.json. Importing starts nothing.
+ * @module
+ */
+export type {
+  Call,
+  Change,
+  Cluster,
+  Filter,
+  KV,
+  Kind,
+  List,
+  LogLine,
+  Meta,
+  Node,
+  Nodes,
+  Progress,
+  Service,
+  Services,
+  Status,
+  Task,
+  Tasks,
+  Version,
+  WatchOptions,
+  Why,
+} from './api/types.js'
+export { type ErrorCode, type ErrorDetail, isSkeinError, SkeinError } from './base/errors.js'
+export {
+  type Assigned,
+  inlineDriver,
+  type LogOptions,
+  processDriver,
+  type RuntimeDriver,
+  type Unit,
+  type UnitEnd,
+  type UnitLogLine,
+} from './drivers/index.js'
+export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
+export { connect } from './peer/client.js'
+export type { Logger, PeerOptions } from './peer/options.js'
+export { createPeer, type Metrics, type Peer, type PeerEvents } from './peer/peer.js'

@@ -1,0 +1,372 @@
+import { createHash } from 'node:crypto'
+import { assert } from '../base/assert.js'
+import type { Clock } from '../base/clock.js'
+import { isSkeinError, SkeinError } from '../base/errors.js'
+import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
+import { readVerbs } from '../api/control.js'
+import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
+import { resolveServiceSpec } from '../model/validate.js'
+import type { Op } from '../model/command.js'
+import type { Node as NodeRecord, NodeRole } from '../model/node.js'
+import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
+import { parseTaskId, type Task as TaskRecord } from '../model/task.js'
+import { resolveNode, resolveService, resolveTask } from '../store/queries.js'
+import type { Store } from '../store/store.js'
+import type { StoreChange } from '../store/watch.js'
+import { mergeLogs } from './logs.js'
+import { bySlotNewestFirst, type Lights, presentKey, presentKeyMeta, presentNode, presentService, presentTask } from './present.js'
+
+/** What the control server needs of the manager around it. */
+export interface ControlWorld extends Lights {
+  readonly clock: Clock
+  readonly store: Store
+  status(): Status
+  /** True while this manager leads and its duties run. */
+  leading(): boolean
+  /** Node id of the leader as this manager knows it. */
+  leaderNode(): string | undefined
+  /** Resolves when the leader may have changed, or after `waitMs`. */
+  leaderNews(waitMs: number, signal: AbortSignal | undefined): Promise<void>
+  /** A point in the log no older than this moment. @throws ERR_SKEIN_NO_QUORUM, ERR_SKEIN_NOT_LEADER */
+  linearizable(deadlineMs: number): Promise<void>
+  forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
+  forwardStream<V extends StreamVerb>(
+    node: string,
+    verb: V,
+    params: ControlStreams[V][0],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ControlStreams[V][1]>
+  invite(role: NodeRole): string
+  /** Throws when removing this manager would risk the quorum. */
+  checkRemovable(node: NodeRecord): void
+  placement(task: TaskRecord): Why['placement']
+  agentLogs(node: string, task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+}
+
+/** How long a call waits for a leader before it says that there is none: longer than an election takes. */
+const leaderWaitMs = 5_000
+/** Between two tries of a call whose leader just went away. */
+const retryMs = 100
+
+/** Errors that say "ask again, perhaps elsewhere": the write either did not happen or is safe to repeat under its request id. */
+const passing = ['ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_STOPPED', 'ERR_SKEIN_OUTCOME_UNKNOWN'] as const
+
+/**
+ * ControlApi carried out: on the leader against the store, elsewhere by asking the leader. Reads without a quorum answer from this
+ * manager's own tables, marked stale; writes then end with ERR_SKEIN_NO_QUORUM after at most 5 s.
+ */
+export class ControlServer implements ControlCaller {
+  readonly #world: ControlWorld
+  readonly #verbs: { readonly [V in Verb]: (params: ControlVerbs[V][0], head: CallHead) => Promise<ControlVerbs[V][1]> }
+
+  constructor(world: ControlWorld) {
+    this.#world = world
+    this.#verbs = this.#makeVerbs()
+  }
+
+  /** From an operator, a client or this process: goes to whoever leads, and again if that changes. */
+  async call<V extends Verb>(verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]> {
+    if (verb === 'status') return this.#world.status() as ControlVerbs[V][1]
+    if (wantsStale(params)) return this.#stale(verb, params)
+    const { clock } = this.#world
+    const endMs = clock.now() + head.deadlineMs
+    let giveUpMs = Math.min(endMs, clock.now() + leaderWaitMs)
+    let lastError: unknown
+    for (;;) {
+      if (head.signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${verb} was aborted by its caller`, { what: verb })
+      const leader = this.#world.leaderNode()
+      try {
+        if (this.#world.leading()) return await this.carryOut(verb, params, { ...head, deadlineMs: Math.max(1, endMs - clock.now()) })
+        if (leader !== undefined && leader !== this.#world.status().node) {
+          return await this.#world.forward(leader, verb, params, { ...head, deadlineMs: Math.max(1, giveUpMs - clock.now()) })
+        }
+      } catch (error) {
+        if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && readVerbs.has(verb)) return this.#stale(verb, params)
+        if (!passing.some((code) => isSkeinError(error, code)) && !isSkeinError(error, 'ERR_SKEIN_TIMEOUT')) throw error
+        lastError = error
+      }
+      if (clock.now() >= giveUpMs) break
+      await this.#world.leaderNews(Math.min(retryMs, Math.max(1, giveUpMs - clock.now())), head.signal)
+      // A leader that is there but slow may use the caller's whole deadline; only having none ends early.
+      if (this.#world.leading()) giveUpMs = endMs
+    }
+    if (readVerbs.has(verb)) return this.#stale(verb, params)
+    if (isSkeinError(lastError, 'ERR_SKEIN_OUTCOME_UNKNOWN') || isSkeinError(lastError, 'ERR_SKEIN_TIMEOUT')) {
+      throw new SkeinError(
+        'ERR_SKEIN_OUTCOME_UNKNOWN',
+        `${verb}: the leader went away before it answered; it may have happened. A retry with requestId ${head.requestId} is safe`,
+        { requestId: head.requestId },
+        { cause: lastError },
+      )
+    }
+    const { voters, reachable } = this.#world.status().quorum
+    throw new SkeinError(
+      'ERR_SKEIN_NO_QUORUM',
+      `${verb} refused: no leader; ${reachable} of ${voters} managers reachable, ${Math.floor(voters / 2) + 1} needed. Bring managers back`,
+      { voters, reachable },
+      { cause: lastError },
+    )
+  }
+
+  /** Only as leader. @throws {SkeinError} ERR_SKEIN_NOT_LEADER */
+  async carryOut<V extends Verb>(verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]> {
+    if (verb === 'status') return this.#world.status() as ControlVerbs[V][1]
+    if (!this.#world.leading()) {
+      const leader = this.#world.leaderNode()
+      throw new SkeinError('ERR_SKEIN_NOT_LEADER', `this manager does not lead; ask ${leader ?? 'again later'}`, { leader })
+    }
+    if (readVerbs.has(verb)) await this.#world.linearizable(Math.min(head.deadlineMs, leaderWaitMs))
+    else this.#refuseWithoutQuorum(verb)
+    return await this.#verbs[verb](params, head)
+  }
+
+  stream<V extends StreamVerb>(verb: V, params: ControlStreams[V][0], signal: AbortSignal | undefined): AsyncIterable<ControlStreams[V][1]> {
+    if (verb === 'watch') return this.#watch(params as ControlStreams['watch'][0], signal) as AsyncIterable<ControlStreams[V][1]>
+    const leader = this.#world.leaderNode()
+    if (!this.#world.leading() && leader !== undefined && leader !== this.#world.status().node) {
+      return this.#world.forwardStream(leader, verb, params, signal)
+    }
+    return this.carryOutStream(verb, params, signal)
+  }
+
+  carryOutStream<V extends StreamVerb>(
+    verb: V,
+    params: ControlStreams[V][0],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ControlStreams[V][1]> {
+    if (verb === 'watch') return this.#watch(params as ControlStreams['watch'][0], signal) as AsyncIterable<ControlStreams[V][1]>
+    return this.#logs(params as ControlStreams['logs'][0], signal) as AsyncIterable<ControlStreams[V][1]>
+  }
+
+  /** A leader that has lost its majority but not yet its term says so at once instead of leaving the outcome open. */
+  #refuseWithoutQuorum(verb: Verb): void {
+    const { voters, reachable } = this.#world.status().quorum
+    if (reachable > voters / 2) return
+    throw new SkeinError('ERR_SKEIN_NO_QUORUM', `${verb} refused: only ${reachable} of ${voters} managers answer. Bring managers back`, {
+      voters,
+      reachable,
+    })
+  }
+
+  /** From this manager's own tables, and says so. */
+  async #stale<V extends Verb>(verb: V, params: ControlVerbs[V][0]): Promise<ControlVerbs[V][1]> {
+    const answer = await this.#verbs[verb](params, { requestId: 'stale', deadlineMs: leaderWaitMs })
+    return (isList(answer) ? { ...answer, stale: true } : answer) as ControlVerbs[V][1]
+  }
+
+  #makeVerbs(): typeof this.#verbs {
+    const { store } = this.#world
+    const view = () => store.view()
+    const list = <T>(items: readonly T[]): List<T> => ({ items, version: view().version, stale: false })
+    const service = (ref: string) => presentService(view(), resolveService(view(), ref))
+    const node = (ref: string) => presentNode(view(), resolveNode(view(), ref), this.#world)
+    const present = (task: TaskRecord) => presentTask(view(), task, this.#world)
+    return {
+      status: async () => this.#world.status(),
+      invite: async ({ role }) => this.#world.invite(role),
+      'nodes.list': async () => list([...view().nodes()].map((each) => presentNode(view(), each, this.#world))),
+      'nodes.get': async ({ ref }) => node(ref),
+      'nodes.availability': async ({ ref, availability }, head) => {
+        const { id } = resolveNode(view(), ref)
+        await this.#submit([{ op: 'node.update', id, availability }], head)
+        return node(id)
+      },
+      'nodes.label': async ({ ref, labels }, head) => {
+        const { id } = resolveNode(view(), ref)
+        await this.#submit([{ op: 'node.update', id, labels }], head)
+        return node(id)
+      },
+      'nodes.remove': async ({ ref, force }, head) => {
+        const record = resolveNode(view(), ref)
+        if (record.state !== 'down' && !force) {
+          throw new SkeinError(
+            'ERR_SKEIN_PRECONDITION',
+            `node ${record.name} is ${record.state}: stop it first, or remove it by force; its tasks then move elsewhere`,
+            { what: 'node is not down' },
+          )
+        }
+        this.#world.checkRemovable(record)
+        await this.#submit([{ op: 'node.remove', id: record.id }], head)
+        return null
+      },
+      'services.create': async ({ spec }, head) => {
+        const id = idFrom(head.requestId)
+        await this.#submit([{ op: 'service.create', id, spec: resolveServiceSpec(spec).spec }], head)
+        return service(id)
+      },
+      'services.get': async ({ ref }) => service(ref),
+      'services.list': async ({ filter }) =>
+        list([...view().services()].filter((each) => matches(each, filter)).map((each) => presentService(view(), each))),
+      'services.replace': async ({ ref, spec, version }, head) => {
+        const record = resolveService(view(), ref)
+        this.#checkName(record, spec)
+        await this.#submit([{ op: 'service.update', id: record.id, spec: resolveServiceSpec(spec).spec, ifVersion: version }], head)
+        return service(record.id)
+      },
+      'services.scale': async ({ ref, replicas }, head) => {
+        const { id } = resolveService(view(), ref)
+        await this.#changeSpec(id, (spec) => ({ ...spec, mode: { replicas } }), head)
+        return service(id)
+      },
+      'services.remove': async ({ ref }, head) => {
+        const { id } = resolveService(view(), ref)
+        await this.#submit([{ op: 'service.remove', id }], head)
+        return null
+      },
+      'tasks.list': async (filter) => {
+        const tasks = this.#tasksFor(filter)
+        return list(tasks.map(present).sort(bySlotNewestFirst))
+      },
+      'tasks.get': async ({ ref }) => present(resolveTask(view(), ref)),
+      'tasks.why': async ({ ref }) => this.#why(resolveTask(view(), ref)),
+      'kv.get': async ({ key }) => {
+        const found = view().key(key)
+        return found === undefined ? null : presentKey(found)
+      },
+      'kv.put': async ({ key, value, ifVersion }, head) =>
+        await this.#submit([{ op: 'kv.put', key, value, ...(ifVersion !== undefined && { ifVersion }) }], head),
+      'kv.delete': async ({ key }, head) => {
+        await this.#submit([{ op: 'kv.delete', key }], head)
+        return null
+      },
+      'kv.list': async ({ prefix }) => list([...view().keys(prefix)].map(presentKey)),
+    }
+  }
+
+  async #submit(ops: readonly Op[], head: CallHead): Promise<number> {
+    const outcome = await this.#world.store.submit(ops, {
+      requestId: head.requestId,
+      by: 'client',
+      deadlineMs: head.deadlineMs,
+      ...(head.signal && { signal: head.signal }),
+    })
+    return outcome.version
+  }
+
+  /** Read, change, write against the version read; again if another write of the spec came between. */
+  async #changeSpec(id: string, change: (spec: ServiceSpec) => ServiceSpec, head: CallHead): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      const { spec, version } = resolveService(this.#world.store.view(), id)
+      const wished = resolveServiceSpec(change(spec)).spec
+      try {
+        // Each try is a write of its own; a retry of the whole call meets the same ids in the same order.
+        const requestId = tries === 0 ? head.requestId : `${head.requestId}.${tries}`
+        await this.#submit([{ op: 'service.update', id, spec: wished, ifVersion: version }], { ...head, requestId })
+        return
+      } catch (error) {
+        if (tries >= 10 || !isSkeinError(error, 'ERR_SKEIN_VERSION_CONFLICT')) throw error
+      }
+    }
+  }
+
+  #checkName(record: ServiceRecord, spec: ServiceSpec): void {
+    if (spec.name === record.spec.name) return
+    throw new SkeinError('ERR_SKEIN_INVALID_SPEC', `name: a service keeps its name (${record.spec.name}); create another and remove this one`, {
+      path: 'name',
+      got: spec.name,
+    })
+  }
+
+  #tasksFor({ service, node }: ControlVerbs['tasks.list'][0]): TaskRecord[] {
+    const view = this.#world.store.view()
+    if (service !== undefined) {
+      const { id } = resolveService(view, service)
+      const at = node === undefined ? undefined : resolveNode(view, node).id
+      return [...view.tasksOfService(id)].filter((task) => at === undefined || task.node === at)
+    }
+    if (node !== undefined) return [...view.tasksOfNode(resolveNode(view, node).id)]
+    return [...view.tasks()]
+  }
+
+  #why(record: TaskRecord): Why {
+    const view = this.#world.store.view()
+    const task = presentTask(view, record, this.#world)
+    const history = [...view.tasksOfService(record.service)]
+      .filter((other) => other.slot === record.slot && other.generation < record.generation)
+      .map((other) => presentTask(view, other, this.#world))
+      .sort(bySlotNewestFirst)
+    const placement = record.observed === 'pending' ? this.#world.placement(record) : undefined
+    const where = task.nodeName === undefined ? '' : ` on ${task.nodeName}`
+    const wish = task.desired === 'running' ? '' : ` (wished: ${task.desired})`
+    const text = `${task.name} is ${task.observed}${where}${wish}: ${task.why === '' ? 'no reason recorded' : task.why}`
+    return { task, text, ...(placement && { placement }), history }
+  }
+
+  async *#watch({ kinds, since }: ControlStreams['watch'][0], signal: AbortSignal | undefined): AsyncGenerator<Change> {
+    const wanted: readonly Kind[] = kinds ?? ['service', 'task', 'node', 'kv']
+    const changes = this.#world.store.watch({ kinds: wanted, ...(since !== undefined && { since }), ...(signal && { signal }) })
+    for await (const change of changes) {
+      const shown = this.#presentChange(change)
+      if (shown !== undefined) yield shown
+    }
+  }
+
+  #presentChange(change: StoreChange): Change | undefined {
+    if (change.type === 'mark' || change.type === 'resync') return change
+    if (change.kind === 'cluster') return undefined
+    const { kind, version } = change
+    const was = change.was === undefined ? undefined : this.#presentRecord(change.kind, change.was)
+    if (change.type === 'set') return { type: 'set', kind, version, object: this.#presentRecord(change.kind, change.object), was }
+    assert(was !== undefined, 'a removed record was there')
+    return { type: 'removed', kind, version, was }
+  }
+
+  #presentRecord(kind: Kind, record: unknown) {
+    const view = this.#world.store.view()
+    switch (kind) {
+      case 'service':
+        return presentService(view, record as ServiceRecord)
+      case 'task':
+        return presentTask(view, record as TaskRecord, this.#world)
+      case 'node':
+        return presentNode(view, record as NodeRecord, this.#world)
+      case 'kv':
+        return presentKeyMeta(record as Parameters<typeof presentKeyMeta>[0])
+    }
+  }
+
+  #logs(request: ControlStreams['logs'][0], signal: AbortSignal | undefined): AsyncIterable<LogLine> {
+    return mergeLogs(
+      {
+        store: this.#world.store,
+        tasks: () => this.#logTasks(request),
+        open: (task, node, stop) => this.#world.agentLogs(node, task, request, stop),
+      },
+      request,
+      signal,
+    )
+  }
+
+  #logTasks(request: ControlStreams['logs'][0]): TaskRecord[] {
+    const view = this.#world.store.view()
+    if (request.service !== undefined) return [...view.tasksOfService(resolveService(view, request.service).id)]
+    if (request.task !== undefined) {
+      const task = resolveTask(view, request.task)
+      // A name like web.1 follows the slot; an id is that one attempt.
+      if (parseTaskId(request.task) !== undefined) return [task]
+      return [...view.tasksOfService(task.service)].filter(({ slot }) => slot === task.slot)
+    }
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', 'logs: name a service or a task', { option: 'service' })
+  }
+}
+
+/** The caller asked for this manager's own answer, however old. */
+function wantsStale(params: object): boolean {
+  return 'stale' in params && params.stale === true
+}
+
+function isList(answer: unknown): answer is List<unknown> {
+  return typeof answer === 'object' && answer !== null && 'stale' in answer
+}
+
+function matches(service: ServiceRecord, filter: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> }): boolean {
+  const { name, labels = {} } = service.spec
+  if (filter.name !== undefined && !name.startsWith(filter.name)) return false
+  return Object.entries(filter.labels ?? {}).every(([key, value]) => labels[key] === value)
+}
+
+/** 12 characters of [0-9a-z] from a request id: a retried create names the same object. */
+function idFrom(requestId: string): string {
+  const digest = createHash('sha256').update(requestId).digest()
+  return BigInt(`0x${digest.toString('hex')}`).toString(36).padStart(12, '0').slice(-12)
+}

@@ -1,0 +1,8 @@
+/**
+ * manager: what a manager runs; most of it only while it leads.
+ *
+ * May import: everything below it except drivers. Must never know: how the process started, how tasks run.
+ * @module
+ */
+export { ControlServer, type ControlWorld } from './control-server.js'
+export { Manager, type Founding, type ManagerOptions } from './manager.js'

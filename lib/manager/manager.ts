@@ -1,0 +1,418 @@
+import type { Clock } from '../base/clock.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
+import type { ManagerAddress, SessionApi } from '../api/session.js'
+import type { LogLine, Status, Why } from '../api/types.js'
+import { Dispatcher } from '../dispatcher/index.js'
+import { type ClusterSettings, type Cluster, defaultClusterSettings } from '../model/cluster.js'
+import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
+import type { Task as TaskRecord } from '../model/task.js'
+import { exhausted, Reconciler } from '../orchestrator/index.js'
+import type { LinkPool } from '../overlay/transport/index.js'
+import { RaftRunner } from '../raft/runner/index.js'
+import type { Storage } from '../storage/index.js'
+import { makeJoinString } from '../security/index.js'
+import { Store } from '../store/index.js'
+import { ControlServer, type ControlWorld } from './control-server.js'
+import { JoinServer } from './join-server.js'
+import { type Duty, Leadership } from './leadership.js'
+import { RaftLinks } from './raft-links.js'
+import { RoleKeeper } from './role-keeper.js'
+import { mayRemoveVoter } from './roles.js'
+
+export interface ManagerLogger {
+  debug(o: object, msg: string): void
+  info(o: object, msg: string): void
+  warn(o: object, msg: string): void
+  error(o: object, msg: string): void
+}
+
+/** The first records of a new cluster, written by its first leader. */
+export interface Founding {
+  readonly secrets: Cluster['secrets']
+  readonly name: string
+  readonly address: string
+  readonly availability: Availability
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface ManagerOptions {
+  readonly node: string
+  readonly cluster: string
+  readonly raftId: number
+  /** Only the very first peer of a cluster, until the first records are written. */
+  readonly founding: Founding | undefined
+  /** Where the raft log lies; undefined: memory only. */
+  readonly raftDir: string | undefined
+  /** Applied state; its keys are the store's alone. */
+  readonly storage: Storage
+  readonly pool: LinkPool
+  /** Managers known from joining, before the own tables say so. */
+  readonly managers: readonly ManagerAddress[]
+  readonly clock: Clock
+  readonly random: Random
+  readonly tickMs: number
+  readonly electionTicks: number
+  readonly logger: ManagerLogger
+  /** This peer's own tasks' lines; others are asked over links. */
+  localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+  /** A call to another manager's control server. */
+  forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
+  forwardStream<V extends StreamVerb>(
+    node: string,
+    verb: V,
+    params: ControlStreams[V][0],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ControlStreams[V][1]>
+  remoteLogs(
+    node: string,
+    task: string,
+    request: ControlStreams['logs'][0],
+    signal: AbortSignal,
+  ): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+}
+
+/** What a manager runs: raft and the replicated tables always, the duties only while it leads. */
+export class Manager {
+  readonly control: ControlServer
+  readonly store: Store
+  readonly raft: RaftRunner
+  readonly links: RaftLinks
+  readonly #o: ManagerOptions
+  readonly #leadership: Leadership
+  readonly #join: JoinServer
+  #founding: Founding | undefined
+  #dispatcher: Dispatcher | undefined
+  #reconciler: Reconciler | undefined
+  /** Ends when this manager's leadership does; what hangs on it (local sessions) then looks for the next leader. */
+  #term = new AbortController()
+  #news: Deferred<void> = deferred()
+  #undo: (() => void)[] = []
+
+  private constructor(options: ManagerOptions, store: Store, raft: RaftRunner, links: RaftLinks) {
+    this.#o = options
+    this.store = store
+    this.raft = raft
+    this.links = links
+    this.#founding = options.founding
+    this.#leadership = new Leadership(
+      (term) => this.#duties(term),
+      (error) => options.logger.error({ error: messageOf(error) }, 'a duty failed'),
+    )
+    this.control = new ControlServer(this.#controlWorld())
+    this.#join = new JoinServer({
+      store,
+      random: options.random,
+      managers: () => this.managers(),
+      raftIdTaken: (id) => this.raft.status().conf.voters.includes(id) || links.nodeOf(id) !== undefined,
+    })
+  }
+
+  static async open(options: ManagerOptions): Promise<Manager> {
+    const links = new RaftLinks(options.raftId, options.pool)
+    // The store proposes through the runner and the runner applies to the store: the one knot, tied here.
+    const late: { raft?: RaftRunner } = {}
+    const store = await Store.open({
+      storage: options.storage,
+      clock: options.clock,
+      propose: (bytes, o) => {
+        if (late.raft === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'raft is not open yet', { what: 'raft' })
+        return late.raft.propose(bytes, o)
+      },
+    })
+    const raft = await RaftRunner.open({
+      id: options.raftId,
+      clusterId: options.cluster,
+      dir: options.raftDir,
+      ...(options.founding && {
+        bootstrap: { voters: [options.raftId], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+      }),
+      stateMachine: store,
+      transport: links,
+      clock: options.clock,
+      random: options.random,
+      tickMs: options.tickMs,
+      electionTicks: options.electionTicks,
+    })
+    late.raft = raft
+    return new Manager(options, store, raft, links)
+  }
+
+  /** Begins to take part. Leadership, if it comes, comes later. */
+  start(): void {
+    this.#learnManagers()
+    this.#undo.push(
+      this.store.onChange((changes) => {
+        if (changes.some(({ kind }) => kind === 'node')) this.#learnManagers()
+      }),
+      this.raft.observe((event) => {
+        if (event.type === 'role') this.#roleChanged(event.role, event.term)
+        this.#tellNews()
+      }),
+      this.#o.pool.observe((event) => {
+        if (event.type === 'down') {
+          const raftId = this.store.view().node(event.node)?.raftId
+          if (raftId !== undefined) this.raft.reportUnreachable(raftId)
+          this.#dispatcher?.linkDown(event.node, event.evidence)
+        }
+        this.#tellNews()
+      }),
+    )
+    this.raft.start()
+    if (this.#founding !== undefined) this.raft.campaign() // alone: nobody to wait for
+  }
+
+  /** Ends the duties, hands leadership over if there is somebody, closes raft, then the store. */
+  async stop(): Promise<void> {
+    for (const undo of this.#undo.splice(0)) undo()
+    this.#endTerm()
+    await this.#leadership.stop()
+    await this.#handOver()
+    await this.raft.stop()
+    await this.store.close()
+  }
+
+  get leading(): boolean {
+    return this.#leadership.term !== undefined && this.raft.status().role === 'leader'
+  }
+
+  /** Aborts when this manager's present leadership ends. */
+  get term(): AbortSignal {
+    return this.#term.signal
+  }
+
+  leaderNode(): string | undefined {
+    const { leader } = this.raft.status()
+    if (leader === this.#o.raftId) return this.#o.node
+    return leader === 0 ? undefined : this.links.nodeOf(leader)
+  }
+
+  managers(): readonly ManagerAddress[] {
+    const known = [...this.store.view().nodes()].flatMap(({ id, role, address }) => (role === 'manager' ? [{ node: id, address }] : []))
+    return known.length > 0 ? known : this.#o.managers
+  }
+
+  /** The dispatcher while this manager leads. @throws {SkeinError} ERR_SKEIN_NOT_LEADER with the leader's address */
+  sessions(): SessionApi {
+    if (this.leading && this.#dispatcher !== undefined) return this.#dispatcher
+    throw this.#notLeader()
+  }
+
+  /** The newcomers' desk while this manager leads. @throws {SkeinError} ERR_SKEIN_NOT_LEADER with the leader's address */
+  joining(): JoinServer {
+    if (this.leading) return this.#join
+    throw this.#notLeader()
+  }
+
+  /** Resolves when leadership, membership or links may have changed, or after `waitMs`. */
+  async newsWithin(waitMs: number, signal?: AbortSignal): Promise<void> {
+    const wait = deferred()
+    const cancel = this.#o.clock.after(waitMs, () => wait.resolve())
+    const onAbort = (): void => wait.resolve()
+    signal?.addEventListener('abort', onAbort, { once: true })
+    try {
+      await Promise.race([this.#news.promise, wait.promise])
+    } finally {
+      cancel()
+      signal?.removeEventListener('abort', onAbort)
+    }
+  }
+
+  status(): Status {
+    const { term, leader, commitIndex, appliedIndex, conf, role } = this.raft.status()
+    const voters = conf.voters.length
+    const reachable = conf.voters.filter((id) => this.#reachable().has(id)).length
+    const node = this.store.view().node(this.#o.node)
+    const leaderNode = this.leaderNode()
+    return {
+      cluster: this.#o.cluster,
+      node: this.#o.node,
+      name: node?.name ?? this.#o.node,
+      role: 'manager',
+      leading: role === 'leader',
+      term,
+      leader: leaderNode,
+      leaderName: leaderNode === undefined ? undefined : (this.store.view().node(leaderNode)?.name ?? leaderNode),
+      commitIndex,
+      appliedIndex,
+      quorum: { voters, reachable, mayLose: Math.max(0, reachable - (Math.floor(voters / 2) + 1)) },
+      stale: leader === 0,
+    }
+  }
+
+  #notLeader(): SkeinError<'ERR_SKEIN_NOT_LEADER'> {
+    const leader = this.leaderNode()
+    const address = leader === undefined ? undefined : this.managers().find(({ node }) => node === leader)?.address
+    return new SkeinError('ERR_SKEIN_NOT_LEADER', `this manager does not lead; ask ${leader ?? 'again in a moment'}`, {
+      leader,
+      ...(address !== undefined && { address }),
+    })
+  }
+
+  /** Voters that answer: on the leader by raft's own account, elsewhere by live links. */
+  #reachable(): ReadonlySet<number> {
+    const { conf, progress, role, id } = this.raft.status()
+    const answering = conf.voters.filter((voter) => {
+      if (voter === id) return true
+      if (role === 'leader' && progress !== undefined) return progress.get(voter)?.recentActive === true
+      const node = this.links.nodeOf(voter)
+      return node !== undefined && this.#o.pool.link(node) !== undefined
+    })
+    return new Set(answering)
+  }
+
+  /** Managers form a full mesh: a link is kept to every other one. */
+  #learnManagers(): void {
+    const nodes = [...this.store.view().nodes()].filter(({ role }) => role === 'manager')
+    for (const { id, raftId, address } of nodes) {
+      if (raftId !== undefined) this.links.learn(raftId, id)
+      if (id !== this.#o.node) this.#o.pool.keep(id, address)
+    }
+    if (nodes.length === 0) for (const { node, address } of this.#o.managers) if (node !== this.#o.node) this.#o.pool.keep(node, address)
+    for (const gone of this.store.view().cluster?.removedNodes ?? []) this.#o.pool.forget(gone)
+  }
+
+  #roleChanged(role: string, term: number): void {
+    if (role !== 'leader') {
+      this.#endTerm()
+      this.#leadership.lost()
+      return
+    }
+    void this.#found().then(
+      () => this.#leadership.gained(term),
+      (error: unknown) => this.#o.logger.error({ error: messageOf(error) }, 'the first records could not be written'),
+    )
+  }
+
+  #endTerm(): void {
+    this.#term.abort()
+    this.#term = new AbortController()
+  }
+
+  /** Writes the first records of a new cluster, once. */
+  async #found(): Promise<void> {
+    if (this.#founding === undefined || this.store.view().cluster !== undefined) return
+    const { secrets, name, address, availability, labels } = this.#founding
+    const { node: id, raftId, cluster } = this.#o
+    await this.store.submit(
+      [
+        { op: 'cluster.found', id: cluster, secrets, settings: defaultClusterSettings },
+        { op: 'node.create', id, name, role: 'manager', availability, labels, address, raftId },
+      ],
+      { by: 'leader', requestId: `found-${cluster}` },
+    )
+    this.#founding = undefined
+  }
+
+  #duties(_term: number): readonly Duty[] {
+    const { clock, random, logger } = this.#o
+    const dispatcher = new Dispatcher({
+      store: this.store,
+      clock,
+      random,
+      settings: () => this.#settings(),
+      managers: () => this.managers(),
+    })
+    const reconciler = new Reconciler({
+      view: () => this.store.view(),
+      onChange: (listener) => this.store.onChange(listener),
+      submit: (ops) => this.store.submit(ops, { by: 'leader' }),
+      clock,
+      logger,
+    })
+    this.#dispatcher = dispatcher
+    this.#reconciler = reconciler
+    const roles = new RoleKeeper({ clock, store: this.store, raft: this.raft, log: (words, detail) => logger.debug(detail, words) })
+    return [
+      { name: 'dispatcher', start: () => dispatcher.start(), stop: () => dispatcher.stop() },
+      { name: 'reconciler', start: () => reconciler.start(), stop: () => reconciler.stop() },
+      roles,
+      { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
+    ]
+  }
+
+  #settings(): ClusterSettings {
+    return this.store.view().cluster?.settings ?? defaultClusterSettings
+  }
+
+  #tellNews(): void {
+    this.#news.resolve()
+    this.#news = deferred()
+  }
+
+  /** A planned stop does not cost an election timeout. */
+  async #handOver(): Promise<void> {
+    const { role, progress, id } = this.raft.status()
+    if (role !== 'leader' || progress === undefined) return
+    const next = [...progress].filter(([other, seen]) => other !== id && !seen.isLearner && seen.recentActive).sort((a, b) => b[1].match - a[1].match)[0]
+    if (next === undefined) return
+    try {
+      await this.raft.transferLeadership(next[0])
+    } catch (error) {
+      this.#o.logger.debug({ error: messageOf(error) }, 'leadership was not handed over; the others will elect')
+    }
+  }
+
+  #controlWorld(): ControlWorld {
+    const o = this.#o
+    const manager = this
+    return {
+      clock: o.clock,
+      store: this.store,
+      status: () => this.status(),
+      leading: () => this.leading,
+      leaderNode: () => this.leaderNode(),
+      get leader() {
+        return manager.leaderNode()
+      },
+      leaderNews: (waitMs, signal) => this.newsWithin(waitMs, signal),
+      linearizable: (deadlineMs) => this.raft.read({ deadlineMs }),
+      forward: (node, verb, params, head) => o.forward(node, verb, params, head),
+      forwardStream: (node, verb, params, signal) => o.forwardStream(node, verb, params, signal),
+      invite: (role) => this.invite(role),
+      checkRemovable: (node) => this.#checkRemovable(node),
+      placement: (task) => this.#placement(task),
+      agentLogs: (node, task, request, signal) =>
+        node === o.node ? o.localLogs(task, request, signal) : o.remoteLogs(node, task, request, signal),
+      raftRole: (raftId) => {
+        const { conf, leader } = this.raft.status()
+        if (raftId === leader) return 'leader'
+        if (conf.voters.includes(raftId)) return 'voter'
+        return conf.learners.includes(raftId) ? 'learner' : undefined
+      },
+      pendingWhy: (task) => this.#reconciler?.why(task.handle)?.text,
+      exhausted: (task) => {
+        const last = exhausted(this.store.view(), task.service, task.slot)
+        return last !== undefined && last.handle === task.handle
+      },
+    }
+  }
+
+  #placement(task: TaskRecord): Why['placement'] {
+    const report = this.#reconciler?.why(task.handle)
+    return report === undefined ? undefined : { evaluated: report.evaluated, reasons: report.reasons }
+  }
+
+  /** The join string for the next machine, with every manager's address. */
+  invite(role: NodeRole): string {
+    const cluster = this.store.view().cluster
+    if (cluster === undefined) throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
+    const own = this.managers().filter(({ node }) => node === this.#o.node)
+    const others = this.managers().filter(({ node }) => node !== this.#o.node)
+    return makeJoinString(cluster.secrets[role], [...own, ...others].map(({ address }) => address))
+  }
+
+  #checkRemovable(node: NodeRecord): void {
+    if (node.role !== 'manager' || node.raftId === undefined) return
+    const { conf } = this.raft.status()
+    if (node.id === this.#o.node) {
+      throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${node.name} leads: stop its process first, then remove it`, { what: 'node leads' })
+    }
+    if (!conf.voters.includes(node.raftId) || mayRemoveVoter(conf, this.#reachable(), node.raftId)) return
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', `removing manager ${node.name} would lose the quorum: bring another manager back first`, {
+      what: 'quorum',
+    })
+  }
+}

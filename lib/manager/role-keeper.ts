@@ -1,0 +1,83 @@
+import type { Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import type { RaftRunner } from '../raft/runner/index.js'
+import type { Store } from '../store/store.js'
+import type { Duty } from './leadership.js'
+import { planRoles } from './roles.js'
+
+export interface RoleKeeperWorld {
+  readonly clock: Clock
+  readonly store: Pick<Store, 'view' | 'onChange'>
+  readonly raft: RaftRunner
+  log(words: string, detail: object): void
+}
+
+/** How often a waiting step (a learner that catches up) is looked at again. */
+const lookAgainMs = 50
+/** After a refused change. */
+const retryMs = 500
+
+/** Leader's duty: makes raft's members equal the managers' records, one safe step at a time. */
+export class RoleKeeper implements Duty {
+  readonly name = 'roles'
+  readonly #world: RoleKeeperWorld
+  #unsubscribe: (() => void) | undefined
+  #cancelTimer: (() => void) | undefined
+  #work: Promise<void> | undefined
+  #stopped = false
+
+  constructor(world: RoleKeeperWorld) {
+    this.#world = world
+  }
+
+  start(): void {
+    this.#unsubscribe = this.#world.store.onChange((changes) => {
+      if (changes.some(({ kind }) => kind === 'node')) this.#wake()
+    })
+    this.#wake()
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true
+    this.#unsubscribe?.()
+    this.#cancelTimer?.()
+    await this.#work
+  }
+
+  #wake(): void {
+    if (this.#stopped || this.#work !== undefined) return
+    this.#cancelTimer?.()
+    this.#work = this.#step().then((againMs) => {
+      this.#work = undefined
+      if (againMs !== undefined && !this.#stopped) this.#cancelTimer = this.#world.clock.after(againMs, () => this.#wake())
+    })
+  }
+
+  /** Never rejects. Resolves with when to look again; undefined when members and records are equal. */
+  async #step(): Promise<number | undefined> {
+    const { raft, store, log } = this.#world
+    const status = raft.status()
+    const wanted = [...store.view().nodes()].flatMap(({ id, role, raftId }) =>
+      role === 'manager' && raftId !== undefined ? [{ node: id, raftId }] : [],
+    )
+    const step = planRoles({
+      self: status.id,
+      conf: status.conf,
+      commitIndex: status.commitIndex,
+      wanted,
+      progress: status.progress ?? new Map(),
+    })
+    if (step === undefined) return equal(wanted, status.conf) ? undefined : lookAgainMs
+    try {
+      await raft.changeConf({ changes: [step] })
+      return 0
+    } catch (error) {
+      log('a membership change did not go through', { step, why: messageOf(error) })
+      return retryMs
+    }
+  }
+}
+
+function equal(wanted: readonly { readonly raftId: number }[], conf: { readonly voters: readonly number[]; readonly learners: readonly number[] }): boolean {
+  return conf.learners.length === 0 && conf.voters.length === wanted.length
+}

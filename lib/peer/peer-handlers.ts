@@ -1,0 +1,113 @@
+/** What a peer answers over its links: method → handler. Each reads its parameters with suspicion. */
+import * as v from 'valibot'
+import { SkeinError } from '../base/errors.js'
+import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
+import type { ControlCaller, LogRequest } from '../api/control.js'
+import { readJoinRequest } from '../api/join.js'
+import type { LogLine } from '../api/types.js'
+import type { Manager } from '../manager/index.js'
+import type { RpcHandlers } from '../overlay/transport/index.js'
+
+export interface HandlerWorld {
+  /** Undefined on a worker. */
+  manager(): Manager | undefined
+  /** How a worker passes operators' calls on. */
+  readonly relay: ControlCaller
+  localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+}
+
+const envelopeSchema = v.object({
+  params: v.unknown(),
+  requestId: v.pipe(v.string(), v.nonEmpty(), v.maxLength(128)),
+  deadlineMs: v.pipe(v.number(), v.minValue(1), v.maxValue(3_600_000)),
+  forwarded: v.boolean(),
+})
+const streamEnvelopeSchema = v.object({ params: v.unknown(), forwarded: v.optional(v.boolean()) })
+const resources = v.object({ cpuNanos: v.number(), memoryBytes: v.number() })
+const short = v.pipe(v.string(), v.maxLength(255))
+const helloSchema = v.object({
+  address: short,
+  description: v.object({
+    hostname: short,
+    os: short,
+    arch: short,
+    pid: v.number(),
+    resources,
+    drivers: v.pipe(v.array(short), v.maxLength(64)),
+  }),
+})
+const sessionSchema = v.object({ session: short })
+const reportsSchema = v.object({
+  session: short,
+  reports: v.pipe(
+    v.array(
+      v.object({
+        id: short,
+        state: v.picklist(['accepted', 'preparing', 'ready', 'starting', 'running', 'complete', 'shutdown', 'failed', 'rejected']),
+        message: v.pipe(v.string(), v.maxLength(4096)),
+        exitCode: v.optional(v.number()),
+      }),
+    ),
+    v.maxLength(10_000),
+  ),
+})
+const agentLogsSchema = v.object({ task: short, request: v.unknown() })
+const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), message: v.instance(Uint8Array) })
+
+/** Fills `handlers`; called once, before the first link. */
+export function installHandlers(handlers: RpcHandlers, world: HandlerWorld): void {
+  const manager = (): Manager => {
+    const found = world.manager()
+    if (found !== undefined) return found
+    throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'this peer is a worker; ask a manager', { leader: undefined })
+  }
+  for (const verb of verbs) {
+    handlers.set(`control.${verb}`, async (value, { signal }) => {
+      const { params, requestId, deadlineMs, forwarded } = read(envelopeSchema, value)
+      const head = { requestId, deadlineMs, signal }
+      const known = readParams(verb, params)
+      const own = world.manager()
+      if (own === undefined) return await world.relay.call(verb, known, head)
+      return forwarded ? await own.control.carryOut(verb, known, head) : await own.control.call(verb, known, head)
+    })
+  }
+  for (const verb of streamVerbs) {
+    handlers.set(`control.${verb}`, (value, { signal }) => {
+      const { params, forwarded } = read(streamEnvelopeSchema, value)
+      const known = readStreamParams(verb, params)
+      const own = world.manager()
+      if (own === undefined) return world.relay.stream(verb, known, signal)
+      return forwarded ? own.control.carryOutStream(verb, known, signal) : own.control.stream(verb, known, signal)
+    })
+  }
+  handlers.set('join.join', async (value, { identity }) => {
+    const request = readJoinRequest(value)
+    return await manager().joining().join(identity.node, identity.role === 'manager' ? 'manager' : 'worker', request)
+  })
+  handlers.set('session.open', async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)))
+  handlers.set('session.beat', async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session))
+  handlers.set('session.assignments', (value, { identity, signal }) =>
+    manager().sessions().assignments(identity.node, read(sessionSchema, value).session, signal),
+  )
+  handlers.set('session.report', async (value, { identity }) => {
+    const { session, reports } = read(reportsSchema, value)
+    const known = reports.map(({ exitCode, ...rest }) => ({ ...rest, ...(exitCode !== undefined && { exitCode }) }))
+    return await manager().sessions().report(identity.node, session, known)
+  })
+  handlers.set('agent.logs', (value, { signal }) => {
+    const { task, request } = read(agentLogsSchema, value)
+    return world.localLogs(task, readStreamParams('logs', request), signal)
+  })
+  handlers.setUpload('raft.snapshot', async (value, chunks) => {
+    const { from, message } = read(snapshotSchema, value)
+    await manager().raft.receiveSnapshot(from, message, chunks)
+    return null
+  })
+}
+
+function read<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  const path = v.getDotPath(result.issues[0]) ?? 'parameters'
+  throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `${path}: ${result.issues[0].message}`, { path })
+}

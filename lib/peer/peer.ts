@@ -1,0 +1,520 @@
+import { EventEmitter } from 'node:events'
+import { Agent } from '../agent/index.js'
+import { clusterOver } from '../api/cluster.js'
+import type { ControlCaller, LogRequest } from '../api/control.js'
+import { LinkCaller } from '../api/link-caller.js'
+import type { ManagerAddress } from '../api/session.js'
+import type { Call, Cluster, LogLine, Status } from '../api/types.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import { makeId } from '../base/ids.js'
+import type { NodeDescription, NodeRole } from '../model/node.js'
+import { Manager } from '../manager/index.js'
+import { type Link, LinkPool, RpcHandlers } from '../overlay/transport/index.js'
+import { formatJoinString, makeSecret, parseJoinString, type Secrets } from '../security/index.js'
+import { LevelStorage, MemoryStorage, type Storage, subStorage } from '../storage/index.js'
+import { joinCluster } from './join.js'
+import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
+import { installHandlers } from './peer-handlers.js'
+import { SessionFinder } from './session-finder.js'
+import { openStateDir, readIdentity, removeControlFile, type StateDir, type StoredIdentity, writeControlFile, writeIdentity } from './state-dir.js'
+import { systemClock, systemRandom, thisMachine } from './system-world.js'
+
+export interface PeerEvents {
+  leader: [{ readonly leader: string | undefined; readonly term: number }]
+}
+
+export interface Metrics {
+  readonly [name: string]: number | Readonly<Record<string, number>>
+}
+
+/** A running process of the cluster; also a `Cluster` to work with. */
+export interface Peer extends Cluster, AsyncDisposable {
+  readonly id: string
+  readonly name: string
+  readonly role: NodeRole
+  /** True while this peer leads and its duties run. */
+  readonly leading: boolean
+  /** host:port where others reach this peer. */
+  readonly address: string
+  /** Never rejects: undefined after stop(), the error if the peer failed by itself. */
+  readonly ended: Promise<unknown>
+  /** Stops the tasks here, hands leadership over, closes in reverse order. Any number of times. */
+  stop(o?: { readonly drain?: boolean; readonly timeoutMs?: number }): Promise<void>
+  /** As this peer sees it now, without asking anybody. */
+  status(): Status
+  metrics(): Metrics
+  on<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
+  off<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
+}
+
+/**
+ * Starts a peer: it comes back from `dir`, joins by `join`, or founds a cluster. Resolves when it is usable: a leader is known and this
+ * peer has a session with it.
+ * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_DIR_IN_USE, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER,
+ * ERR_SKEIN_PORT_IN_USE, ERR_SKEIN_BAD_JOIN_STRING, ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_REMOVED,
+ * ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_UNREACHABLE, ERR_SKEIN_ABORTED
+ */
+export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
+  const peer = new RunningPeer(resolvePeerOptions(options, thisMachine().hostname, systemRandom))
+  try {
+    await peer.start()
+  } catch (error) {
+    await peer.stop()
+    throw error
+  }
+  return peer
+}
+
+class RunningPeer implements Peer {
+  readonly #o: ResolvedPeerOptions
+  readonly #events = new EventEmitter<PeerEvents>()
+  readonly #stopping = new AbortController()
+  readonly #ended: Deferred<unknown> = deferred<unknown>()
+  readonly #handlers = new RpcHandlers()
+  readonly #relay: LinkCaller
+  readonly #api: Cluster
+  #dir: StateDir | undefined
+  #storage: Storage | undefined
+  #identity: StoredIdentity | undefined
+  #pool: LinkPool | undefined
+  #manager: Manager | undefined
+  #agent: Agent | undefined
+  #stopped: Promise<void> | undefined
+  #onAbort: (() => void) | undefined
+
+  constructor(options: ResolvedPeerOptions) {
+    this.#o = options
+    this.#relay = new LinkCaller({ clock: systemClock, random: systemRandom, manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal) })
+    // A manager's own calls go straight to its control server, a worker's over a link.
+    const caller: ControlCaller = {
+      call: (verb, params, head) => (this.#manager?.control ?? this.#relay).call(verb, params, head),
+      stream: (verb, params, signal) => (this.#manager?.control ?? this.#relay).stream(verb, params, signal),
+    }
+    this.#api = clusterOver(caller, { clock: systemClock, random: systemRandom })
+  }
+
+  get services() {
+    return this.#api.services
+  }
+  get tasks() {
+    return this.#api.tasks
+  }
+  get nodes() {
+    return this.#api.nodes
+  }
+  get kv() {
+    return this.#api.kv
+  }
+  get watch() {
+    return this.#api.watch
+  }
+  get clusterStatus() {
+    return this.#api.clusterStatus
+  }
+  invite(role: NodeRole, o?: Call): Promise<string> {
+    return this.#api.invite(role, o)
+  }
+
+  get id(): string {
+    return this.#known().node
+  }
+  get name(): string {
+    return this.#known().name
+  }
+  get role(): NodeRole {
+    return this.#known().role
+  }
+  get address(): string {
+    return this.#known().address
+  }
+  get leading(): boolean {
+    return this.#manager?.leading ?? false
+  }
+  get ended(): Promise<unknown> {
+    return this.#ended.promise
+  }
+
+  on<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this {
+    this.#events.on(event, listener as never)
+    return this
+  }
+
+  off<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this {
+    this.#events.off(event, listener as never)
+    return this
+  }
+
+  async start(): Promise<void> {
+    const { signal } = this.#o
+    if (signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', 'the peer was aborted before it started', { what: 'createPeer' })
+    this.#onAbort = () => void this.stop()
+    signal?.addEventListener('abort', this.#onAbort, { once: true })
+    this.#dir = this.#o.dir === undefined ? undefined : await openStateDir(this.#o.dir)
+    // Opening the database takes the directory's lock: nothing else under it is touched before.
+    this.#storage = this.#dir === undefined ? new MemoryStorage() : await LevelStorage.open(this.#dir.db)
+    const stored = this.#dir === undefined ? undefined : await readIdentity(this.#dir)
+    const plan = await this.#plan(stored)
+    this.#identity = plan.identity
+    installHandlers(this.#handlers, {
+      manager: () => this.#manager,
+      relay: this.#relay,
+      localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
+    })
+    this.#pool = await this.#listen(stored)
+    this.#identity = { ...this.#identity, address: this.#o.advertise ?? this.#pool.address }
+    if (plan.joinAddresses !== undefined) await this.#join(plan.joinAddresses)
+    await this.#save()
+    // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
+    if (this.#dir !== undefined) await writeControlFile(this.#dir, this.#controlUrl())
+    if (this.#identity.role === 'manager') await this.#startManager()
+    await this.#startAgent()
+  }
+
+  /** Who to be: what the directory says, else a newcomer with a token, else the founder of a cluster. */
+  async #plan(stored: StoredIdentity | undefined): Promise<{ identity: StoredIdentity; joinAddresses: readonly string[] | undefined }> {
+    const { join, name } = this.#o
+    const text = typeof join === 'function' ? await join() : join
+    const invitation = text === undefined ? undefined : parseJoinString(text)
+    if (stored !== undefined) {
+      if (invitation !== undefined && invitation.token.cluster !== stored.cluster) {
+        throw new SkeinError(
+          'ERR_SKEIN_OTHER_CLUSTER',
+          `dir ${this.#o.dir} belongs to cluster ${stored.cluster}, the join string to ${invitation.token.cluster}; give this peer another directory`,
+          { ours: stored.cluster, theirs: invitation.token.cluster },
+        )
+      }
+      if (stored.joining !== true) return { identity: stored, joinAddresses: undefined }
+      if (invitation === undefined) {
+        throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `join: dir ${this.#o.dir} was left in the middle of joining; give the join string again`, { option: 'join' })
+      }
+      return { identity: stored, joinAddresses: invitation.addresses }
+    }
+    const fresh = { format: 1 as const, node: makeId(systemRandom), name, address: '', managers: [] }
+    if (invitation === undefined) {
+      const secrets = { manager: makeSecret(systemRandom), worker: makeSecret(systemRandom) }
+      const raftId = 1 + Math.floor(systemRandom() * (2 ** 48 - 1))
+      return { identity: { ...fresh, cluster: makeId(systemRandom), role: 'manager', raftId, founding: true, secrets }, joinAddresses: undefined }
+    }
+    const { role, cluster, secret } = invitation.token
+    return { identity: { ...fresh, cluster, role, joining: true, secrets: { [role]: secret } }, joinAddresses: invitation.addresses }
+  }
+
+  /** On the wished address; a peer that comes back without one tries its last, so that others find it again. */
+  async #listen(stored: StoredIdentity | undefined): Promise<LinkPool> {
+    const wished = this.#o.listen
+    const free = wished === undefined || wished.endsWith(':0')
+    if (stored === undefined || stored.address === '' || !free || this.#o.advertise !== undefined) return await this.#listenOn(wished ?? '127.0.0.1:0')
+    try {
+      return await this.#listenOn(stored.address)
+    } catch (error) {
+      this.#o.logger.warn({ address: stored.address, error: messageOf(error) }, 'the last address is taken; listening on another')
+      return await this.#listenOn(wished ?? '127.0.0.1:0')
+    }
+  }
+
+  async #listenOn(listen: string): Promise<LinkPool> {
+    return await LinkPool.listen(
+      {
+        node: this.id,
+        cluster: () => this.#known().cluster,
+        // Until it is taken in, a newcomer may only ask to join.
+        role: () => (this.#known().joining === true ? 'newcomer' : this.#known().role),
+        secrets: () => this.#secrets(),
+        admit: ({ node }) => this.#admit(node),
+        handlers: this.#handlers,
+        onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
+      },
+      { listen, clock: systemClock, random: systemRandom },
+    )
+  }
+
+  async #join(addresses: readonly string[]): Promise<void> {
+    await this.#save() // the node id must outlive a crash in the middle: joining again is then the same joining
+    const { name, address } = this.#known()
+    const { availability, labels, signal } = this.#o
+    const request = { name, address, availability, labels }
+    const answer = await joinCluster({
+      pool: this.#thePool(),
+      addresses,
+      request,
+      clock: systemClock,
+      random: systemRandom,
+      signal: signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]),
+    })
+    const { joining: _, ...rest } = this.#known()
+    this.#identity = {
+      ...rest,
+      secrets: answer.secrets,
+      managers: answer.managers.map(({ node, address }) => ({ node, address })),
+      ...(answer.raftId !== undefined && { raftId: answer.raftId }),
+    }
+  }
+
+  async #startManager(): Promise<void> {
+    const { node, cluster, raftId, founding, secrets, name, address, managers } = this.#known()
+    const { availability, labels, tickMs, electionTicks, logger } = this.#o
+    const pool = this.#thePool()
+    if (raftId === undefined || secrets.manager === undefined) {
+      throw new SkeinError('ERR_SKEIN_CORRUPT', `the identity in ${this.#o.dir} lacks what a manager needs; remove the directory and join again`, {
+        file: 'identity.json',
+      })
+    }
+    this.#manager = await Manager.open({
+      node,
+      cluster,
+      raftId,
+      founding: founding === true ? { secrets: { manager: secrets.manager, worker: secrets.worker ?? '' }, name, address, availability, labels } : undefined,
+      raftDir: this.#dir?.raft,
+      storage: subStorage(this.#theStorage(), 'store'),
+      pool,
+      managers,
+      clock: systemClock,
+      random: systemRandom,
+      tickMs,
+      electionTicks,
+      logger,
+      localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
+      remoteLogs: (to, task, request, signal) => pool.stream(to, 'agent.logs', { task, request }, { signal }) as AsyncIterable<Omit<LogLine, 'task' | 'node'>>,
+      forward: async (to, verb, params, { requestId, deadlineMs, signal }) =>
+        (await pool.call(to, `control.${verb}`, { params, requestId, deadlineMs, forwarded: true }, { deadlineMs, ...(signal && { signal }) })) as never,
+      forwardStream: (to, verb, params, signal) =>
+        pool.stream(to, `control.${verb}`, { params, forwarded: true }, { ...(signal && { signal }) }) as AsyncIterable<never>,
+    })
+    const manager = this.#manager
+    manager.raft.observe((event) => {
+      if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
+    })
+    // A runner that ends by itself (a disk that fails) takes the peer with it: better gone than wrong.
+    void manager.raft.ended.then((error) => {
+      if (error !== undefined) void this.#fail(error)
+    })
+    manager.start()
+    await this.#until('a leader is known', () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined))
+    if (founding === true) {
+      const { founding: _, ...rest } = this.#known()
+      this.#identity = rest
+      await this.#save()
+    }
+  }
+
+  async #startAgent(): Promise<void> {
+    const pool = this.#thePool()
+    const finder = new SessionFinder({
+      node: this.id,
+      pool,
+      manager: () => this.#manager,
+      managers: () => this.#managerAddresses(),
+      heard: (managers) => this.#heardManagers(managers),
+    })
+    const registered = deferred()
+    this.#agent = new Agent({
+      node: this.id,
+      description: () => this.#describe(),
+      address: this.address,
+      drivers: this.#o.drivers,
+      storage: subStorage(this.#theStorage(), 'agent'),
+      clock: systemClock,
+      random: systemRandom,
+      logger: this.#o.logger,
+      connect: (signal) => finder.connect(signal),
+      onSession: () => registered.resolve(),
+    })
+    await this.#agent.start()
+    await this.#orStopped(registered.promise, 'a session with the leader')
+  }
+
+  stop({ drain = false, timeoutMs = 30_000 }: { readonly drain?: boolean; readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#stopped ??= this.#stop(drain, timeoutMs, undefined)
+    return this.#stopped
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  async #fail(error: unknown): Promise<void> {
+    this.#o.logger.error({ error: messageOf(error) }, 'the peer failed and stops')
+    this.#stopped ??= this.#stop(false, 0, error)
+    await this.#stopped
+  }
+
+  async #stop(drain: boolean, timeoutMs: number, failure: unknown): Promise<void> {
+    if (drain) await this.#drain(timeoutMs)
+    this.#stopping.abort()
+    if (this.#onAbort !== undefined) this.#o.signal?.removeEventListener('abort', this.#onAbort)
+    const close = async (what: string, act: (() => Promise<void>) | undefined): Promise<void> => {
+      try {
+        await act?.()
+      } catch (error) {
+        this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
+      }
+    }
+    if (this.#dir !== undefined) await close('control file', () => removeControlFile(this.#dir as StateDir))
+    await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
+    await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
+    await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
+    await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
+    this.#ended.resolve(failure)
+  }
+
+  /** Moves this node's tasks elsewhere before stopping; gives up after `timeoutMs`. */
+  async #drain(timeoutMs: number): Promise<void> {
+    try {
+      const call = { deadlineMs: timeoutMs }
+      await this.nodes.drain(this.id, call)
+      const endMs = systemClock.now() + timeoutMs
+      for (;;) {
+        const { tasks } = await this.nodes.get(this.id, call)
+        if (tasks === 0 || systemClock.now() >= endMs) return
+        await this.#pause(100)
+      }
+    } catch (error) {
+      this.#o.logger.warn({ error: messageOf(error) }, 'could not drain; stopping anyway')
+    }
+  }
+
+  status(): Status {
+    if (this.#manager !== undefined) return this.#manager.status()
+    const { cluster, node, name } = this.#known()
+    const managers = this.#managerAddresses()
+    const reachable = managers.filter((each) => this.#pool?.link(each.node) !== undefined).length
+    return {
+      cluster,
+      node,
+      name,
+      role: 'worker',
+      leading: false,
+      term: 0,
+      leader: undefined,
+      leaderName: undefined,
+      commitIndex: 0,
+      appliedIndex: 0,
+      quorum: { voters: managers.length, reachable, mayLose: 0 },
+      stale: true,
+    }
+  }
+
+  metrics(): Metrics {
+    return { ...this.#manager?.raft.metrics() }
+  }
+
+  async #describe(): Promise<NodeDescription> {
+    const { hostname, os, arch, pid, cpus, memoryBytes } = thisMachine()
+    return {
+      hostname,
+      os,
+      arch,
+      pid,
+      resources: { cpuNanos: cpus * 1e9, memoryBytes },
+      drivers: this.#o.drivers.map(({ name }) => name),
+    }
+  }
+
+  #localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>> {
+    if (this.#agent === undefined) throw new SkeinError('ERR_SKEIN_NOT_FOUND', `task ${task} is not on this node`, { kind: 'task', ref: task })
+    return this.#agent.logs(task, {
+      follow: request.follow,
+      signal,
+      ...(request.tail !== undefined && { tail: request.tail }),
+      ...(request.sinceMs !== undefined && { since: new Date(request.sinceMs) }),
+      ...(request.streams && { streams: request.streams }),
+    })
+  }
+
+  #onRaftFrame(from: string, whole: Uint8Array): void {
+    const manager = this.#manager
+    const found = manager?.links.unwrap(from, whole)
+    if (manager !== undefined && found !== undefined) manager.raft.receive(found.from, found.frame)
+  }
+
+  #admit(node: string): SkeinError | undefined {
+    if (!this.#manager?.store.view().cluster?.removedNodes.includes(node)) return undefined
+    return new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join again with an empty directory`, { node })
+  }
+
+  #secrets(): Secrets {
+    const { manager, worker } = this.#known().secrets
+    return { ...(manager !== undefined && { manager }), ...(worker !== undefined && { worker }) }
+  }
+
+  #managerAddresses(): readonly ManagerAddress[] {
+    return this.#manager?.managers() ?? this.#known().managers
+  }
+
+  /** Kept on disk: after all peers were down at once, this is how a worker finds them. */
+  #heardManagers(managers: readonly ManagerAddress[]): void {
+    if (managers.length === 0 || JSON.stringify(managers) === JSON.stringify(this.#known().managers)) return
+    this.#identity = { ...this.#known(), managers: managers.map(({ node, address }) => ({ node, address })) }
+    this.#save().catch((error: unknown) => this.#o.logger.warn({ error: messageOf(error) }, 'the identity could not be saved'))
+  }
+
+  async #managerLink(deadlineMs: number, signal: AbortSignal | undefined): Promise<Link> {
+    const pool = this.#thePool()
+    for (const { node } of this.#managerAddresses()) {
+      const link = pool.link(node)
+      if (link !== undefined) return link
+    }
+    const managers = this.#managerAddresses()
+    const target = managers[Math.floor(systemRandom() * managers.length)]
+    if (target === undefined) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known to this worker', { address: 'none' })
+    return await pool.dial(target.address, { deadlineMs: Math.min(deadlineMs, 2_000), ...(signal && { signal }) })
+  }
+
+  /** The CLI beside this peer talks to it with the secret this peer holds. */
+  #controlUrl(): string {
+    const { cluster, secrets, address } = this.#known()
+    const token =
+      secrets.manager !== undefined
+        ? { role: 'manager' as const, cluster: cluster as never, secret: secrets.manager }
+        : { role: 'worker' as const, cluster: cluster as never, secret: secrets.worker ?? '' }
+    return formatJoinString({ token, addresses: [address] })
+  }
+
+  #saving: Promise<void> = Promise.resolve()
+  async #save(): Promise<void> {
+    const dir = this.#dir
+    if (dir === undefined) return
+    // One write at a time: both use the same temporary file.
+    this.#saving = this.#saving.catch(() => undefined).then(() => writeIdentity(dir, this.#known()))
+    await this.#saving
+  }
+
+  async #until(what: string, holds: () => boolean): Promise<void> {
+    const manager = this.#manager
+    while (!holds()) {
+      if (this.#stopping.signal.aborted) throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
+      await (manager?.newsWithin(50, this.#stopping.signal) ?? this.#pause(50))
+    }
+  }
+
+  async #orStopped(work: Promise<void>, what: string): Promise<void> {
+    const stopped = deferred<'stopped'>()
+    const onAbort = (): void => stopped.resolve('stopped')
+    this.#stopping.signal.addEventListener('abort', onAbort, { once: true })
+    const first = await Promise.race([work, stopped.promise])
+    this.#stopping.signal.removeEventListener('abort', onAbort)
+    if (first === 'stopped') throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const over = deferred()
+    systemClock.after(ms, () => over.resolve())
+    await over.promise
+  }
+
+  #known(): StoredIdentity {
+    if (this.#identity === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer is not started', { what: 'peer' })
+    return this.#identity
+  }
+
+  #thePool(): LinkPool {
+    if (this.#pool === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer has no links', { what: 'links' })
+    return this.#pool
+  }
+
+  #theStorage(): Storage {
+    if (this.#storage === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer has no storage', { what: 'storage' })
+    return this.#storage
+  }
+}

@@ -1,0 +1,142 @@
+import { isSkeinError, SkeinError } from '../base/errors.js'
+import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import type { Manager } from '../manager/index.js'
+import type { LinkPool } from '../overlay/transport/index.js'
+
+export interface SessionFinderWorld {
+  readonly node: string
+  readonly pool: LinkPool
+  /** Undefined on a worker. */
+  manager(): Manager | undefined
+  /** Managers as last heard of. */
+  managers(): readonly ManagerAddress[]
+  /** The leader told who the managers are now. */
+  heard(managers: readonly ManagerAddress[]): void
+}
+
+export interface FoundSession {
+  readonly api: SessionApi
+  /** Aborts when this way to the leader is gone. */
+  readonly closed: AbortSignal
+}
+
+/** A manager that does not answer within this is passed over. */
+const callMs = 5_000
+/** How long a manager waits for news of a leader before it says that there is none. */
+const leaderWaitMs = 250
+
+/** Finds the leading manager for the agent: itself, the leader it knows as a manager, or by asking the managers in turn. */
+export class SessionFinder {
+  readonly #world: SessionFinderWorld
+  /** What the last manager asked said of the leader. */
+  #hint: ManagerAddress | undefined
+  #turn = 0
+  #held: string | undefined
+
+  constructor(world: SessionFinderWorld) {
+    this.#world = world
+  }
+
+  async connect(signal: AbortSignal): Promise<FoundSession> {
+    const manager = this.#world.manager()
+    if (manager?.leading) return { api: localSession(manager), closed: manager.term }
+    const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
+    if (target.node !== '') this.#hold(target)
+    return { api: this.#remoteSession(target), closed: this.#closedWith(target.node, signal) }
+  }
+
+  /** A worker asks the hinted leader first, then everybody in turn. */
+  #nextManager(): ManagerAddress {
+    const hint = this.#hint
+    this.#hint = undefined
+    if (hint !== undefined) return hint
+    const managers = this.#world.managers()
+    const next = managers[this.#turn++ % Math.max(1, managers.length)]
+    if (next === undefined) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known', { address: 'none' })
+    return next
+  }
+
+  async #leaderOf(manager: Manager, signal: AbortSignal): Promise<ManagerAddress> {
+    if (manager.leaderNode() === undefined) await manager.newsWithin(leaderWaitMs, signal)
+    const node = manager.leaderNode()
+    if (node === undefined || node === this.#world.node) {
+      throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'no leader is known yet', { leader: undefined })
+    }
+    return manager.managers().find((each) => each.node === node) ?? { node, address: '' }
+  }
+
+  /** A worker keeps a link to one manager at a time; managers keep their mesh themselves. */
+  #hold({ node, address }: ManagerAddress): void {
+    if (this.#world.manager() !== undefined) return
+    if (this.#held !== undefined && this.#held !== node) this.#world.pool.forget(this.#held)
+    this.#held = node
+    this.#world.pool.keep(node, address)
+  }
+
+  #closedWith(node: string, signal: AbortSignal): AbortSignal {
+    const closed = new AbortController()
+    const undo = [
+      this.#world.pool.observe((event) => {
+        if (event.type === 'down' && event.node === node) end()
+      }),
+    ]
+    const manager = this.#world.manager()
+    if (manager !== undefined) {
+      undo.push(
+        manager.raft.observe(() => {
+          if (manager.leaderNode() !== node) end()
+        }),
+      )
+    }
+    const end = (): void => {
+      for (const act of undo.splice(0)) act()
+      closed.abort()
+    }
+    signal.addEventListener('abort', end, { once: true })
+    return closed.signal
+  }
+
+  #remoteSession(target: ManagerAddress): SessionApi {
+    const { pool } = this.#world
+    const { node } = target
+    const call = async (method: string, params: unknown): Promise<unknown> => {
+      try {
+        return await pool.call(node, method, params, { deadlineMs: callMs })
+      } catch (error) {
+        if (isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') && error.detail.leader !== undefined && error.detail.address !== undefined) {
+          this.#hint = { node: error.detail.leader, address: error.detail.address }
+        }
+        throw error
+      }
+    }
+    return {
+      open: async (_node: string, hello: SessionHello) => {
+        const opened = (await call('session.open', hello)) as SessionOpened
+        this.#world.heard(opened.managers)
+        return opened
+      },
+      beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
+      assignments: (_node, session, signal) => this.#assignments(node, session, signal),
+      report: async (_node, session, reports: readonly TaskReport[]) =>
+        (await call('session.report', { session, reports })) as { forget: readonly string[] },
+    }
+  }
+
+  async *#assignments(node: string, session: string, signal: AbortSignal): AsyncGenerator<Assignments> {
+    for await (const item of this.#world.pool.stream(node, 'session.assignments', { session }, { signal })) {
+      const message = item as Assignments
+      if (message.managers !== undefined) this.#world.heard(message.managers)
+      yield message
+    }
+  }
+}
+
+/** The leader's own agent talks to the dispatcher beside it, whichever serves the present term. */
+function localSession(manager: Manager): SessionApi {
+  return {
+    open: async (node, hello) => await manager.sessions().open(node, hello),
+    beat: async (node, session) => await manager.sessions().beat(node, session),
+    assignments: (node, session, signal) => manager.sessions().assignments(node, session, signal),
+    report: async (node, session, reports) => await manager.sessions().report(node, session, reports),
+  }
+}

@@ -1,0 +1,108 @@
+import { constants } from 'node:fs'
+import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { messageOf, SkeinError } from '../base/errors.js'
+
+/**
+ * What lies where in a peer's directory:
+ * `identity.json` who this peer is (0600: it holds join secrets) · `db/` applied state and the agent's tasks (its lock is the directory's lock) ·
+ * `raft/` log and snapshots of a manager · `tasks/` logs of tasks · `control.json` how the CLI reaches the running peer (0600).
+ */
+export interface StateDir {
+  readonly path: string
+  readonly db: string
+  readonly raft: string
+  readonly tasks: string
+}
+
+const manager = v.object({ node: v.string(), address: v.string() })
+
+const identitySchema = v.object({
+  format: v.literal(1),
+  cluster: v.string(),
+  node: v.string(),
+  name: v.string(),
+  role: v.picklist(['manager', 'worker']),
+  raftId: v.optional(v.pipe(v.number(), v.safeInteger())),
+  /** True until the founding peer has written the first records; a crash before that founds again. */
+  founding: v.optional(v.boolean()),
+  /** True until a manager has taken this newcomer in; a crash before that asks again under the same node id. */
+  joining: v.optional(v.boolean()),
+  secrets: v.object({ manager: v.optional(v.string()), worker: v.optional(v.string()) }),
+  address: v.string(),
+  managers: v.array(manager),
+})
+
+/** Who this peer is, kept across restarts. */
+export type StoredIdentity = v.InferOutput<typeof identitySchema>
+
+/** Makes the directory and its parts. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
+export async function openStateDir(path: string): Promise<StateDir> {
+  try {
+    await mkdir(path, { recursive: true, mode: 0o700 })
+    await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
+  } catch (cause) {
+    throw new SkeinError(
+      'ERR_SKEIN_DIR_UNUSABLE',
+      `dir ${path}: ${messageOf(cause)}; give a directory this user can write, or make this one writable`,
+      { dir: path },
+      { cause },
+    )
+  }
+  return { path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks') }
+}
+
+/** @throws {SkeinError} ERR_SKEIN_CORRUPT when the file is there but not readable as an identity */
+export async function readIdentity(dir: StateDir): Promise<StoredIdentity | undefined> {
+  const file = join(dir.path, 'identity.json')
+  let text: string
+  try {
+    text = await readFile(file, 'utf8')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+  try {
+    return v.parse(identitySchema, JSON.parse(text))
+  } catch (cause) {
+    throw new SkeinError(
+      'ERR_SKEIN_CORRUPT',
+      `${file}: not an identity this version understands (${messageOf(cause)}); restore it from a backup, or remove the directory and join again as a new node`,
+      { file },
+      { cause },
+    )
+  }
+}
+
+export async function writeIdentity(dir: StateDir, identity: StoredIdentity): Promise<void> {
+  await writeDurably(join(dir.path, 'identity.json'), `${JSON.stringify(identity, undefined, 2)}\n`)
+}
+
+/** Says how the CLI reaches this peer while it runs; removed at stop. */
+export async function writeControlFile(dir: StateDir, url: string): Promise<void> {
+  await writeFile(join(dir.path, 'control.json'), `${JSON.stringify({ url })}\n`, { mode: 0o600 })
+}
+
+export async function removeControlFile(dir: StateDir): Promise<void> {
+  await rm(join(dir.path, 'control.json'), { force: true })
+}
+
+/** Whole or not at all, also across a power cut: temporary file, fsync, rename, fsync of the directory. */
+async function writeDurably(file: string, text: string): Promise<void> {
+  const temporary = `${file}.tmp`
+  const handle = await open(temporary, 'w', 0o600)
+  try {
+    await handle.writeFile(text)
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+  await rename(temporary, file)
+  const directory = await open(join(file, '..'), 'r')
+  try {
+    await directory.sync()
+  } finally {
+    await directory.close()
+  }
+}
