@@ -1,16 +1,19 @@
 /** What peers and operators say of nodes, checked at the border. */
 import type { NodeDescription } from './node.js'
 import { labelsSchema, nameSchema } from './resolve-service.js'
-import { check, listOf, object, plainData, text, wholeNumber } from './validate.js'
+import { check, listOf, openObject, plainData, text, wholeNumber } from './validate.js'
 
+// Host names have dots; services do not, because `service.slot` names a task.
+const nodeNameForm = /^(?=.{1,63}$)[A-Za-z0-9](?:[-_.A-Za-z0-9]*[A-Za-z0-9])?$/
+const nodeNameWords = '1 to 63 letters, digits, - _ and ., first and last a letter or digit'
 const line = text(/^[^\0]{0,255}$/, 'text of at most 255 characters')
 
-const descriptionSchema = object({
+const descriptionSchema = openObject({
   hostname: line,
   os: line,
   arch: line,
   pid: wholeNumber(0, 2 ** 31, 'process id'),
-  resources: object({
+  resources: openObject({
     cpuNanos: wholeNumber(0, Number.MAX_SAFE_INTEGER, 'billionths of a CPU'),
     memoryBytes: wholeNumber(0, Number.MAX_SAFE_INTEGER, 'bytes'),
   }),
@@ -19,10 +22,8 @@ const descriptionSchema = object({
 
 /** A node's name. @throws {SkeinError} ERR_SKEIN_INVALID_SPEC */
 export function checkNodeName(value: unknown, path = 'name'): string {
-  // Host names have dots; services do not, because `service.slot` names a task.
-  return check(text(/^(?=.{1,63}$)[A-Za-z0-9](?:[-_.A-Za-z0-9]*[A-Za-z0-9])?$/, nodeNameWords), value, path)
+  return check(text(nodeNameForm, nodeNameWords), value, path)
 }
-const nodeNameWords = '1 to 63 letters, digits, - _ and ., first and last a letter or digit'
 
 /** Labels of a node. @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the label's path */
 export function checkLabels(value: unknown, path = 'labels'): Readonly<Record<string, string>> {

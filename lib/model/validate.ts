@@ -12,7 +12,7 @@ export function plainData(value: unknown, path: string, depth = 0): unknown {
   if (depth > depthMax) throw invalid(path, `nested deeper than ${depthMax} levels, or refers to itself; flatten it`, undefined)
   if (value === null || typeof value === 'string' || typeof value === 'boolean' || value === undefined) return value
   if (typeof value === 'number') {
-    if (Number.isFinite(value)) return value
+    if (Number.isFinite(value)) return value === 0 ? 0 : value // -0 would compare as another value
     throw invalid(path, `expected a finite number, got ${value}`, value)
   }
   if (value instanceof Uint8Array) return value
@@ -38,7 +38,8 @@ export function check<Schema extends v.GenericSchema>(schema: Schema, value: unk
   if (issue.type === 'strict_object' && issue.expected === 'never') {
     throw invalid(path, `unknown key; ${issue.message}`, last?.value)
   }
-  if (issue.type === 'strict_object' && last !== undefined) throw invalid(path, 'is missing; add it', undefined)
+  if ((issue.type === 'strict_object' || issue.type === 'object') && last?.origin === 'key')
+    throw invalid(path, 'is missing; add it', undefined)
   const got = issue.kind === 'schema' && last?.origin === 'key' ? last.key : issue.input
   throw invalid(path, `expected ${issue.message}, got ${show(got)}`, got)
 }
@@ -61,6 +62,12 @@ export function object<Entries extends v.ObjectEntries>(entries: Entries) {
       return `${near === undefined ? '' : `did you mean ${near}? `}known keys: ${known.join(', ')}`
     }),
   )
+}
+
+/** An object of which only these keys are taken: what a newer peer adds is nobody's error. */
+export function openObject<Entries extends v.ObjectEntries>(entries: Entries) {
+  const words = `an object with the keys ${Object.keys(entries).join(', ')}`
+  return v.pipe(v.custom<Record<string, unknown>>(isPlainObject, words), v.object(entries, words))
 }
 
 /** An object used as a map from text to text. */

@@ -6,6 +6,22 @@
  * @module
  */
 export { type Applied, applyCommand } from './apply.js'
+export { keyBytesMax, valueBytesMax } from './apply-cluster.js'
 export type { Change, ChangeKind, StoreChange } from './changes.js'
+export { commandBytesMax, decodeCommand, encodeCommand } from './command-codec.js'
+export { brokenInvariants } from './invariants.js'
+export { managersOf, newestTask, resolveNode, resolveService, resolveTask, taskName } from './queries.js'
+export { snapshotChunks, tablesFromChunks } from './snapshot.js'
+export {
+  type Accepted,
+  type ChangeListener,
+  type Propose,
+  refusalOf,
+  Store,
+  type StoreOptions,
+  type SubmitOptions,
+} from './store.js'
 export { requestsKept, Tables } from './tables.js'
+export { type Transaction, type TransactionOptions, transact } from './transaction.js'
 export type { KeyValue, View } from './view.js'
+export { markEveryMs, queuedMax, retainedMax, type WatchOptions } from './watch.js'
