@@ -70,14 +70,10 @@ function fillBranch(table: NodeTable, rows: Int32Array, [values, ...deeper]: rea
   }
   const branches = branchesOf(rows, values)
   // Rows without room count too: what already runs in a branch runs there, eligible or not (as Swarm counts).
-  const given = waterFill(
-    {
-      level: Int32Array.from(branches, (branch) => sumOver(branch, table.ofService)),
-      room: Int32Array.from(branches, (branch) => Math.min(count, sumOver(branch, table.room))),
-      tie: new Int32Array(branches.length),
-    },
-    count,
-  )
+  const level = Int32Array.from(branches, (branch) => sumOver(branch, table.ofService))
+  const room = Int32Array.from(branches, (branch) => Math.min(count, sumOver(branch, table.room)))
+  // Among branches at the water line the first value goes first: with the level as tie they are all equal there.
+  const given = waterFill({ level, room, tie: level }, count)
   for (const [index, branch] of branches.entries()) {
     if (given[index]! > 0) fillBranch(table, branch, deeper, given[index]!)
   }
