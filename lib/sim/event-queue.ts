@@ -44,6 +44,22 @@ export class EventQueue<Event> {
     return first
   }
 
+  /** Brings everything that is due later than `delayMax` units from now forward to then; the order stays. */
+  hasten(delayMax: number): void {
+    const latest = this.#now + delayMax
+    const places = this.#events.map((event, slot) => {
+      return {
+        event,
+        at: Math.min(this.#times[slot] as number, latest),
+        due: this.#times[slot] as number,
+        order: this.#orders[slot] as number,
+      }
+    })
+    places.sort((one, other) => one.due - other.due || one.order - other.order)
+    this.#scheduled += places.length
+    for (const [slot, { at, event }] of places.entries()) this.#place(slot, at, this.#scheduled - places.length + slot, event)
+  }
+
   #sink(at: number, order: number, event: Event): void {
     const size = this.#events.length
     let hole = 0

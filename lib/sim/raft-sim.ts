@@ -23,6 +23,8 @@ export interface SimOptions {
   /** Checks that do not fail the run, to see what else notices. Default none. */
   readonly skip?: Iterable<CheckName>
   readonly hooks?: SimHooks
+  /** Changes the plan that the seed gave, to look at one corner more closely. */
+  readonly adjust?: (plan: SimPlan) => SimPlan
   /** Takes one line for everything that happens. */
   readonly trace?: (line: string) => void
 }
@@ -79,8 +81,9 @@ class RaftSim implements SimWorld, SimGroup {
   #isCalm = false
   #sent = 0
 
-  constructor({ seed, eventsMax = 1_500, without = [], skip = [], hooks = {}, trace }: SimOptions) {
-    this.plan = planFor(seed, eventsMax, new Set(without))
+  constructor({ seed, eventsMax = 1_500, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
+    const plan = planFor(seed, eventsMax, new Set(without))
+    this.plan = adjust === undefined ? plan : adjust(plan)
     this.hooks = hooks
     this.trace = trace
     this.network = new SimNetwork(this.plan.network, chanceFor(seed, 1))
@@ -110,19 +113,17 @@ class RaftSim implements SimWorld, SimGroup {
     this.#isCalm = true
     this.plan = calmed(this.plan)
     this.network.calm(this.plan.network)
-    for (const node of this.nodes) {
-      node.calm()
-      if (!node.isUp) node.start()
-    }
+    this.#queue.hasten(2 * TICK)
+    for (const node of this.nodes) node.calm()
     const timeout = this.plan.core.electionTick * TICK
-    const target = Math.max(...this.nodes.map((node) => node.view.log.lastIndex)) + 1
+    const target = this.checks.lastCommitted + 1
     const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + target * TICK
     let nextProposal = this.now
     for (let leader = this.#converged(target); leader === undefined; leader = this.#converged(target)) {
       if (this.now > deadline)
         this.checks.fail('liveness', `no convergence within ${LIVENESS_TIMEOUTS_MAX} timeouts: ${this.#picture()}`)
       if (this.now > deadline) return
-      this.#stopRemoved()
+      this.#switchNodes()
       const proposer = this.leader()
       if (proposer !== undefined && this.now >= nextProposal) {
         nextProposal = this.now + 2 * timeout
@@ -255,14 +256,16 @@ class RaftSim implements SimWorld, SimGroup {
     this.after(this.#random() * 20, { type: 'snapshot-sent', node: from, to, arrived })
   }
 
-  /** Nodes that a leader knows to be removed are switched off, as their operator would. */
-  #stopRemoved(): void {
+  /** Nodes that a leader knows to be removed are switched off, as their operator would; a late proposal may bring one back. */
+  #switchNodes(): void {
     const leader = this.leader()
     if (leader === undefined || leader.view.log.termAt(leader.view.commit) !== leader.view.term) return
+    if (leader.applied < leader.view.commit) return
     const members = membersOf(leader.config)
     for (const node of this.nodes) {
-      if (!node.isUp || members.includes(node.id) || leader.applied < leader.view.commit) continue
-      if (this.checks.configs.some(({ config }) => membersOf(config).includes(node.id))) node.crash()
+      if (members.includes(node.id) === node.isUp) continue
+      if (!node.isUp) node.start()
+      else if (this.checks.configs.some(({ config }) => membersOf(config).includes(node.id))) node.crash()
     }
   }
 
@@ -280,9 +283,11 @@ class RaftSim implements SimWorld, SimGroup {
 
   /** A group with nothing to do keeps its leader and sends heartbeats and their answers only. */
   #runQuiet(timeout: number): void {
+    this.#switchNodes()
+    const settled = this.now + 2 * timeout // a transfer under way may still end
+    while (this.now < settled && this.#next());
     const leader = this.leader()
     assert(leader !== undefined, 'a converged group has a leader')
-    this.#stopRemoved()
     const { term } = leader.view
     const end = this.now + QUIET_TIMEOUTS * timeout
     const members = membersOf(leader.config).length

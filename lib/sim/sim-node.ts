@@ -112,10 +112,12 @@ export class SimNode {
     this.view.crash()
   }
 
-  /** From now on a fast disk. */
+  /** From now on a fast disk, and no more accidents. */
   calm(): void {
     this.pausedUntil = 0
     this.disk.calm(this.#world.plan.disk)
+    if (this.#isDoomed) this.crash()
+    if (!this.isUp) this.start()
   }
 
   /** Looks at the followers as this node sees them, if it leads. */

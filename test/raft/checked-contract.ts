@@ -1,3 +1,13 @@
 /** The contract with every invariant checked after every step. */
+
+import type { RaftOptions } from '../../lib/raft/core/index.js'
+import { CheckedNode } from './core/harness.js'
+
 export * from './contract.js'
-export { CheckedNode as RawNode } from './core/harness.js'
+
+/** A core that asks for votes when etcd's does. */
+export class RawNode extends CheckedNode {
+  constructor(options: RaftOptions) {
+    super({ ...options, eagerVoteRequests: true })
+  }
+}

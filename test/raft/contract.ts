@@ -1,7 +1,13 @@
 /**
  * The core under the names that etcd's interaction scripts and unit tables are run against. Names only, no protocol logic.
  */
-import type { ConfChangeSingle, ConfState, RaftId } from '../../lib/raft/core/index.js'
+import {
+  type ConfChangeSingle,
+  type ConfState,
+  RawNode as Core,
+  type RaftId,
+  type RaftOptions,
+} from '../../lib/raft/core/index.js'
 import { changeSimply, enterJoint, leaveJoint, Tracker as MemberTracker } from '../../lib/raft/core/membership.js'
 import { JointConfig, type VoteResult } from '../../lib/raft/core/quorum.js'
 
@@ -12,8 +18,14 @@ export {
   ErrCompacted,
   ErrUnavailable,
   limitSize,
-  RawNode,
 } from '../../lib/raft/core/index.js'
+
+/** A core that asks for votes when etcd's does. */
+export class RawNode extends Core {
+  constructor(options: RaftOptions) {
+    super({ ...options, eagerVoteRequests: true })
+  }
+}
 
 /** Two majorities, for the quorum tables. */
 export class Joint {

@@ -37,6 +37,11 @@ export interface RaftOptions {
   readonly disableConfChangeValidation?: boolean
   /** A leader that is removed or made a learner becomes a follower at once. Default false. */
   readonly stepDownOnRemoval?: boolean
+  /**
+   * Vote requests leave before term, vote and log are durable, as with etcd/raft; only for its scripts. Unsafe with asynchronous storage:
+   * a candidate that forgets its request in a crash asks again in the same term with a shorter log, and old grants elect it. Default false.
+   */
+  readonly eagerVoteRequests?: boolean
   /** Uniform in [0, 1): spreads election timeouts. Default: a generator seeded with the id. */
   readonly random?: Random
 }
@@ -67,6 +72,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     disableProposalForwarding: options.disableProposalForwarding ?? false,
     disableConfChangeValidation: options.disableConfChangeValidation ?? false,
     stepDownOnRemoval: options.stepDownOnRemoval ?? false,
+    eagerVoteRequests: options.eagerVoteRequests ?? false,
     random: options.random ?? seededRandom(options.id),
   }
   whole(resolved, 'id', 1, 2 ** 48 - 1)
@@ -99,6 +105,7 @@ const flags = [
   'disableProposalForwarding',
   'disableConfChangeValidation',
   'stepDownOnRemoval',
+  'eagerVoteRequests',
 ] as const
 
 function whole(options: ResolvedRaftOptions, name: keyof RaftOptions, from: number, to: number): void {

@@ -237,8 +237,10 @@ export class Raft {
   }
 
   queue(m: Message): void {
-    if (m.type === 'MsgAppResp' || m.type === 'MsgVoteResp' || m.type === 'MsgPreVoteResp') {
-      // These promise: that entries are on disk, that no one else gets the vote. They leave after the write.
+    const isRequest = m.type === 'MsgVote' && !this.options.eagerVoteRequests
+    if (isRequest || m.type === 'MsgAppResp' || m.type === 'MsgVoteResp' || m.type === 'MsgPreVoteResp') {
+      // These promise: that entries are on disk, that no one else gets the vote, that this log never asks again in this term.
+      // They leave after the write.
       this.messagesAfterAppend.push(m)
       return
     }
