@@ -46,6 +46,8 @@ function forgettable(view: View, { tasks }: Slot, { restart }: ResolvedServiceSp
   const past = kept.filter((task) => task !== last && !isWished(task) && isOver(task)).reverse()
   const ended = past.filter((task) => isTerminal(task.observed))
   let room = history - (last !== undefined && isTerminal(last.observed) ? 1 : 0)
+  // While the slot waits for a node, what it had before shows a rolling update that this slot is down.
+  if (last !== undefined && last.node === undefined) room = history < 0 ? history : Math.max(room, 1)
   let attempts = restart.attemptsMax
   for (const task of ended) {
     const counts = task.specVersion === last?.specVersion && countsAsAttempt(tasks, task)

@@ -73,14 +73,14 @@ export function nextReplacements(places: readonly Place[], freshness: Freshness)
   const idle: Task[] = []
   let running: Task | undefined
   let underWay = false
-  for (const { occupancy } of places) {
+  for (const { slot, occupancy } of places) {
     if (occupancy.state === 'empty' || (occupancy.state === 'ended' && occupancy.verdict.kind === 'exhausted')) underWay = true
     if (occupancy.state !== 'filled') continue
     const { task } = occupancy
     const runs = task.observed === 'running' && task.desired === 'running'
     if (freshness.isCurrent(task)) {
-      // A first task of a slot that still waits for a node holds nobody up: it may wait for long, and replaces nothing.
-      if (!runs && (task.node !== undefined || task.generation > 1)) underWay = true
+      // A slot that never had a node holds nobody up: it may wait for long, and replaces nothing.
+      if (!runs && slot.tasks.some(({ node }) => node !== undefined)) underWay = true
     } else if (!runs) idle.push(task)
     else running ??= task
   }

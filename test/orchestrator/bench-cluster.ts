@@ -140,10 +140,11 @@ export class BenchCluster {
     }
   }
 
-  /** One round of obedient nodes; false when they had nothing to do. */
-  obey(): boolean {
+  /** One round of obedient nodes, for the tasks that `does` picks; false when they had nothing to do. */
+  obey(does: (task: Task) => boolean = () => true): boolean {
     let acted = false
     for (const task of [...this.tables.tasks()]) {
+      if (!does(task)) continue
       const next = this.#nextState(task)
       if (next === undefined) continue
       this.observe(task, next)
