@@ -1,6 +1,6 @@
 import type { Progress, Service } from '../api/types.js'
 import { isSkeinError } from '../base/errors.js'
-import { cut, type Paint, paintFor, printable } from './print.js'
+import { cut, type Paint, paintFor, printable, widthOf } from './print.js'
 import type { Session } from './session.js'
 
 /** What came of following a service. */
@@ -10,7 +10,8 @@ export interface Convergence {
   readonly tookMs: number
 }
 
-const barWidth = 30
+const barWidthMax = 30
+const barWidthMin = 5
 /** Rows kept free around a redrawn block, so that it never scrolls. */
 const rowsAround = 4
 
@@ -92,8 +93,10 @@ class Block {
     const room = Math.max(1, (stderr.rows ?? 24) - rowsAround)
     const columns = stderr.columns ?? 80
     const { running, desired, phase, slots } = progress
+    const before = `${printable(name)}  ${running}/${desired}  `
+    const barWidth = Math.max(barWidthMin, Math.min(barWidthMax, columns - widthOf(before) - phase.length - 3))
     const filled = desired === 0 ? barWidth : Math.round((barWidth * Math.min(running, desired)) / desired)
-    const head = `${printable(name)}  ${running}/${desired}  ${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}  ${phase}`
+    const head = `${before}${'█'.repeat(filled)}${'░'.repeat(barWidth - filled)}  ${phase}`
     // What still waits is worth more of a small screen than what runs.
     const sorted = [...slots].sort((a, b) => Number(a.state === 'running') - Number(b.state === 'running') || a.slot - b.slot)
     const lines = sorted.slice(0, room).map((slot) => {

@@ -109,7 +109,7 @@ async function controlUrl(world: CliWorld, options: SharedOptions): Promise<stri
     text = await readFile(file, 'utf8')
   } catch (error) {
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    const why = missing ? 'no peer has run there' : messageOf(error)
+    const why = missing ? 'no peer runs there' : messageOf(error)
     const remedy = 'start one with `skein up`, or name a cluster with --connect skein://TOKEN@host:port, SKEIN_CONNECT or --dir'
     throw new SkeinError(
       'ERR_SKEIN_INVALID_OPTION',

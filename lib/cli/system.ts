@@ -43,7 +43,7 @@ export function systemCliWorld(): CliWorld {
       listeners.add(heard)
       return () => void listeners.delete(heard)
     },
-    connect: async (url, o) => (await import('../api/client.js')).connect(url, o),
+    connect: async (url, o) => (await import('../peer/client.js')).connect(url, o),
     createPeer: async (options) => (await import('../peer/peer.js')).createPeer(options),
     runDemo: async (options) => (await import('./demo.js')).runDemo(options),
   }

@@ -1,0 +1,139 @@
+import t from 'tap'
+import { SkeinError } from '../../lib/base/errors.js'
+import { stackLabel } from '../../lib/cli/commands/stack.js'
+import { namespaceLabel } from '../../lib/compose/index.js'
+import { fakeService } from './fake-cluster.js'
+import { type FakeWorld, fakeWorld, run } from './fake-world.js'
+
+const file = `services:
+  new:
+    command: node new.mjs
+    ports: ["80:80"]
+  changed:
+    command: node changed.mjs
+    deploy: {replicas: 2}
+  same:
+    command: node same.mjs
+`
+
+function worldWith(t: Tap, text: string): FakeWorld {
+  const world = fakeWorld({ cwd: t.testdir({ 'stack.yaml': text }) })
+  const member = (name: string, command: string) =>
+    fakeService(`shop_${name}`, {
+      version: 5,
+      spec: { name: `shop_${name}`, labels: { [namespaceLabel]: 'shop' }, task: { command: ['node', command] } },
+    })
+  world.state.services = [
+    member('changed', 'changed.mjs'),
+    member('same', 'same.mjs'),
+    member('gone', 'gone.mjs'),
+    fakeService('alien'),
+  ]
+  return world
+}
+type Tap = Parameters<Parameters<typeof t.test>[1] & object>[0]
+
+const writes = (world: FakeWorld): readonly string[] =>
+  world.state.calls
+    .map(({ verb, args }) => `${verb} ${typeof args[0] === 'object' ? (args[0] as { name?: string }).name : String(args[0])}`)
+    .filter((call) => /create|replace|remove/.test(call))
+
+t.test('the label written in the command line is the one of the stack reader', async (t) => {
+  t.equal(stackLabel, namespaceLabel)
+})
+
+t.test('deploy creates, updates against the version it saw, leaves the rest, and waits for all', async (t) => {
+  const world = worldWith(t, file)
+  t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 0, world.err())
+  t.strictSame(writes(world), ['services.create shop_new', 'services.replace id-shop_changed'])
+  t.equal(world.state.calls.find(({ verb }) => verb === 'services.replace')?.args[2], 5)
+  t.equal(
+    world.out(),
+    `+ shop_new created
+~ shop_changed updated
+= shop_same unchanged
+✔ shop_new converged: 1/1 in 0.0s
+✔ shop_changed converged: 1/1 in 0.0s
+✔ shop_same converged: 1/1 in 0.0s
+`,
+  )
+  t.match(world.err(), /^stack\.yaml:4 {2}services\.new\.ports: not honoured by this version\n/)
+})
+
+t.test('--prune removes what the file no longer names; --detach does not wait', async (t) => {
+  const world = worldWith(t, file)
+  t.equal(await run(world, 'stack deploy --prune --detach -c stack.yaml shop --format json'), 0)
+  t.strictSame(writes(world), ['services.create shop_new', 'services.replace id-shop_changed', 'services.remove id-shop_gone'])
+  t.match(JSON.parse(world.out()), {
+    stack: 'shop',
+    created: ['shop_new'],
+    updated: ['shop_changed'],
+    unchanged: ['shop_same'],
+    removed: ['shop_gone'],
+    notHonoured: [{ path: 'services.new.ports', line: 4, why: 'not honoured by this version' }],
+    warnings: [],
+    converged: false,
+  })
+  t.notOk(world.state.calls.some(({ verb }) => verb === 'services.converge'))
+})
+
+t.test('a bad file creates nothing, and asks no cluster', async (t) => {
+  const cases: readonly (readonly [text: string, words: RegExp])[] = [
+    ['services: {web: {comand: x}}', /services\.web\.comand: unknown key; did you mean `command`\?/],
+    [
+      'services: {ok: {command: x}, web: {command: x, deploy: {replicas: no}}}',
+      /services\.web\.deploy\.replicas: expected a whole number/,
+    ],
+    ['services: {web: {image: nginx}}', /give `command`/],
+    ['services: {web: {command: x}', /YAML: /],
+  ]
+  for (const [text, words] of cases) {
+    const world = worldWith(t, text)
+    t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1, text)
+    t.match(world.err(), /✖ ERR_SKEIN_INVALID_STACK: .*stack\.yaml: \d problems?, nothing was created\n {2}stack\.yaml:1 /)
+    t.match(world.err(), words)
+    t.strictSame(world.urls, [])
+  }
+  const missing = worldWith(t, file)
+  t.equal(await run(missing, 'stack deploy -c nowhere.yaml shop'), 1)
+  t.match(missing.err(), /nowhere\.yaml: cannot be read \(there is no such file\)/)
+})
+
+t.test('a name taken outside the stack stops the deploy before anything is changed', async (t) => {
+  const world = worldWith(t, file)
+  world.state.services.push(fakeService('shop_new'))
+  t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1)
+  t.match(world.err(), /ERR_SKEIN_ALREADY_EXISTS: shop_new: a service outside the stack has this name/)
+  t.strictSame(writes(world), [])
+})
+
+t.test('a deploy that stops half way says what was done', async (t) => {
+  const world = worldWith(t, file)
+  world.state.failures.set(
+    'services.replace',
+    new SkeinError('ERR_SKEIN_VERSION_CONFLICT', 'changed', { expected: 5, current: 6 }),
+  )
+  t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1)
+  t.match(world.err(), /the deploy stopped half way \(\+ shop_new created\)[\s\S]*ERR_SKEIN_VERSION_CONFLICT/)
+})
+
+t.test('variables come from the shell', async (t) => {
+  const world = worldWith(t, 'services: {web: {command: "run $WHAT"}}')
+  Object.assign(world.env, { WHAT: 'this' })
+  t.equal(await run(world, 'stack deploy --detach -c stack.yaml other'), 0)
+  t.match(world.state.calls.find(({ verb }) => verb === 'services.create')?.args, [{ task: { command: ['run', 'this'] } }])
+})
+
+t.test('rm removes every service of the stacks, and nothing when one of them is not there', async (t) => {
+  const world = worldWith(t, file)
+  t.equal(await run(world, 'stack rm shop'), 0)
+  t.strictSame(
+    world.state.services.map(({ name }) => name),
+    ['alien'],
+  )
+  t.equal(world.out(), '- shop_changed removed\n- shop_gone removed\n- shop_same removed\n')
+  const typo = worldWith(t, file)
+  t.equal(await run(typo, 'stack rm shop shpo'), 1)
+  t.match(typo.err(), /ERR_SKEIN_NOT_FOUND: no stack "shpo"/)
+  t.strictSame(writes(typo), [])
+})
