@@ -1,17 +1,8 @@
 /** What one write to the log says, and its bytes. */
-import { Packr } from 'msgpackr'
+import { array, badMessage, decode, encode, natural, type Reader } from '../../wire/index.js'
 import type { ConfState, Entry, HardState } from '../core/state.js'
-import {
-  badMessage,
-  confStateFromPlain,
-  confStateToPlain,
-  entriesFromPlain,
-  entryToPlain,
-  type Plain,
-  readArray,
-  readInteger,
-  readTuple,
-} from './entry-codec.js'
+import { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readTuple } from './entry-codec.js'
+import { recordLimitBytes } from './record.js'
 
 /** A snapshot as the log knows it; its contents are a file of their own. */
 export interface SnapshotMeta {
@@ -39,73 +30,67 @@ export interface WalBatch {
 /** A record's payload: batches, or the seal that says a next segment exists. */
 export type RecordBody = { readonly type: 'batches'; readonly batches: readonly WalBatch[] } | { readonly type: 'seal' }
 
-const packr = new Packr({ useRecords: false, copyBuffers: true })
 const batchesTag = 1
 const sealTag = 2
 
 export function encodeBatches(batches: readonly WalBatch[]): Uint8Array {
-  return packr.pack([batchesTag, batches.map(batchToPlain)])
+  return encode([batchesTag, batches.map(batchToPlain)])
 }
 
 export function encodeSeal(): Uint8Array {
-  return packr.pack([sealTag, null])
+  return encode([sealTag, null])
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function decodeRecordBody(payload: Uint8Array): RecordBody {
-  const [tag, body] = readTuple(packr.unpack(payload), 2, 'record')
+  const [tag, body] = readTuple(decode(payload, recordLimitBytes), 2, 'record')
   if (tag === sealTag) return { type: 'seal' }
-  if (tag !== batchesTag) throw badMessage('record.tag', 'a known tag', tag)
-  return { type: 'batches', batches: readArray(body, 'record.batches').map(batchFromPlain) }
+  if (tag !== batchesTag) throw badMessage('record', 'a known tag', tag)
+  return { type: 'batches', batches: readBatches(body, 'record') }
 }
 
 export function encodeSnapshotMeta(meta: SnapshotMeta): Uint8Array {
-  return packr.pack([meta.index, meta.term, confStateToPlain(meta.confState)])
+  return encode([meta.index, meta.term, confStateToPlain(meta.confState)])
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function decodeSnapshotMeta(payload: Uint8Array): SnapshotMeta {
-  const [index, term, confState] = readTuple(packr.unpack(payload), 3, 'snapshot')
-  return {
-    index: readInteger(index, 'snapshot.index'),
-    term: readInteger(term, 'snapshot.term'),
-    confState: confStateFromPlain(confState, 'snapshot.confState'),
-  }
+  const [index, term, confState] = readTuple(decode(payload, recordLimitBytes), 3, 'snapshot')
+  return { index: natural(index, 'snapshot'), term: natural(term, 'snapshot'), confState: readConfState(confState, 'snapshot') }
 }
 
 function batchToPlain({ snapshot, entries, hardState }: WalBatch): Plain {
   return [
-    snapshot && [snapshot.kind === 'installed' ? 1 : 0, snapshot.index, snapshot.term, confStateToPlain(snapshot.confState)],
-    entries && entries.length > 0 ? entries.map(entryToPlain) : null,
-    hardState && [hardState.term, hardState.vote, hardState.commit],
-  ].map(part => part ?? null)
+    snapshot === undefined
+      ? null
+      : [snapshot.kind === 'installed' ? 1 : 0, snapshot.index, snapshot.term, confStateToPlain(snapshot.confState)],
+    entries === undefined || entries.length === 0 ? null : entries.map(entryToPlain),
+    hardState === undefined ? null : [hardState.term, hardState.vote, hardState.commit],
+  ]
 }
 
-function batchFromPlain(value: unknown, i: number): WalBatch {
-  const path = `record.batches[${i}]`
+const readBatch: Reader<WalBatch> = (value, path) => {
   const [snapshot, entries, hardState] = readTuple(value, 3, path)
   return {
-    ...(snapshot !== null && { snapshot: markFromPlain(snapshot, `${path}.snapshot`) }),
-    ...(entries !== null && { entries: entriesFromPlain(entries, `${path}.entries`) }),
-    ...(hardState !== null && { hardState: hardStateFromPlain(hardState, `${path}.hardState`) }),
+    ...(snapshot !== null && { snapshot: readMark(snapshot, `${path}.snapshot`) }),
+    ...(entries !== null && { entries: readEntries(entries, `${path}.entries`) }),
+    ...(hardState !== null && { hardState: readHardState(hardState, `${path}.hardState`) }),
   }
 }
 
-function markFromPlain(value: unknown, path: string): SnapshotMark {
+const readBatches = array(readBatch)
+
+const readMark: Reader<SnapshotMark> = (value, path) => {
   const [kind, index, term, confState] = readTuple(value, 4, path)
   return {
-    kind: readInteger(kind, `${path}.kind`) === 1 ? 'installed' : 'taken',
-    index: readInteger(index, `${path}.index`),
-    term: readInteger(term, `${path}.term`),
-    confState: confStateFromPlain(confState, `${path}.confState`),
+    kind: natural(kind, path) === 1 ? 'installed' : 'taken',
+    index: natural(index, path),
+    term: natural(term, path),
+    confState: readConfState(confState, path),
   }
 }
 
-function hardStateFromPlain(value: unknown, path: string): HardState {
+const readHardState: Reader<HardState> = (value, path) => {
   const [term, vote, commit] = readTuple(value, 3, path)
-  return {
-    term: readInteger(term, `${path}.term`),
-    vote: readInteger(vote, `${path}.vote`),
-    commit: readInteger(commit, `${path}.commit`),
-  }
+  return { term: natural(term, path), vote: natural(vote, path), commit: natural(commit, path) }
 }

@@ -33,13 +33,13 @@ export interface WalFiles {
 
 /** The disk, through node:fs. */
 export const nodeFiles: WalFiles = {
-  makeDir: async dir => void (await mkdir(dir, { recursive: true, mode: 0o700 })),
-  list: dir => readdir(dir),
-  create: async path => new NodeFile(await open(path, 'w+', 0o600)),
-  open: async path => new NodeFile(await open(path, 'r+')),
+  makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o700 })),
+  list: (dir) => readdir(dir),
+  create: async (path) => new NodeFile(await open(path, 'w+', 0o600)),
+  open: async (path) => new NodeFile(await open(path, 'r+')),
   rename,
   remove: unlink,
-  syncDir: async dir => {
+  syncDir: async (dir) => {
     if (process.platform === 'win32') return // Windows has no fsync of a directory; NTFS journals its names
     const handle = await open(dir, 'r')
     try {

@@ -10,7 +10,7 @@ export class MemoryFiles implements WalFiles {
   }
 
   async list(dir: string): Promise<readonly string[]> {
-    return [...this.#files.keys()].filter(path => dirname(path) === dir).map(path => path.slice(dir.length + 1))
+    return [...this.#files.keys()].filter((path) => dirname(path) === dir).map((path) => path.slice(dir.length + 1))
   }
 
   async create(path: string): Promise<WalFile> {

@@ -73,7 +73,7 @@ async function cleanAndList(files: WalFiles, dir: string): Promise<readonly numb
   for (const name of names) if (name.endsWith('.tmp')) await files.remove(join(dir, name))
   return names
     .map(segmentSeq)
-    .filter(seq => seq !== undefined)
+    .filter((seq) => seq !== undefined)
     .sort((a, b) => a - b)
 }
 
@@ -213,7 +213,8 @@ export function corrupt(file: string, offset: number | undefined, why: string): 
   )
 }
 
-const afterLogFailure = 'The peer stops: after a failed write nobody knows what is on the disk. Check the disk, then start it again'
+const afterLogFailure =
+  'The peer stops: after a failed write nobody knows what is on the disk. Check the disk, then start it again'
 
 /** The one way this folder says that a write, sync or read failed. */
 export function storageFailure(file: string, error: unknown, consequence = afterLogFailure): SkeinError<'ERR_SKEIN_STORAGE'> {

@@ -31,7 +31,7 @@ export class Replay {
   /** @throws {ReplayError} in words for the operator, when entries are missing or the states contradict each other */
   contents(): WalContents {
     const base = this.#snapshot?.index ?? 0
-    const entries = this.#entries.filter(entry => entry.index > base)
+    const entries = this.#entries.filter((entry) => entry.index > base)
     const first = entries[0]
     if (first !== undefined && first.index !== base + 1) {
       throw new ReplayError(`entries ${base + 1} to ${first.index - 1} are missing from the log`)
@@ -45,7 +45,7 @@ export class Replay {
 
   #mark(mark: SnapshotMark): void {
     this.#snapshot = mark
-    this.#entries = mark.kind === 'installed' ? [] : this.#entries.filter(entry => entry.index > mark.index)
+    this.#entries = mark.kind === 'installed' ? [] : this.#entries.filter((entry) => entry.index > mark.index)
   }
 
   #append(entries: readonly Entry[]): void {

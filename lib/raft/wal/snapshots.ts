@@ -53,7 +53,7 @@ export class Snapshots {
       await files.makeDir(dir)
       const names = await files.list(dir)
       for (const name of names) if (name.endsWith('.tmp')) await files.remove(join(dir, name))
-      const found = names.map(parseName).filter(id => id !== undefined)
+      const found = names.map(parseName).filter((id) => id !== undefined)
       return new Snapshots(dir, files, keep, found.sort(byAge))
     } catch (error) {
       throw storageFailure(dir, error, consequence)
@@ -66,7 +66,7 @@ export class Snapshots {
   }
 
   has(id: SnapshotId): boolean {
-    return this.#found.some(one => isSame(one, id))
+    return this.#found.some((one) => isSame(one, id))
   }
 
   /**
@@ -134,15 +134,15 @@ export class Snapshots {
 
   /** Removes all but the newest `keep` up to `current` (which stays), and whatever is newer: it was never marked. */
   async prune(current: SnapshotId): Promise<void> {
-    const upToCurrent = this.#found.filter(id => byAge(id, current) <= 0)
+    const upToCurrent = this.#found.filter((id) => byAge(id, current) <= 0)
     const kept = upToCurrent.slice(-this.#keep)
-    const gone = this.#found.filter(id => byAge(id, current) <= 0 && !kept.includes(id))
+    const gone = this.#found.filter((id) => byAge(id, current) <= 0 && !kept.includes(id))
     await this.#remove(gone)
   }
 
   /** Removes what was stored but never marked in the log before the peer stopped. */
   async dropUnmarked(newestMarked: SnapshotId | undefined): Promise<void> {
-    await this.#remove(this.#found.filter(id => newestMarked === undefined || byAge(id, newestMarked) > 0))
+    await this.#remove(this.#found.filter((id) => newestMarked === undefined || byAge(id, newestMarked) > 0))
   }
 
   async #remove(ids: readonly SnapshotId[]): Promise<void> {
@@ -151,7 +151,7 @@ export class Snapshots {
       for (const id of ids) await this.#files.remove(this.#path(id))
       await this.#files.syncDir(this.#dir)
     })
-    this.#found = this.#found.filter(id => !ids.includes(id))
+    this.#found = this.#found.filter((id) => !ids.includes(id))
   }
 
   async #write(
@@ -222,7 +222,8 @@ export class Snapshots {
     const { path, file, position } = reader
     const head = Buffer.from(await this.#disk(path, () => file.read(position, recordHeaderBytes)))
     const claimed = head.length === recordHeaderBytes ? head.readUInt32LE(0) : 0
-    const body = claimed > recordLimitBytes ? head : await this.#disk(path, () => file.read(position + recordHeaderBytes, claimed))
+    const body =
+      claimed > recordLimitBytes ? head : await this.#disk(path, () => file.read(position + recordHeaderBytes, claimed))
     const record = wholeRecord(Buffer.concat([head, body]), reader.crc)
     if (record === undefined) throw corrupt(path, position, 'a record of the snapshot is damaged or missing')
     reader.position = position + record.nextOffset

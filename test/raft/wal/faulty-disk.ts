@@ -69,13 +69,13 @@ export class FaultyDisk implements WalFiles {
   }
 
   async list(dir: string): Promise<readonly string[]> {
-    return [...this.#names.keys()].filter(path => dirname(path) === dir).map(path => path.slice(dir.length + 1))
+    return [...this.#names.keys()].filter((path) => dirname(path) === dir).map((path) => path.slice(dir.length + 1))
   }
 
   async create(path: string): Promise<WalFile> {
     this.#operate('create', path)
     const inode = { cached: Buffer.alloc(0), durable: Buffer.alloc(0) }
-    this.#changeNames(dirname(path), names => names.set(path, inode))
+    this.#changeNames(dirname(path), (names) => names.set(path, inode))
     return this.#handle(path, inode)
   }
 
@@ -86,7 +86,7 @@ export class FaultyDisk implements WalFiles {
   async rename(from: string, to: string): Promise<void> {
     this.#operate('rename', to)
     const inode = this.#find(from)
-    this.#changeNames(dirname(to), names => {
+    this.#changeNames(dirname(to), (names) => {
       names.delete(from)
       names.set(to, inode)
     })
@@ -95,13 +95,13 @@ export class FaultyDisk implements WalFiles {
   async remove(path: string): Promise<void> {
     this.#operate('remove', path)
     this.#find(path)
-    this.#changeNames(dirname(path), names => names.delete(path))
+    this.#changeNames(dirname(path), (names) => names.delete(path))
   }
 
   async syncDir(dir: string): Promise<void> {
     this.#operate('syncDir', dir)
     for (const change of this.#pendingNames) if (change.dir === dir) change.apply(this.#durableNames)
-    this.#pendingNames = this.#pendingNames.filter(change => change.dir !== dir)
+    this.#pendingNames = this.#pendingNames.filter((change) => change.dir !== dir)
   }
 
   #changeNames(dir: string, apply: (names: Map<string, Inode>) => void): void {
@@ -120,7 +120,7 @@ export class FaultyDisk implements WalFiles {
       },
       read: async (position, sizeBytes) => Buffer.from(inode.cached.subarray(position, position + sizeBytes)),
       size: async () => inode.cached.length,
-      truncate: async sizeBytes => {
+      truncate: async (sizeBytes) => {
         this.#operate('truncate', path)
         const cut = Buffer.alloc(sizeBytes)
         inode.cached.copy(cut)
@@ -150,7 +150,7 @@ export class FaultyDisk implements WalFiles {
 /** Lets `count` more operations happen and none after. */
 export function cutPowerAfter(disk: FaultyDisk, count: number): void {
   const last = disk.operations + count
-  disk.fault = operation => (operation.count < last ? undefined : new Error('power cut'))
+  disk.fault = (operation) => (operation.count < last ? undefined : new Error('power cut'))
 }
 
 function tearSectors({ cached, durable }: Inode, random: Random): Buffer {
@@ -167,4 +167,3 @@ function tearSectors({ cached, durable }: Inode, random: Random): Buffer {
 export function systemError(code: string, syscall: string): Error {
   return Object.assign(new Error(`${code}: ${syscall}`), { code, syscall })
 }
-

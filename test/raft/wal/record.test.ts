@@ -16,17 +16,17 @@ function chain(...payloads: string[]): { bytes: Buffer; offsets: number[] } {
 }
 
 function payloads(bytes: Buffer): string[] {
-  return scanRecords(bytes, 0, 7).records.map(record => Buffer.from(record.payload).toString())
+  return scanRecords(bytes, 0, 7).records.map((record) => Buffer.from(record.payload).toString())
 }
 
-t.test('records are read back in order up to the zeros', async t => {
+t.test('records are read back in order up to the zeros', async (t) => {
   const { bytes } = chain('one', 'two', 'a longer third record')
   const scan = scanRecords(bytes, 0, 7)
   t.strictSame(payloads(bytes), ['one', 'two', 'a longer third record'])
   t.equal(scan.tail.state, 'clean')
 })
 
-t.test('a record that does not continue the chain is corruption, not a tail', async t => {
+t.test('a record that does not continue the chain is corruption, not a tail', async (t) => {
   const { bytes, offsets } = chain('one', 'two', 'three')
   const foreign = encodeRecord(Buffer.from('xxx'), 12345)
   foreign.bytes.copy(bytes, offsets[1])
@@ -34,7 +34,7 @@ t.test('a record that does not continue the chain is corruption, not a tail', as
   t.match(tail, { state: 'corrupt', offset: offsets[1] as number })
 })
 
-t.test('a bad record before a good one is corruption wherever the bit flipped', async t => {
+t.test('a bad record before a good one is corruption wherever the bit flipped', async (t) => {
   const { bytes, offsets } = chain('one', 'two', 'three')
   const [second, third] = offsets.slice(1) as [number, number]
   for (let at = second; at < third; at++) {
@@ -47,7 +47,7 @@ t.test('a bad record before a good one is corruption wherever the bit flipped', 
   }
 })
 
-t.test('a last record with a sector that never arrived is torn', async t => {
+t.test('a last record with a sector that never arrived is torn', async (t) => {
   const long = 'x'.repeat(1500)
   const { bytes, offsets } = chain('one', long)
   const last = offsets[1] as number
@@ -59,7 +59,7 @@ t.test('a last record with a sector that never arrived is torn', async t => {
   }
 })
 
-t.test('a last record that arrived whole and then changed is corruption', async t => {
+t.test('a last record that arrived whole and then changed is corruption', async (t) => {
   const { bytes, offsets } = chain('one', 'y'.repeat(1500))
   const flipped = Buffer.from(bytes)
   flipped[900] = 0x7a

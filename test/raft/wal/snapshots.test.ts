@@ -21,7 +21,7 @@ async function gather(source: AsyncIterable<Uint8Array>): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-t.test('a snapshot is read back as it was saved, with its configuration', async t => {
+t.test('a snapshot is read back as it was saved, with its configuration', async (t) => {
   const files = new FaultyDisk()
   const snapshots = await Snapshots.open({ dir, files })
   const sizeBytes = await snapshots.save(meta(7), chunks)
@@ -32,7 +32,7 @@ t.test('a snapshot is read back as it was saved, with its configuration', async 
   t.ok((await gather(again.read({ index: 7, term: 2 }))).equals(Buffer.concat(chunks)))
 })
 
-t.test('only the newest ones stay, and one that is not marked yet', async t => {
+t.test('only the newest ones stay, and one that is not marked yet', async (t) => {
   const snapshots = await Snapshots.open({ dir, files: new FaultyDisk(), keep: 2 })
   for (const index of [10, 20, 30, 40]) await snapshots.save(meta(index), chunks)
   await snapshots.prune(meta(30))
@@ -47,7 +47,7 @@ t.test('only the newest ones stay, and one that is not marked yet', async t => {
   )
 })
 
-t.test('a source that fails, or a disk that is full, leaves no file behind', async t => {
+t.test('a source that fails, or a disk that is full, leaves no file behind', async (t) => {
   const files = new FaultyDisk()
   const snapshots = await Snapshots.open({ dir, files })
   async function* broken(): AsyncGenerator<Uint8Array> {
@@ -55,13 +55,13 @@ t.test('a source that fails, or a disk that is full, leaves no file behind', asy
     throw new Error('the link broke')
   }
   await t.rejects(snapshots.save(meta(3), broken()), /the link broke/)
-  files.fault = operation => (operation.verb === 'write' ? systemError('ENOSPC', 'write') : undefined)
+  files.fault = (operation) => (operation.verb === 'write' ? systemError('ENOSPC', 'write') : undefined)
   await t.rejects(snapshots.save(meta(3), chunks), { code: 'ERR_SKEIN_STORAGE', detail: { syscall: 'write' } })
   t.strictSame(files.paths(), [])
   t.strictSame(snapshots.list(), [])
 })
 
-t.test('a flipped bit or a cut anywhere in a snapshot is found before its end is reached', async t => {
+t.test('a flipped bit or a cut anywhere in a snapshot is found before its end is reached', async (t) => {
   const files = new FaultyDisk()
   const snapshots = await Snapshots.open({ dir, files })
   const small = [Buffer.from('abcdefgh'), Buffer.from('ijklmnop')]
@@ -83,9 +83,15 @@ t.test('a flipped bit or a cut anywhere in a snapshot is found before its end is
   t.ok(passed < 40, `${passed} changes were in padding`)
 })
 
-t.test('a power cut between any two steps of installing a snapshot leaves the old state or the new one', async t => {
-  const open = (files: FaultyDisk) => RaftDisk.open({ dir: '/data', clusterId: 'c1u2s3t4e5r6', nodeId: 4, files, segmentBytes: 400 })
-  const entries: Entry[] = Array.from({ length: 12 }, (_, i) => ({ type: 'EntryNormal', term: 1, index: i + 1, data: Buffer.alloc(40) }))
+t.test('a power cut between any two steps of installing a snapshot leaves the old state or the new one', async (t) => {
+  const open = (files: FaultyDisk) =>
+    RaftDisk.open({ dir: '/data', clusterId: 'c1u2s3t4e5r6', nodeId: 4, files, segmentBytes: 400 })
+  const entries: Entry[] = Array.from({ length: 12 }, (_, i) => ({
+    type: 'EntryNormal',
+    term: 1,
+    index: i + 1,
+    data: Buffer.alloc(40),
+  }))
   const seen = { old: 0, new: 0 }
   for (let cut = 0; ; cut++) {
     const files = new FaultyDisk()
@@ -122,7 +128,7 @@ t.test('a power cut between any two steps of installing a snapshot leaves the ol
   t.ok(seen.old > 10 && seen.new > 10, `${seen.old} found the old state, ${seen.new} the new one`)
 })
 
-t.test('a log whose snapshot is gone, and snapshots whose log is gone, are refused', async t => {
+t.test('a log whose snapshot is gone, and snapshots whose log is gone, are refused', async (t) => {
   const open = (files: FaultyDisk) => RaftDisk.open({ dir: '/data', clusterId: 'c1u2s3t4e5r6', nodeId: 4, files })
   const files = new FaultyDisk()
   const { disk } = await open(files)

@@ -20,7 +20,10 @@ type Command =
   | { readonly type: 'power-cut'; readonly afterOperations: number }
 
 const commands: fc.Arbitrary<Command> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ type: fc.constant('append' as const), count: fc.nat(4), back: fc.nat(5), sizeBytes: fc.nat(700) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ type: fc.constant('append' as const), count: fc.nat(4), back: fc.nat(5), sizeBytes: fc.nat(700) }),
+  },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('vote' as const), termBy: fc.nat(2), vote: fc.nat(3) }) },
   { weight: 3, arbitrary: fc.record({ type: fc.constant('commit' as const), by: fc.nat(6) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('take' as const) }) },
@@ -61,7 +64,11 @@ function plan(model: Model, command: Command): { readonly batch: WalBatch; reado
       const added = Array.from({ length: command.count + 1 }, (_, i): Entry => {
         return { type: 'EntryNormal', term, index: first + i, data: Buffer.alloc(command.sizeBytes, first + i + term) }
       })
-      const next = { ...model, hardState: { ...hardState, term }, entries: [...entries.slice(0, first - 1 - base(model)), ...added] }
+      const next = {
+        ...model,
+        hardState: { ...hardState, term },
+        entries: [...entries.slice(0, first - 1 - base(model)), ...added],
+      }
       return { batch: { entries: added, hardState: next.hardState }, next }
     }
     case 'vote': {
@@ -120,7 +127,8 @@ async function play(sequence: readonly Command[], seed: number): Promise<void> {
       const planned = plan(model, command)
       if (planned !== undefined) {
         under = planned.next
-        if (planned.batch.snapshot !== undefined) await disk.saveSnapshot(planned.batch.snapshot, contentsOf(planned.batch.snapshot.index))
+        if (planned.batch.snapshot !== undefined)
+          await disk.saveSnapshot(planned.batch.snapshot, contentsOf(planned.batch.snapshot.index))
         await disk.append([planned.batch])
         model = planned.next
       }
@@ -146,8 +154,7 @@ async function play(sequence: readonly Command[], seed: number): Promise<void> {
 }
 
 t.test('whatever is written and whenever the power goes, a reopen finds what was acknowledged', async () => {
-  await fc.assert(
-    fc.asyncProperty(fc.array(commands, { minLength: 5, maxLength: 60 }), fc.nat(1 << 30), play),
-    { numRuns: 400, ...(process.env['FC_SEED'] !== undefined && { seed: Number(process.env['FC_SEED']) }) },
-  )
+  await fc.assert(fc.asyncProperty(fc.array(commands, { minLength: 5, maxLength: 60 }), fc.nat(1 << 30), play), {
+    numRuns: 400,
+  })
 })

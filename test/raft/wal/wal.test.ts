@@ -10,7 +10,10 @@ const dir = '/data/log'
 const owner = { clusterId: 'c1u2s3t4e5r6', nodeId: 2 ** 48 - 1 }
 const conf: ConfState = { voters: [1, 2, 3], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
 
-function open(disk: FaultyDisk, options: { segmentBytes?: number; clusterId?: string; nodeId?: number } = {}): Promise<WalOpened> {
+function open(
+  disk: FaultyDisk,
+  options: { segmentBytes?: number; clusterId?: string; nodeId?: number } = {},
+): Promise<WalOpened> {
   return Wal.open({ dir, ...owner, files: disk, growBytes: 1024, ...options })
 }
 
@@ -32,7 +35,7 @@ function texts(entries: readonly Entry[]): string[] {
 }
 
 function segmentPaths(disk: FaultyDisk): string[] {
-  return disk.paths().filter(path => path.endsWith('.wal'))
+  return disk.paths().filter((path) => path.endsWith('.wal'))
 }
 
 async function refusal(promise: Promise<unknown>): Promise<SkeinError> {
@@ -45,7 +48,7 @@ async function refusal(promise: Promise<unknown>): Promise<SkeinError> {
   throw new Error('expected a refusal')
 }
 
-t.test('what was appended is there after a reopen', async t => {
+t.test('what was appended is there after a reopen', async (t) => {
   const disk = new FaultyDisk()
   const { wal, contents } = await open(disk)
   t.equal(contents.hardState, undefined, 'a new log is empty')
@@ -59,7 +62,7 @@ t.test('what was appended is there after a reopen', async t => {
   t.equal(again.repaired, undefined)
 })
 
-t.test('a lower index replaces the suffix, also across segments', async t => {
+t.test('a lower index replaces the suffix, also across segments', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk, { segmentBytes: 200 })
   for (let i = 1; i <= 20; i++) await wal.append([{ entries: [entry(i)], hardState: hard(1, 0, 0) }])
@@ -70,7 +73,7 @@ t.test('a lower index replaces the suffix, also across segments', async t => {
   t.strictSame(texts(contents.entries), texts([...run(1, 7), ...run(8, 9, 2)]))
 })
 
-t.test('a batch that carries an older commit index does not take the newer one back', async t => {
+t.test('a batch that carries an older commit index does not take the newer one back', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   await wal.append([{ entries: run(1, 5), hardState: hard(1, 0, 5) }])
@@ -79,7 +82,7 @@ t.test('a batch that carries an older commit index does not take the newer one b
   t.strictSame((await open(disk)).contents.hardState, hard(2, 0, 5))
 })
 
-t.test('cutting the last segment at every byte leaves exactly the acknowledged records before the cut', async t => {
+t.test('cutting the last segment at every byte leaves exactly the acknowledged records before the cut', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   const sizes: number[] = []
@@ -91,7 +94,7 @@ t.test('cutting the last segment at every byte leaves exactly the acknowledged r
   const whole = disk.bytes(path)
   const firstRecord = 64 + 24
   for (let cut = firstRecord; cut <= (sizes.at(-1) as number); cut++) {
-    const expected = sizes.filter(size => size <= cut).length
+    const expected = sizes.filter((size) => size <= cut).length
     const cutDisk = disk.copy()
     cutDisk.put(path, whole.subarray(0, cut))
     const { contents, wal } = await open(cutDisk)
@@ -111,7 +114,7 @@ function lastRecordEnd(bytes: Buffer): number {
   return end
 }
 
-t.test('a torn write is taken off, and the file as it was is kept aside', async t => {
+t.test('a torn write is taken off, and the file as it was is kept aside', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   await wal.append([{ entries: run(1, 2), hardState: hard(1, 0, 2) }])
@@ -131,7 +134,7 @@ t.test('a torn write is taken off, and the file as it was is kept aside', async 
   t.equal((await open(disk)).contents.entries.length, 3)
 })
 
-t.test('a flipped bit before the tail is refused, naming file, offset and remedy', async t => {
+t.test('a flipped bit before the tail is refused, naming file, offset and remedy', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   for (let i = 1; i <= 6; i++) await wal.append([{ entries: [entry(i)], hardState: hard(1, 0, i) }])
@@ -148,7 +151,8 @@ t.test('a flipped bit before the tail is refused, naming file, offset and remedy
     const opened = await open(damaged).catch((error: unknown) => error)
     if (isSkeinError(opened, 'ERR_SKEIN_CORRUPT')) {
       refused++
-      if (opened.detail.file !== path || opened.detail.offset === undefined || !/join again/.test(opened.message)) t.fail(opened.message)
+      if (opened.detail.file !== path || opened.detail.offset === undefined || !/join again/.test(opened.message))
+        t.fail(opened.message)
     } else if (opened instanceof Error || opened === undefined) {
       t.fail(`byte ${at}: ${String(opened)}`)
     } else {
@@ -160,7 +164,7 @@ t.test('a flipped bit before the tail is refused, naming file, offset and remedy
   t.ok(refused > 300, `${refused} refusals`)
 })
 
-t.test('a flipped bit in the last record never loses the records before it', async t => {
+t.test('a flipped bit in the last record never loses the records before it', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   for (let i = 1; i <= 5; i++) await wal.append([{ entries: [entry(i)], hardState: hard(1, 0, 0) }])
@@ -181,7 +185,7 @@ t.test('a flipped bit in the last record never loses the records before it', asy
   t.pass('every byte')
 })
 
-t.test('damage in an earlier segment, a missing one, or one of another place in the chain is refused', async t => {
+t.test('damage in an earlier segment, a missing one, or one of another place in the chain is refused', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk, { segmentBytes: 200 })
   for (let i = 1; i <= 20; i++) await wal.append([{ entries: [entry(i)], hardState: hard(1, 0, 0) }])
@@ -210,7 +214,7 @@ t.test('damage in an earlier segment, a missing one, or one of another place in 
   t.match(await refusal(open(swapped)), { code: 'ERR_SKEIN_CORRUPT', detail: { file: second, offset: 0 } }, 'renamed')
 })
 
-t.test('the log of another cluster or another raft id is refused', async t => {
+t.test('the log of another cluster or another raft id is refused', async (t) => {
   const disk = new FaultyDisk()
   await (await open(disk)).wal.close()
   t.match(await refusal(open(disk, { clusterId: 'o2t3h4e5r6c7' })), {
@@ -224,11 +228,11 @@ for (const [verb, code] of [
   ['sync', 'EIO'],
   ['write', 'ENOSPC'],
 ] as const) {
-  t.test(`after a failed ${verb} every later call is refused, also when the disk is well again`, async t => {
+  t.test(`after a failed ${verb} every later call is refused, also when the disk is well again`, async (t) => {
     const disk = new FaultyDisk()
     const { wal } = await open(disk)
     await wal.append([{ entries: run(1, 2), hardState: hard(1, 0, 0) }])
-    disk.fault = operation => (operation.verb === verb ? systemError(code, verb) : undefined)
+    disk.fault = (operation) => (operation.verb === verb ? systemError(code, verb) : undefined)
     t.match(await refusal(wal.append([{ entries: run(3, 3) }])), { code: 'ERR_SKEIN_STORAGE', detail: { syscall: verb } })
     disk.fault = () => undefined
     t.match(await refusal(wal.append([{ entries: run(3, 3) }])), { code: 'ERR_SKEIN_STORAGE' })
@@ -236,14 +240,14 @@ for (const [verb, code] of [
   })
 }
 
-t.test('appends asked for at once are written in the order asked', async t => {
+t.test('appends asked for at once are written in the order asked', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk, { segmentBytes: 300 })
-  await Promise.all(run(1, 50).map(one => wal.append([{ entries: [one], hardState: hard(1, 0, 0) }])))
+  await Promise.all(run(1, 50).map((one) => wal.append([{ entries: [one], hardState: hard(1, 0, 0) }])))
   t.strictSame(texts((await open(disk)).contents.entries), texts(run(1, 50)))
 })
 
-t.test('release frees the segments a snapshot covers and keeps term, vote and the rest', async t => {
+t.test('release frees the segments a snapshot covers and keeps term, vote and the rest', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk, { segmentBytes: 200 })
   await wal.append([{ hardState: hard(3, 9, 0) }])
@@ -260,7 +264,7 @@ t.test('release frees the segments a snapshot covers and keeps term, vote and th
   t.strictSame(texts(contents.entries), texts(run(26, 30, 3)))
 })
 
-t.test('an installed snapshot replaces the log, also what followed it', async t => {
+t.test('an installed snapshot replaces the log, also what followed it', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)
   await wal.append([{ entries: run(1, 9), hardState: hard(1, 0, 0) }])
@@ -273,7 +277,7 @@ t.test('an installed snapshot replaces the log, also what followed it', async t 
   t.strictSame(texts((await open(disk)).contents.entries), texts(run(6, 7, 2)))
 })
 
-t.test('a power cut at any step of a rotation loses nothing that was acknowledged', async t => {
+t.test('a power cut at any step of a rotation loses nothing that was acknowledged', async (t) => {
   let steps = 0
   for (let cut = 0; ; cut++) {
     const disk = new FaultyDisk()

@@ -1,0 +1,94 @@
+import type { Clock } from '../../base/clock.js'
+import { SkeinError } from '../../base/errors.js'
+import type { Random } from '../../base/random.js'
+import type { ConfState, RaftId } from '../core/index.js'
+import { MemoryFiles, nodeFiles, type WalFiles } from '../wal/index.js'
+import type { RaftTransport } from './outbox.js'
+import type { StateMachine } from './state-machine.js'
+
+export interface RaftRunnerOptions {
+  /** This peer: an integer from 1 to 2^48 - 1, never used before by anyone. A peer that lost its disk comes back under a new one. */
+  readonly id: RaftId
+  readonly clusterId: string
+  /** Where log and snapshots live. Without it they live in memory: such a peer must not be started again under its id. */
+  readonly dir?: string | undefined
+  /** The first configuration, given to the very first peers only; ignored once there is a log. Others wait to be contacted. */
+  readonly bootstrap?: ConfState | undefined
+  readonly stateMachine: StateMachine
+  readonly transport: RaftTransport
+  readonly clock: Clock
+  readonly random: Random
+  /** Milliseconds per tick, which is also the time between heartbeats. Default 100. */
+  readonly tickMs?: number
+  /** Ticks without a leader before asking for votes, from 3; each wait is drawn from [n, 2n). Default 10. */
+  readonly electionTicks?: number
+  /** Entries applied between snapshots. Default 10,000. */
+  readonly snapshotEveryEntries?: number
+  /** Entries kept in memory behind a snapshot, so that a peer a little behind needs no snapshot. Default 2,000. */
+  readonly trailingEntries?: number
+  /** Bytes of one proposal; more is refused with ERR_SKEIN_TOO_LARGE. Default 1.5 MiB. */
+  readonly maxEntryBytes?: number
+  /** Proposals waiting for their result; more are refused with ERR_SKEIN_BUSY. Default 10,000. */
+  readonly maxPendingProposals?: number
+  /** Bytes of proposals not yet applied; more are refused with ERR_SKEIN_BUSY. Default 8 MiB. */
+  readonly maxUncommittedBytes?: number
+  /** Reads waiting for confirmation; more are refused with ERR_SKEIN_BUSY. Default 10,000. */
+  readonly maxPendingReads?: number
+  /** Bytes after which the log starts a new file. Default 16 MiB. */
+  readonly segmentBytes?: number
+  /** The disk; for tests and simulations. Default: node:fs, or memory without `dir`. */
+  readonly files?: WalFiles
+}
+
+export type ResolvedRunnerOptions = Required<Omit<RaftRunnerOptions, 'bootstrap' | 'dir'>> & {
+  readonly dir: string
+  readonly bootstrap: ConfState | undefined
+}
+
+/** @throws {SkeinError} ERR_SKEIN_INVALID_OPTION naming the option */
+export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunnerOptions {
+  const resolved = {
+    tickMs: 100,
+    electionTicks: 10,
+    snapshotEveryEntries: 10_000,
+    trailingEntries: 2_000,
+    maxEntryBytes: 1.5 * 1024 * 1024,
+    maxPendingProposals: 10_000,
+    maxUncommittedBytes: 8 * 1024 * 1024,
+    maxPendingReads: 10_000,
+    segmentBytes: 16 * 1024 * 1024,
+    files: options.dir === undefined ? new MemoryFiles() : nodeFiles,
+    bootstrap: undefined,
+    ...withoutUndefined(options),
+    dir: options.dir ?? '/memory',
+  }
+  whole(resolved, 'id', 1, 2 ** 48 - 1)
+  whole(resolved, 'tickMs', 1, 60_000)
+  whole(resolved, 'electionTicks', 3, 10_000)
+  whole(resolved, 'snapshotEveryEntries', 1, 1e9)
+  whole(resolved, 'trailingEntries', 0, 1e9)
+  whole(resolved, 'maxEntryBytes', 1, 8 * 1024 * 1024)
+  whole(resolved, 'maxPendingProposals', 1, 1e7)
+  whole(resolved, 'maxUncommittedBytes', 1, 2 ** 40)
+  whole(resolved, 'maxPendingReads', 1, 1e7)
+  whole(resolved, 'segmentBytes', 1, 2 ** 40)
+  if (typeof resolved.clusterId !== 'string' || !/^[\w-]{1,19}$/.test(resolved.clusterId)) {
+    throw invalid('clusterId', resolved.clusterId, '1 to 19 characters of [0-9A-Za-z_-]')
+  }
+  return Object.freeze(resolved)
+}
+
+/** An option given as undefined is an option not given. */
+function withoutUndefined<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+function whole(options: object, name: keyof RaftRunnerOptions, from: number, to: number): void {
+  const got: unknown = (options as Readonly<Record<string, unknown>>)[name]
+  if (typeof got === 'number' && Number.isSafeInteger(got) && got >= from && got <= to) return
+  throw invalid(name, got, `a whole number from ${from} to ${to}`)
+}
+
+function invalid(option: keyof RaftRunnerOptions, got: unknown, expected: string): SkeinError {
+  return new SkeinError('ERR_SKEIN_INVALID_OPTION', `${option}: expected ${expected}, got ${String(got)}`, { option, got })
+}

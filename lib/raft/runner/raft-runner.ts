@@ -1,0 +1,588 @@
+import createDebug from 'debug'
+import { assert, SkeinBug } from '../../base/assert.js'
+import { deferred } from '../../base/deferred.js'
+import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
+import {
+  APPEND_THREAD,
+  APPLY_THREAD,
+  type BasicStatus,
+  type ConfChange,
+  type ConfState,
+  decodeConfChange,
+  type Entry,
+  type MemoryStorage,
+  type Message,
+  RaftError,
+  type RaftId,
+  RawNode,
+  type Ready,
+  type Snapshot,
+} from '../core/index.js'
+import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
+import { Appender } from './appender.js'
+import { Applier } from './applier.js'
+import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
+import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
+import { Outbox } from './outbox.js'
+import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
+import { decodeFrame } from './raft-codec.js'
+import { Reads } from './reads.js'
+import { aborted, busy, confChangeRefused, noQuorum, notLeader, proposalRefused, stopped } from './refusals.js'
+import { type RaftEvent, RoleNews, roleOf } from './role-news.js'
+import { Snapshotter } from './snapshotter.js'
+import { Contacts, type QuorumStatus, type RaftRunnerMetrics, type RaftRunnerStatus } from './status.js'
+import { Ticker } from './ticker.js'
+
+const debug = createDebug('skein:raft')
+/** Applying yields after this long, so that heartbeats are not late. */
+const sliceMs = 8
+
+type Phase = 'opened' | 'running' | 'stopping' | 'stopped' | 'failed'
+
+/**
+ * One raft peer in the world: steps the core, and carries out what it says in the order the thesis asks for.
+ *
+ * @see Ongaro 2014 §3, §5, §6.4, §10.2.1 (the leader's disk write runs beside replication)
+ */
+export class RaftRunner implements AsyncDisposable {
+  readonly #options: ResolvedRunnerOptions
+  readonly #disk: RaftDisk
+  readonly #storage: MemoryStorage
+  readonly #node: RawNode
+  readonly #applier: Applier
+  readonly #appender: Appender
+  readonly #snapshotter: Snapshotter
+  readonly #outbox: Outbox
+  readonly #ticker: Ticker
+  readonly #proposals = new Proposals()
+  readonly #reads: Reads
+  readonly #news = new RoleNews()
+  readonly #listeners = new Set<(event: RaftEvent) => void>()
+  readonly #contacts = new Contacts()
+  readonly #ended = deferred<unknown>()
+  /** What was taken off the end of the log when it was opened: a write that was cut short and never acknowledged. */
+  readonly repaired: Repair | undefined
+  #phase: Phase = 'opened'
+  #failure: unknown
+  #stopped: Promise<void> | undefined
+  #turn: NodeJS.Immediate | undefined
+  #receivingSnapshot = false
+  #readyBatches = 0
+  #framesReceived = 0
+  #framesDropped = 0
+  #messagesDropped = 0
+  #snapshotsInstalled = 0
+  #leaderChanges = 0
+
+  private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
+    this.#options = options
+    this.#disk = disk
+    this.repaired = repaired
+    this.#storage = loadStorage(contents)
+    this.#node = makeCore(options, this.#storage)
+    const { clock, random, stateMachine, transport, snapshotEveryEntries, trailingEntries } = options
+    const { index, term, confState } = this.#storage.snapshot()
+    this.#applier = new Applier(
+      stateMachine,
+      clock,
+      { index, term, conf: confState },
+      {
+        command: (entry, result) => this.#proposals.resolve(entry.index, entry.term, result),
+        empty: (entry) => this.#proposals.fail(entry.index, confChangeRefused('another change is under way')),
+        conf: (entry) => this.#applyConfChange(entry),
+        respond: (responses) => this.#deliver(responses),
+      },
+    )
+    this.#appender = new Appender(disk, this.#storage, contents.hardState ?? { term: 0, vote: 0, commit: 0 }, {
+      respond: (responses) => this.#deliver(responses),
+      restore: (snapshot) => this.#restore(snapshot),
+      marked: (meta, outcome) => this.#snapshotter.marked(meta, outcome),
+      wake: () => this.#wake(),
+      failed: (error) => this.#fail(error),
+    })
+    this.#snapshotter = new Snapshotter({
+      disk,
+      storage: this.#storage,
+      machine: stateMachine,
+      applier: this.#applier,
+      everyEntries: snapshotEveryEntries,
+      trailingEntries,
+      mark: (meta) => this.#appender.mark(meta),
+      failed: (error) => this.#fail(error),
+    })
+    this.#outbox = new Outbox(transport, {
+      unreachable: (to) => this.#node.reportUnreachable(to),
+      snapshotSent: (to, error) => this.#snapshotSent(to, error),
+      chunksOf: (message) => disk.readSnapshot(message.snapshot as Snapshot),
+    })
+    this.#reads = new Reads(Buffer.from(Array.from({ length: 8 }, () => Math.floor(random() * 256))))
+    this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
+  }
+
+  /**
+   * Opens log and snapshots and brings the state machine in line with them. Nothing is sent or ticks before `start`.
+   * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
+   */
+  static async open(options: RaftRunnerOptions): Promise<RaftRunner> {
+    const resolved = resolveRunnerOptions(options)
+    const { id, clusterId, dir, files, segmentBytes, bootstrap, stateMachine } = resolved
+    const { disk, contents: found, repaired } = await RaftDisk.open({ dir, clusterId, nodeId: id, files, segmentBytes })
+    try {
+      const contents = await beginLog(disk, found, bootstrap)
+      await alignMachine(stateMachine, disk, contents, dir)
+      if (repaired !== undefined) debug('%d: repaired %o', id, repaired)
+      return new RaftRunner(resolved, disk, contents, repaired)
+    } catch (error) {
+      await disk.close()
+      throw error
+    }
+  }
+
+  /** Never rejects. Resolves to undefined after stop(), to the error if the runner failed by itself. */
+  get ended(): Promise<unknown> {
+    return this.#ended.promise
+  }
+
+  /** Begins to tick and to answer. What is known to be committed is applied from here on. */
+  start(): void {
+    assert(this.#phase === 'opened', 'a runner starts once')
+    this.#phase = 'running'
+    this.#ticker.start()
+    this.#takeTurn()
+  }
+
+  /** Waits for the write under way, tells waiters that their outcome is unknown, closes the log. Any number of times. */
+  stop(): Promise<void> {
+    this.#stopped ??= this.#shutDown()
+    return this.#stopped
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /**
+   * Proposes a command; resolves with what the state machine's `apply` returned on this peer.
+   * @param data At least one byte; not to be changed afterwards.
+   * @throws {SkeinError} definitely not proposed: ERR_SKEIN_NOT_LEADER (`detail.leader`: raft id to ask), ERR_SKEIN_BUSY,
+   *   ERR_SKEIN_TOO_LARGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE; may have happened: ERR_SKEIN_OUTCOME_UNKNOWN
+   * @see Ongaro 2014 §6.3: why a retry with the same `requestId` is safe, if the state machine remembers it
+   */
+  async propose<R>(data: Uint8Array, o: ProposeOptions = {}): Promise<R> {
+    const { maxEntryBytes } = this.#options
+    if (data.length === 0 || data.length > maxEntryBytes) {
+      throw new SkeinError('ERR_SKEIN_TOO_LARGE', `a proposal of ${data.length} bytes; expected 1 to ${maxEntryBytes}`, {
+        what: 'proposal',
+        size: data.length,
+        limit: maxEntryBytes,
+      })
+    }
+    return (await this.#proposeBy(() => this.#node.propose(data), o)) as R
+  }
+
+  /**
+   * Changes the members; resolves with the configuration in force once the change is applied here. A change of several
+   * members passes through a joint configuration, which the leader leaves by itself.
+   * @throws {SkeinError} as `propose`, and ERR_SKEIN_CONF_CHANGE: the change is illegal or another one is under way
+   */
+  async changeConf(change: ConfChange, o: WaitOptions = {}): Promise<ConfState> {
+    return (await this.#proposeBy(() => this.#node.proposeConfChange(change), o)) as ConfState
+  }
+
+  /**
+   * Resolves once everything that was committed before the call, by whichever leader, is applied on this peer: what it
+   * reads from its state machine then is linearizable. Any member may ask.
+   * @param deadlineMs Milliseconds from now. Default: three election timeouts.
+   * @throws {SkeinError} ERR_SKEIN_NO_QUORUM, ERR_SKEIN_BUSY, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE
+   * @see Ongaro 2014 §6.4
+   */
+  async read({ deadlineMs = this.#electionMs * 3, signal }: WaitOptions = {}): Promise<void> {
+    this.#refuseUnlessRunning()
+    if (signal?.aborted) throw aborted('read')
+    if (this.#reads.size >= this.#options.maxPendingReads) throw busy('maxPendingReads')
+    const done = this.#reads.wait(this.#options.clock.now() + deadlineMs, signal, () => aborted('read'))
+    this.#wake()
+    return done
+  }
+
+  /** The same as `read`, under the name the field gives it. */
+  barrier(o?: WaitOptions): Promise<void> {
+    return this.read(o)
+  }
+
+  /** Asks for votes at once, if this peer may. */
+  campaign(): void {
+    this.#refuseUnlessRunning()
+    this.#guard(() => this.#node.campaign())
+    this.#wake()
+  }
+
+  /**
+   * Hands leadership over; resolves once `to` is known to lead. Proposals are refused meanwhile.
+   * @throws {SkeinError} ERR_SKEIN_NOT_LEADER, ERR_SKEIN_PRECONDITION (`to` is not a voter), ERR_SKEIN_TIMEOUT (after two election timeouts)
+   */
+  async transferLeadership(to: RaftId): Promise<void> {
+    this.#refuseUnlessRunning()
+    const { id } = this.#options
+    if (this.#node.basicStatus().raftState !== 'StateLeader') throw notLeader(this.#node.basicStatus())
+    if (to === id) return
+    if (!this.#applier.conf.voters.includes(to)) {
+      throw new SkeinError('ERR_SKEIN_PRECONDITION', `raft id ${to} is not a voter; promote it first`, {
+        what: 'transferLeadership',
+      })
+    }
+    const timeoutMs = this.#electionMs * 2
+    const { promise, resolve, reject } = deferred()
+    const forget = this.observe((event) => {
+      if (event.type === 'role' && event.leader === to) resolve()
+    })
+    const cancel = this.#options.clock.after(timeoutMs, () =>
+      reject(new SkeinError('ERR_SKEIN_TIMEOUT', `raft id ${to} did not take over`, { what: 'transferLeadership', timeoutMs })),
+    )
+    const ended = this.ended.then(() => reject(stopped()))
+    try {
+      this.#guard(() => this.#node.transferLeader(to))
+      this.#wake()
+      await Promise.race([promise, ended])
+      await promise
+    } finally {
+      cancel()
+      forget()
+    }
+  }
+
+  /** A frame from another peer. Malformed or foreign ones are dropped and counted. */
+  receive(from: RaftId, frame: Uint8Array): void {
+    if (this.#phase !== 'running') return
+    this.#framesReceived++
+    let messages: readonly Message[]
+    try {
+      messages = decodeFrame(frame)
+    } catch (error) {
+      this.#framesDropped++
+      debug('%d: dropped a frame from %d: %s', this.#options.id, from, messageOf(error))
+      return
+    }
+    this.#contacts.heard(from, this.#options.clock.now())
+    this.#guard(() => {
+      for (const message of messages) {
+        if (message.type !== 'MsgSnap' && this.#isFor(message, from)) this.#step(message)
+        else this.#messagesDropped++
+      }
+    })
+    this.#wake()
+  }
+
+  /**
+   * A snapshot from the leader; resolves when it is stored here and handed to the core. One at a time.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_BUSY, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   */
+  async receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    this.#refuseUnlessRunning()
+    if (this.#receivingSnapshot) throw busy('one incoming snapshot')
+    const [m, ...others] = decodeFrame(message)
+    if (m === undefined || m.snapshot === null || others.length > 0 || !this.#isFor(m, from)) {
+      throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'frame: expected one MsgSnap from its sender to this peer', { path: 'frame' })
+    }
+    this.#receivingSnapshot = true
+    try {
+      const { index, term, confState } = m.snapshot
+      const isNews = index > this.#node.basicStatus().commit && !this.#disk.hasSnapshot({ index, term })
+      if (isNews) await this.#disk.saveSnapshot({ index, term, confState }, chunks)
+      else await chunks[Symbol.asyncIterator]().return?.()
+    } finally {
+      this.#receivingSnapshot = false
+    }
+    this.#refuseUnlessRunning()
+    this.#contacts.heard(from, this.#options.clock.now())
+    this.#guard(() => this.#step(m))
+    this.#wake()
+  }
+
+  /** The transport knows that a peer is gone: entries sent ahead are probably lost. */
+  reportUnreachable(id: RaftId): void {
+    if (this.#phase !== 'running') return
+    this.#guard(() => this.#node.reportUnreachable(id))
+    this.#wake()
+  }
+
+  status(): RaftRunnerStatus {
+    const { id, term, lead, commit, progress, raftState } = this.#node.status()
+    return {
+      id,
+      term,
+      leader: lead,
+      role: roleOf({ raftState }),
+      commitIndex: commit,
+      appliedIndex: this.#applier.appliedIndex,
+      lastIndex: this.#lastIndex(),
+      conf: this.#applier.conf,
+      progress,
+      quorum: this.#quorum(),
+    }
+  }
+
+  /**
+   * News of leadership and members, in order; returns how to stop listening. That this peer leads is news only once it
+   * has applied an entry of its own term. A listener that throws stops the runner.
+   */
+  observe(listener: (event: RaftEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  metrics(): RaftRunnerMetrics {
+    const { appends, entries, bytes, segments } = this.#disk.metrics
+    return {
+      fsyncs: appends,
+      entriesWritten: entries,
+      entriesPerFsync: appends === 0 ? 0 : entries / appends,
+      bytesWritten: bytes,
+      walSegments: segments,
+      readyBatches: this.#readyBatches,
+      ticksMissed: this.#ticker.missed,
+      pendingProposals: this.#proposals.size,
+      pendingReads: this.#reads.size,
+      framesSent: this.#outbox.framesSent,
+      messagesSent: this.#outbox.messagesSent,
+      framesRefused: this.#outbox.framesRefused,
+      framesReceived: this.#framesReceived,
+      framesDropped: this.#framesDropped,
+      messagesDropped: this.#messagesDropped,
+      snapshotsTaken: this.#snapshotter.taken,
+      snapshotsFailed: this.#snapshotter.failures,
+      snapshotsSent: this.#outbox.snapshotsSent,
+      snapshotsInstalled: this.#snapshotsInstalled,
+      leaderChanges: this.#leaderChanges,
+    }
+  }
+
+  // --- the loop
+
+  /** A turn comes once what is in the sockets was read: messages of one poll share frames, writes and syncs. */
+  #wake(): void {
+    if (this.#phase !== 'running' || this.#turn !== undefined) return
+    this.#turn = setImmediate(() => {
+      this.#turn = undefined
+      this.#takeTurn()
+    })
+  }
+
+  /** Everything the core wants done, in its order: writes begin, messages leave, committed entries are applied. */
+  #takeTurn(): void {
+    if (this.#phase !== 'running') return
+    const untilMs = this.#options.clock.now() + sliceMs
+    this.#guard(() => {
+      let hasMore = false
+      do {
+        this.#askForReads(this.#reads.nextRound())
+        while (this.#node.hasReady()) this.#route(this.#node.ready())
+        this.#appender.kick()
+        this.#outbox.flush()
+        hasMore = this.#applier.run(untilMs)
+        this.#reads.applied(this.#applier.appliedIndex)
+        this.#tellRole()
+        this.#snapshotter.startIfDue()
+      } while (this.#node.hasReady() && !hasMore && this.#options.clock.now() < untilMs)
+      if (hasMore || this.#node.hasReady()) this.#wake()
+    })
+  }
+
+  #route(ready: Ready): void {
+    this.#readyBatches++
+    if (ready.softState !== undefined) this.#softStateChanged(ready.softState.raftState)
+    if (ready.snapshot !== undefined) this.#applier.restoring(ready.snapshot.index)
+    for (const readState of ready.readStates) this.#reads.confirmed(readState)
+    for (const message of ready.messages) {
+      if (message.to === APPEND_THREAD) this.#appender.push(message)
+      else if (message.to === APPLY_THREAD) this.#applier.push(message)
+      else this.#outbox.push(message)
+    }
+  }
+
+  /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
+  #softStateChanged(raftState: BasicStatus['raftState']): void {
+    if (raftState !== 'StateLeader') this.#proposals.failAll('this peer lost its leadership')
+    this.#askForReads(this.#reads.askAgain())
+  }
+
+  #deliver(responses: readonly Message[]): void {
+    for (const message of responses) {
+      if (message.to === this.#options.id) this.#step(message)
+      else this.#outbox.push(message)
+    }
+  }
+
+  /** Whatever the core does not mean as an answer is a bug or worse: this peer ends. */
+  #guard(act: () => void): void {
+    try {
+      act()
+    } catch (error) {
+      this.#fail(error)
+    }
+  }
+
+  #step(message: Message): void {
+    try {
+      this.#node.step(message)
+    } catch (error) {
+      if (!(error instanceof RaftError) && !isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
+      this.#messagesDropped++
+      debug('%d: dropped %s from %d: %s', this.#options.id, message.type, message.from, messageOf(error))
+    }
+  }
+
+  #tick(): void {
+    if (this.#phase !== 'running') return
+    this.#guard(() => {
+      this.#node.tick()
+      const nowMs = this.#options.clock.now()
+      this.#proposals.expire(nowMs)
+      this.#reads.expire(nowMs, () => noQuorum(this.#quorum()))
+      this.#askForReads(this.#reads.tick(Math.ceil(this.#options.electionTicks / 2)))
+    })
+    this.#takeTurn()
+  }
+
+  #askForReads(context: Uint8Array | undefined): void {
+    if (context !== undefined) this.#node.readIndex(context)
+  }
+
+  #tellRole(): void {
+    const event = this.#news.next(this.#node.basicStatus(), this.#applier.appliedTerm)
+    if (event !== undefined) this.#tell(event)
+  }
+
+  #tell(event: RaftEvent): void {
+    debug('%d: %o', this.#options.id, event)
+    if (event.type === 'role' && event.leader !== 0) this.#leaderChanges++
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+
+  // --- what applying and installing do
+
+  #applyConfChange(entry: Entry): ConfState {
+    let conf: ConfState
+    try {
+      conf = this.#node.applyConfChange(decodeConfChange(entry), entry.index)
+    } catch (error) {
+      // Illegal on one peer is illegal on all: nobody's configuration changes.
+      if (!(error instanceof RaftError) && !isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
+      this.#proposals.fail(entry.index, confChangeRefused(messageOf(error)))
+      return this.#applier.conf
+    }
+    this.#proposals.resolve(entry.index, entry.term, conf)
+    this.#tell({ type: 'conf', conf })
+    return conf
+  }
+
+  async #restore({ index, term, confState }: Snapshot): Promise<void> {
+    await this.#options.stateMachine.restore(this.#disk.readSnapshot({ index, term }), { index, term })
+    this.#applier.restored(index, term, confState)
+    this.#snapshotter.installed(index)
+    this.#snapshotsInstalled++
+    if (this.#phase === 'running') this.#tell({ type: 'conf', conf: confState })
+  }
+
+  #snapshotSent(to: RaftId, error: string | undefined): void {
+    if (this.#phase !== 'running') return
+    debug('%d: snapshot to %d: %s', this.#options.id, to, error ?? 'sent')
+    this.#guard(() => this.#node.reportSnapshot(to, error === undefined))
+    this.#wake()
+  }
+
+  // --- proposals
+
+  async #proposeBy(put: () => void, o: ProposeOptions): Promise<unknown> {
+    this.#refuseUnlessRunning()
+    if (o.signal?.aborted) throw aborted('propose')
+    if (this.#proposals.size >= this.#options.maxPendingProposals) throw busy('maxPendingProposals')
+    try {
+      put()
+    } catch (error) {
+      if (error instanceof SkeinBug) this.#fail(error)
+      throw proposalRefused(error, this.#node.basicStatus())
+    }
+    const { term } = this.#node.basicStatus()
+    const deadlineMs = o.deadlineMs ?? this.#electionMs * 5
+    const outcome = this.#proposals.wait(this.#lastIndex(), term, this.#options.clock.now(), { ...o, deadlineMs })
+    this.#wake()
+    return outcome
+  }
+
+  /** Right after a proposal: the index it got. */
+  #lastIndex(): number {
+    return this.#node.raft.log.lastIndex()
+  }
+
+  // --- who may ask for what
+
+  /** Messages name their sender; only a transfer names somebody else, whom it is about. */
+  #isFor(message: Message, from: RaftId): boolean {
+    return message.to === this.#options.id && (message.from === from || message.type === 'MsgTransferLeader')
+  }
+
+  get #electionMs(): number {
+    return this.#options.electionTicks * this.#options.tickMs
+  }
+
+  #quorum(): QuorumStatus {
+    return this.#contacts.quorum(this.#options.id, this.#applier.conf, this.#options.clock.now() - this.#electionMs)
+  }
+
+  #refuseUnlessRunning(): void {
+    if (this.#phase !== 'running') throw stopped(this.#failure)
+  }
+
+  // --- the end
+
+  /** An error of the disk or a bug: this peer says nothing more, so it promises nothing it cannot keep, and never campaigns. */
+  #fail(error: unknown): void {
+    if (this.#phase === 'stopped' || this.#phase === 'failed') return
+    debug('%d: failed: %s', this.#options.id, messageOf(error))
+    this.#phase = 'failed'
+    this.#failure = error
+    this.#silence(error)
+    void this.#disk.close()
+    this.#ended.resolve(error)
+  }
+
+  async #shutDown(): Promise<void> {
+    if (this.#phase !== 'failed') this.#phase = 'stopping'
+    this.#silence(undefined)
+    try {
+      await this.#appender.stop()
+    } catch (error) {
+      this.#fail(error)
+    }
+    await this.#disk.close()
+    if (this.#phase === 'stopping') this.#phase = 'stopped'
+    this.#ended.resolve(undefined)
+  }
+
+  #silence(cause: unknown): void {
+    this.#ticker.stop()
+    clearImmediate(this.#turn)
+    this.#turn = undefined
+    this.#snapshotter.stop()
+    this.#outbox.close()
+    this.#proposals.failAll('this peer stopped', cause)
+    this.#reads.failAll(() => stopped(cause))
+  }
+}
+
+function makeCore(options: ResolvedRunnerOptions, storage: MemoryStorage): RawNode {
+  return new RawNode({
+    id: options.id,
+    electionTick: options.electionTicks,
+    heartbeatTick: 1,
+    storage,
+    maxUncommittedEntriesSize: options.maxUncommittedBytes,
+    asyncStorageWrites: true,
+    checkQuorum: true,
+    preVote: true,
+    stepDownOnRemoval: true,
+    disableProposalForwarding: true,
+    random: options.random,
+  })
+}

@@ -1,0 +1,88 @@
+import createDebug from 'debug'
+import { messageOf, SkeinError } from '../../base/errors.js'
+import type { MemoryStorage } from '../core/index.js'
+import type { RaftDisk, SnapshotMeta } from '../wal/index.js'
+import type { Applier } from './applier.js'
+import type { StateMachine } from './state-machine.js'
+
+const debug = createDebug('skein:raft')
+
+export interface SnapshotterParts {
+  readonly disk: RaftDisk
+  readonly storage: MemoryStorage
+  readonly machine: StateMachine
+  readonly applier: Applier
+  readonly everyEntries: number
+  readonly trailingEntries: number
+  /** The file is durable: let the log refer to it; `marked` follows. */
+  mark(meta: SnapshotMeta): void
+  failed(error: unknown): void
+}
+
+/**
+ * Keeps the log short: after so many entries the state machine's state becomes a file, the log refers to it, and what
+ * it covers goes. A snapshot that fails costs space, not truth: the next one tries again.
+ */
+export class Snapshotter {
+  readonly #parts: SnapshotterParts
+  #nextIndex: number
+  #underWay = false
+  #stopped = false
+  taken = 0
+  failures = 0
+
+  constructor(parts: SnapshotterParts) {
+    this.#parts = parts
+    this.#nextIndex = parts.storage.snapshot().index + parts.everyEntries
+  }
+
+  /** Begins a snapshot if one is due. The state is captured before this returns, its bytes are written later. */
+  startIfDue(): void {
+    const { applier, machine, disk, storage, everyEntries, mark } = this.#parts
+    if (this.#underWay || this.#stopped || applier.appliedIndex < this.#nextIndex || !applier.canSnapshot) return
+    const meta = { index: applier.appliedIndex, term: storage.term(applier.appliedIndex), confState: applier.conf }
+    const chunks = machine.snapshot()
+    this.#underWay = true
+    this.#nextIndex = meta.index + everyEntries
+    disk.saveSnapshot(meta, this.#untilStopped(chunks)).then(
+      (sizeBytes) => {
+        if (this.#stopped) return
+        debug('snapshot at %d: %d bytes', meta.index, sizeBytes)
+        mark(meta)
+      },
+      (error: unknown) => {
+        this.#underWay = false
+        this.failures++
+        debug('snapshot at %d failed: %s', meta.index, messageOf(error))
+      },
+    )
+  }
+
+  /** The log refers to it: memory and disk let go of what it covers. Stale: a newer one was installed meanwhile. */
+  marked(meta: SnapshotMeta, outcome: 'counts' | 'stale'): void {
+    this.#underWay = false
+    if (outcome === 'stale') return
+    const { storage, disk, trailingEntries, failed } = this.#parts
+    this.taken++
+    storage.setSnapshot({ ...meta, data: new Uint8Array(0) })
+    const index = meta.index - trailingEntries
+    if (index >= storage.firstIndex()) storage.compact(index)
+    disk.release().catch(failed)
+  }
+
+  /** The leader's snapshot at this index took the place of everything before. */
+  installed(index: number): void {
+    this.#nextIndex = index + this.#parts.everyEntries
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async *#untilStopped(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      if (this.#stopped) throw new SkeinError('ERR_SKEIN_STOPPED', 'the runner stops', { what: 'snapshot' })
+      yield chunk
+    }
+  }
+}

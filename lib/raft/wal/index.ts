@@ -1,0 +1,16 @@
+/**
+ * raft/wal: remembers. Entries, term, vote, commit and snapshots of one raft peer, durable when it says so.
+ *
+ * May import: base, wire, storage, raft/core. Must never know: peers, elections, what the entries mean.
+ * Source: Ongaro 2014 §3.8, §5, §11.7.3; torn-write rules after etcd's WAL; one batch in flight after raft-wal.
+ * @module
+ */
+export type { SnapshotMark, SnapshotMeta, WalBatch } from './batch.js'
+export { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readRaftId, readTuple } from './entry-codec.js'
+export { nodeFiles, type WalFile, type WalFiles } from './files.js'
+export { MemoryFiles } from './memory-files.js'
+export { RaftDisk, type RaftDiskOpened, type RaftDiskOptions } from './raft-disk.js'
+export { corrupt, type Repair } from './recover.js'
+export type { WalContents } from './replay.js'
+export { type SnapshotId, Snapshots, type SnapshotsOptions } from './snapshots.js'
+export { Wal, type WalMetrics, type WalOpened, type WalOptions } from './wal.js'
