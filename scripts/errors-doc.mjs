@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const source = readFileSync(join(root, 'lib', 'base', 'errors.ts'), 'utf8')
 const rows = [...source.matchAll(/\/\*\* ((?:(?!\*\/)[\s\S])*?) ?\*\/\s+(ERR_SKEIN_\w+): (\{[^}]*\})/g)].map(([, words, code, detail]) => {
-  const fields = [...detail.matchAll(/readonly (\w+)/g)].map(([, name]) => `\`${name}\``)
+  const fields = [...detail.matchAll(/readonly (\w+)\??:/g)].map(([, name]) => `\`${name}\``)
   return `| \`${code}\` | ${words.replace(/\s*\n\s*\*\s*/g, ' ').trim()} | ${fields.join(', ')} |`
 })
 const page = `# Errors

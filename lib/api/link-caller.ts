@@ -82,7 +82,9 @@ export class LinkCaller implements ControlCaller {
 
 /** The link broke or nobody answered: nothing was said about the call itself. */
 function isLost(error: unknown): boolean {
-  return isSkeinError(error, 'ERR_SKEIN_UNREACHABLE') || isSkeinError(error, 'ERR_SKEIN_STOPPED')
+  return (
+    isSkeinError(error, 'ERR_SKEIN_UNREACHABLE') || isSkeinError(error, 'ERR_SKEIN_LINK_LOST') || isSkeinError(error, 'ERR_SKEIN_STOPPED')
+  )
 }
 
 function unknownOutcome(verb: Verb, requestId: string, cause: unknown): SkeinError<'ERR_SKEIN_OUTCOME_UNKNOWN'> {

@@ -35,6 +35,8 @@ export interface ErrorDetail {
   ERR_SKEIN_STOPPED: { readonly what: string }
   /** Nobody answers at the address. */
   ERR_SKEIN_UNREACHABLE: { readonly address: string }
+  /** The link went down while an answer was awaited: what was asked may or may not have happened. */
+  ERR_SKEIN_LINK_LOST: { readonly node: string }
   /** The port to listen on is taken. */
   ERR_SKEIN_PORT_IN_USE: { readonly address: string }
   /** Another running process holds this data directory. */

@@ -25,7 +25,8 @@ export async function followService(session: Session, service: Pick<Service, 'id
   const startMs = world.clock.now()
   const view = output.options.quiet ? undefined : world.stderr.isTTY ? new Block(session) : new Lines(session)
   const cluster = await session.cluster()
-  const limits = { signal: session.signal, ...(session.timeoutMs === undefined ? {} : { timeoutMs: session.timeoutMs }) }
+  const { signal, remainingMs } = session
+  const limits = { signal, ...(remainingMs === undefined ? {} : { timeoutMs: remainingMs }) }
   let last: Progress | undefined
   try {
     for await (const progress of cluster.services.converge(service.id, limits)) {

@@ -29,6 +29,7 @@ export class Session implements AsyncDisposable {
   readonly world: CliWorld
   readonly options: SharedOptions
   readonly output: Output
+  readonly #startMs: number
   readonly #stopping = new AbortController()
   readonly #cancelTimer: () => void
   readonly #forgetSignals: () => void
@@ -36,6 +37,7 @@ export class Session implements AsyncDisposable {
 
   constructor(world: CliWorld, options: SharedOptions) {
     this.world = world
+    this.#startMs = world.clock.now()
     this.options = options
     this.output = new Output(world, {
       format: options.format ?? 'table',
@@ -58,13 +60,16 @@ export class Session implements AsyncDisposable {
     return this.#stopping.signal
   }
 
-  get timeoutMs(): number | undefined {
-    return this.options.timeout
+  /** Milliseconds left of the time limit, at least 1; undefined when there is none. */
+  get remainingMs(): number | undefined {
+    const { timeout } = this.options
+    return timeout === undefined ? undefined : Math.max(1, timeout - Math.round(this.world.clock.now() - this.#startMs))
   }
 
   /** The options of one call. */
   get call(): Call {
-    return { signal: this.signal, ...(this.timeoutMs === undefined ? {} : { deadlineMs: this.timeoutMs }) }
+    const { remainingMs } = this
+    return { signal: this.signal, ...(remainingMs === undefined ? {} : { deadlineMs: remainingMs }) }
   }
 
   /** Connects at the first call. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION when there is nowhere to connect to, ERR_SKEIN_UNREACHABLE */

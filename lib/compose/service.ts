@@ -68,7 +68,8 @@ export function readService(name: string, field: Field, { stack, dir, env }: Ser
       stop_grace_period: (child) => set(task, 'stopGraceMs', readDuration(child, findings)),
       'x-skein-driver': (child) => set(task, 'driver', readText(child, findings)),
       deploy: (child) => {
-        deploy = readDeploy(child, findings)
+        const empty = child.source.kind === 'scalar' && child.source.value === null // as the specification allows
+        if (!empty) deploy = readDeploy(child, findings)
       },
     },
     knownServiceKeys,

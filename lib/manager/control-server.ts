@@ -1,18 +1,18 @@
 import { createHash } from 'node:crypto'
 import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
-import { isSkeinError, SkeinError } from '../base/errors.js'
+import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import { readVerbs } from '../api/control.js'
 import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
-import { resolveServiceSpec } from '../model/validate.js'
+import { resolveServiceSpec } from '../model/resolve-service.js'
 import type { Op } from '../model/command.js'
 import type { Node as NodeRecord, NodeRole } from '../model/node.js'
 import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
 import { parseTaskId, type Task as TaskRecord } from '../model/task.js'
 import { resolveNode, resolveService, resolveTask } from '../store/queries.js'
 import type { Store } from '../store/store.js'
-import type { StoreChange } from '../store/watch.js'
+import type { StoreChange } from '../store/changes.js'
 import { mergeLogs } from './logs.js'
 import { bySlotNewestFirst, type Lights, presentKey, presentKeyMeta, presentNode, presentService, presentTask } from './present.js'
 
@@ -43,13 +43,17 @@ export interface ControlWorld extends Lights {
   agentLogs(node: string, task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
 }
 
+type VerbTable = { readonly [V in Verb]: (params: ControlVerbs[V][0], head: CallHead) => Promise<ControlVerbs[V][1]> }
+
 /** How long a call waits for a leader before it says that there is none: longer than an election takes. */
 const leaderWaitMs = 5_000
 /** Between two tries of a call whose leader just went away. */
 const retryMs = 100
 
-/** Errors that say "ask again, perhaps elsewhere": the write either did not happen or is safe to repeat under its request id. */
-const passing = ['ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_STOPPED', 'ERR_SKEIN_OUTCOME_UNKNOWN'] as const
+/** Errors that say "ask again, perhaps elsewhere": nothing happened. */
+const passing = ['ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_STOPPED'] as const
+/** The write may have happened; repeating it under its request id is safe. */
+const unknown = ['ERR_SKEIN_OUTCOME_UNKNOWN', 'ERR_SKEIN_LINK_LOST', 'ERR_SKEIN_TIMEOUT'] as const
 
 /**
  * ControlApi carried out: on the leader against the store, elsewhere by asking the leader. Reads without a quorum answer from this
@@ -57,7 +61,7 @@ const passing = ['ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_STO
  */
 export class ControlServer implements ControlCaller {
   readonly #world: ControlWorld
-  readonly #verbs: { readonly [V in Verb]: (params: ControlVerbs[V][0], head: CallHead) => Promise<ControlVerbs[V][1]> }
+  readonly #verbs: VerbTable
 
   constructor(world: ControlWorld) {
     this.#world = world
@@ -82,8 +86,9 @@ export class ControlServer implements ControlCaller {
         }
       } catch (error) {
         if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && readVerbs.has(verb)) return this.#stale(verb, params)
-        if (!passing.some((code) => isSkeinError(error, code)) && !isSkeinError(error, 'ERR_SKEIN_TIMEOUT')) throw error
-        lastError = error
+        if (!isOneOf(error, passing) && !isOneOf(error, unknown)) throw error
+        // Once the outcome is open, a later clean refusal does not close it.
+        if (!isOneOf(lastError, unknown)) lastError = error
       }
       if (clock.now() >= giveUpMs) break
       await this.#world.leaderNews(Math.min(retryMs, Math.max(1, giveUpMs - clock.now())), head.signal)
@@ -91,7 +96,7 @@ export class ControlServer implements ControlCaller {
       if (this.#world.leading()) giveUpMs = endMs
     }
     if (readVerbs.has(verb)) return this.#stale(verb, params)
-    if (isSkeinError(lastError, 'ERR_SKEIN_OUTCOME_UNKNOWN') || isSkeinError(lastError, 'ERR_SKEIN_TIMEOUT')) {
+    if (isOneOf(lastError, unknown)) {
       throw new SkeinError(
         'ERR_SKEIN_OUTCOME_UNKNOWN',
         `${verb}: the leader went away before it answered; it may have happened. A retry with requestId ${head.requestId} is safe`,
@@ -151,10 +156,10 @@ export class ControlServer implements ControlCaller {
   /** From this manager's own tables, and says so. */
   async #stale<V extends Verb>(verb: V, params: ControlVerbs[V][0]): Promise<ControlVerbs[V][1]> {
     const answer = await this.#verbs[verb](params, { requestId: 'stale', deadlineMs: leaderWaitMs })
-    return (isList(answer) ? { ...answer, stale: true } : answer) as ControlVerbs[V][1]
+    return (isList(answer) ? { ...(answer as object), stale: true } : answer) as ControlVerbs[V][1]
   }
 
-  #makeVerbs(): typeof this.#verbs {
+  #makeVerbs(): VerbTable {
     const { store } = this.#world
     const view = () => store.view()
     const list = <T>(items: readonly T[]): List<T> => ({ items, version: view().version, stale: false })
@@ -353,6 +358,10 @@ export class ControlServer implements ControlCaller {
 /** The caller asked for this manager's own answer, however old. */
 function wantsStale(params: object): boolean {
   return 'stale' in params && params.stale === true
+}
+
+function isOneOf(error: unknown, codes: readonly ErrorCode[]): boolean {
+  return codes.some((code) => isSkeinError(error, code))
 }
 
 function isList(answer: unknown): answer is List<unknown> {

@@ -9,11 +9,13 @@ import { Dispatcher } from '../dispatcher/index.js'
 import { type ClusterSettings, type Cluster, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
 import type { Task as TaskRecord } from '../model/task.js'
-import { exhausted, Reconciler } from '../orchestrator/index.js'
+import { isExhausted, Reconciler } from '../orchestrator/index.js'
+import { describeReason, summaryOf } from '../scheduler/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
 import type { Storage } from '../storage/index.js'
-import { makeJoinString } from '../security/index.js'
+import { formatJoinString } from '../security/index.js'
+import { parseClusterId } from '../base/ids.js'
 import { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
 import { JoinServer } from './join-server.js'
@@ -89,6 +91,7 @@ export class Manager {
   /** Ends when this manager's leadership does; what hangs on it (local sessions) then looks for the next leader. */
   #term = new AbortController()
   #news: Deferred<void> = deferred()
+  readonly #failed: Deferred<unknown> = deferred<unknown>()
   #undo: (() => void)[] = []
 
   private constructor(options: ManagerOptions, store: Store, raft: RaftRunner, links: RaftLinks) {
@@ -117,6 +120,7 @@ export class Manager {
     const store = await Store.open({
       storage: options.storage,
       clock: options.clock,
+      random: options.random,
       propose: (bytes, o) => {
         if (late.raft === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'raft is not open yet', { what: 'raft' })
         return late.raft.propose(bytes, o)
@@ -145,7 +149,8 @@ export class Manager {
     this.#learnManagers()
     this.#undo.push(
       this.store.onChange((changes) => {
-        if (changes.some(({ kind }) => kind === 'node')) this.#learnManagers()
+        // No changes at all means that a snapshot replaced everything.
+        if (changes.length === 0 || changes.some(({ kind }) => kind === 'node')) this.#learnManagers()
       }),
       this.raft.observe((event) => {
         if (event.type === 'role') this.#roleChanged(event.role, event.term)
@@ -160,6 +165,11 @@ export class Manager {
         this.#tellNews()
       }),
     )
+    for (const part of [this.raft.ended, this.store.ended]) {
+      void part.then((error) => {
+        if (error !== undefined) this.#failed.resolve(error)
+      })
+    }
     this.raft.start()
     if (this.#founding !== undefined) this.raft.campaign() // alone: nobody to wait for
   }
@@ -172,6 +182,11 @@ export class Manager {
     await this.#handOver()
     await this.raft.stop()
     await this.store.close()
+  }
+
+  /** Resolves with the error when this manager can no longer do its work: its disk failed, or a planner did. */
+  get failed(): Promise<unknown> {
+    return this.#failed.promise
   }
 
   get leading(): boolean {
@@ -320,17 +335,25 @@ export class Manager {
       onChange: (listener) => this.store.onChange(listener),
       submit: (ops) => this.store.submit(ops, { by: 'leader' }),
       clock,
-      logger,
+      logger: (message) => logger.warn({}, message),
     })
     this.#dispatcher = dispatcher
     this.#reconciler = reconciler
     const roles = new RoleKeeper({ clock, store: this.store, raft: this.raft, log: (words, detail) => logger.debug(detail, words) })
     return [
       { name: 'dispatcher', start: () => dispatcher.start(), stop: () => dispatcher.stop() },
-      { name: 'reconciler', start: () => reconciler.start(), stop: () => reconciler.stop() },
+      { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
       roles,
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]
+  }
+
+  /** A planner that throws is a bug of ours: the peer stops, loudly, and another manager leads. */
+  #startReconciler(reconciler: Reconciler): void {
+    reconciler.start()
+    void reconciler.ended.then((error) => {
+      if (error !== undefined) this.#failed.resolve(error)
+    })
   }
 
   #settings(): ClusterSettings {
@@ -382,17 +405,21 @@ export class Manager {
         if (conf.voters.includes(raftId)) return 'voter'
         return conf.learners.includes(raftId) ? 'learner' : undefined
       },
-      pendingWhy: (task) => this.#reconciler?.why(task.handle)?.text,
-      exhausted: (task) => {
-        const last = exhausted(this.store.view(), task.service, task.slot)
-        return last !== undefined && last.handle === task.handle
+      pendingWhy: (task) => {
+        const report = this.#reconciler?.why(task.handle)
+        return report === undefined ? undefined : summaryOf(report)
       },
+      exhausted: (task) => isExhausted(this.store.view(), task),
     }
   }
 
   #placement(task: TaskRecord): Why['placement'] {
     const report = this.#reconciler?.why(task.handle)
-    return report === undefined ? undefined : { evaluated: report.evaluated, reasons: report.reasons }
+    if (report === undefined) return undefined
+    return {
+      evaluated: report.evaluated,
+      reasons: report.reasons.map((reason) => ({ nodes: reason.nodes, reason: describeReason(reason) })),
+    }
   }
 
   /** The join string for the next machine, with every manager's address. */
@@ -401,7 +428,10 @@ export class Manager {
     if (cluster === undefined) throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
     const own = this.managers().filter(({ node }) => node === this.#o.node)
     const others = this.managers().filter(({ node }) => node !== this.#o.node)
-    return makeJoinString(cluster.secrets[role], [...own, ...others].map(({ address }) => address))
+    return formatJoinString({
+      token: { role, cluster: parseClusterId(cluster.id), secret: cluster.secrets[role] },
+      addresses: [...own, ...others].map(({ address }) => address),
+    })
   }
 
   #checkRemovable(node: NodeRecord): void {

@@ -78,11 +78,11 @@ export function nextReplacements(places: readonly Place[], freshness: Freshness)
     if (occupancy.state !== 'filled') continue
     const { task } = occupancy
     const runs = task.observed === 'running' && task.desired === 'running'
-    if (freshness.isCurrent(task)) {
-      // A slot that never had a node holds nobody up: it may wait for long, and replaces nothing.
-      if (!runs && slot.tasks.some(({ node }) => node !== undefined)) underWay = true
-    } else if (!runs) idle.push(task)
-    else running ??= task
+    // A slot that never had a node holds nobody up: it may wait for long, and replaces nothing.
+    if (!runs && slot.tasks.some(({ node }) => node !== undefined)) underWay = true
+    if (freshness.isCurrent(task)) continue
+    if (runs) running ??= task
+    else idle.push(task)
   }
-  return running === undefined || underWay || idle.length > 0 ? idle : [running]
+  return running === undefined || underWay ? idle : [...idle, running]
 }

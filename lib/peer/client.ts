@@ -2,7 +2,7 @@ import { clusterOver } from '../api/cluster.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { Cluster } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
-import { type Link, LinkPool, RpcHandlers } from '../overlay/transport/index.js'
+import { type Link, LinkPool } from '../overlay/transport/index.js'
 import { parseJoinString } from '../security/index.js'
 import { systemClock, systemRandom } from './system-world.js'
 
@@ -23,7 +23,7 @@ export async function connect(url: string, o: { readonly signal?: AbortSignal } 
       role: () => 'client',
       secrets: () => ({ [token.role]: token.secret }),
       admit: () => undefined,
-      handlers: new RpcHandlers(),
+      handlers: new Map(),
       onRaftFrame: () => undefined,
     },
     { clock: systemClock, random: systemRandom },
@@ -44,7 +44,7 @@ export async function connect(url: string, o: { readonly signal?: AbortSignal } 
     throw last
   }
   const manager = async (_deadlineMs: number, signal: AbortSignal | undefined): Promise<Link> => {
-    if (current !== undefined && !current.closed.aborted) return current
+    if (current?.isUp === true) return current
     // Callers that come together share one dial.
     dialing ??= dialNext(signal).finally(() => {
       dialing = undefined

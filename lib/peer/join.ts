@@ -20,7 +20,7 @@ const joinTimeoutMs = 30_000
 const dialMs = 5_000
 
 /** Errors that may pass: nobody there yet, an election under way, a leader just gone. */
-const passing = ['ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_STOPPED', 'ERR_SKEIN_TIMEOUT', 'ERR_SKEIN_OUTCOME_UNKNOWN', 'ERR_SKEIN_NO_QUORUM', 'ERR_SKEIN_BUSY'] as const
+const passing = ['ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_LINK_LOST', 'ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_STOPPED', 'ERR_SKEIN_TIMEOUT', 'ERR_SKEIN_OUTCOME_UNKNOWN', 'ERR_SKEIN_NO_QUORUM', 'ERR_SKEIN_BUSY'] as const
 
 /**
  * Asks the addresses in turn to be taken in, following a manager's word on who leads; the same node may ask again.
@@ -38,7 +38,7 @@ export async function joinCluster({ pool, addresses, request, clock, random, sig
       try {
         return readJoinAnswer(await link.call('join.join', request, { deadlineMs: dialMs }))
       } finally {
-        link.close()
+        link.close('joined')
       }
     } catch (error) {
       if (!passing.some((code) => isSkeinError(error, code)) || clock.now() >= endMs) throw error

@@ -6,7 +6,7 @@ import type { ControlCaller, LogRequest } from '../api/control.js'
 import { readJoinRequest } from '../api/join.js'
 import type { LogLine } from '../api/types.js'
 import type { Manager } from '../manager/index.js'
-import type { RpcHandlers } from '../overlay/transport/index.js'
+import type { RpcHandler } from '../overlay/transport/index.js'
 
 export interface HandlerWorld {
   /** Undefined on a worker. */
@@ -55,7 +55,7 @@ const agentLogsSchema = v.object({ task: short, request: v.unknown() })
 const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), message: v.instance(Uint8Array) })
 
 /** Fills `handlers`; called once, before the first link. */
-export function installHandlers(handlers: RpcHandlers, world: HandlerWorld): void {
+export function installHandlers(handlers: Map<string, RpcHandler>, world: HandlerWorld): void {
   const manager = (): Manager => {
     const found = world.manager()
     if (found !== undefined) return found
@@ -98,7 +98,7 @@ export function installHandlers(handlers: RpcHandlers, world: HandlerWorld): voi
     const { task, request } = read(agentLogsSchema, value)
     return world.localLogs(task, readStreamParams('logs', request), signal)
   })
-  handlers.setUpload('raft.snapshot', async (value, chunks) => {
+  handlers.set('raft.snapshot', async (value, { chunks }) => {
     const { from, message } = read(snapshotSchema, value)
     await manager().raft.receiveSnapshot(from, message, chunks)
     return null

@@ -10,9 +10,10 @@ import { messageOf, SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
 import type { NodeDescription, NodeRole } from '../model/node.js'
 import { Manager } from '../manager/index.js'
-import { type Link, LinkPool, RpcHandlers } from '../overlay/transport/index.js'
+import { type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
 import { formatJoinString, makeSecret, parseJoinString, type Secrets } from '../security/index.js'
-import { LevelStorage, MemoryStorage, type Storage, subStorage } from '../storage/index.js'
+import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
+import { shared } from './shared-storage.js'
 import { joinCluster } from './join.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { installHandlers } from './peer-handlers.js'
@@ -71,7 +72,7 @@ class RunningPeer implements Peer {
   readonly #events = new EventEmitter<PeerEvents>()
   readonly #stopping = new AbortController()
   readonly #ended: Deferred<unknown> = deferred<unknown>()
-  readonly #handlers = new RpcHandlers()
+  readonly #handlers = new Map<string, RpcHandler>()
   readonly #relay: LinkCaller
   readonly #api: Cluster
   #dir: StateDir | undefined
@@ -266,7 +267,7 @@ class RunningPeer implements Peer {
       raftId,
       founding: founding === true ? { secrets: { manager: secrets.manager, worker: secrets.worker ?? '' }, name, address, availability, labels } : undefined,
       raftDir: this.#dir?.raft,
-      storage: subStorage(this.#theStorage(), 'store'),
+      storage: shared(this.#theStorage()),
       pool,
       managers,
       clock: systemClock,
@@ -285,10 +286,8 @@ class RunningPeer implements Peer {
     manager.raft.observe((event) => {
       if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
     })
-    // A runner that ends by itself (a disk that fails) takes the peer with it: better gone than wrong.
-    void manager.raft.ended.then((error) => {
-      if (error !== undefined) void this.#fail(error)
-    })
+    // Better gone than wrong: the others elect, and the operator sees why this one ended.
+    void manager.failed.then((error) => this.#fail(error))
     manager.start()
     await this.#until('a leader is known', () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined))
     if (founding === true) {
@@ -305,7 +304,6 @@ class RunningPeer implements Peer {
       pool,
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
-      heard: (managers) => this.#heardManagers(managers),
     })
     const registered = deferred()
     this.#agent = new Agent({
@@ -313,15 +311,26 @@ class RunningPeer implements Peer {
       description: () => this.#describe(),
       address: this.address,
       drivers: this.#o.drivers,
-      storage: subStorage(this.#theStorage(), 'agent'),
+      storage: shared(this.#theStorage()),
       clock: systemClock,
       random: systemRandom,
       logger: this.#o.logger,
       connect: (signal) => finder.connect(signal),
-      onSession: () => registered.resolve(),
+      // Told first when a session opens.
+      onManagers: (managers) => {
+        this.#heardManagers(managers)
+        registered.resolve()
+      },
     })
     await this.#agent.start()
-    await this.#orStopped(registered.promise, 'a session with the leader')
+    // Removed from the cluster, or its disk failed: then there will be no session.
+    const failed = this.#agent.ended.then((error) => {
+      if (error === undefined) return
+      void this.#fail(error)
+      throw error
+    })
+    failed.catch(() => undefined) // awaited only until the first session
+    await this.#orStopped(Promise.race([registered.promise, failed]), 'a session with the leader')
   }
 
   stop({ drain = false, timeoutMs = 30_000 }: { readonly drain?: boolean; readonly timeoutMs?: number } = {}): Promise<void> {

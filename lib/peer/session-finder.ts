@@ -10,8 +10,6 @@ export interface SessionFinderWorld {
   manager(): Manager | undefined
   /** Managers as last heard of. */
   managers(): readonly ManagerAddress[]
-  /** The leader told who the managers are now. */
-  heard(managers: readonly ManagerAddress[]): void
 }
 
 export interface FoundSession {
@@ -110,25 +108,14 @@ export class SessionFinder {
       }
     }
     return {
-      open: async (_node: string, hello: SessionHello) => {
-        const opened = (await call('session.open', hello)) as SessionOpened
-        this.#world.heard(opened.managers)
-        return opened
-      },
+      open: async (_node: string, hello: SessionHello) => (await call('session.open', hello)) as SessionOpened,
       beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
-      assignments: (_node, session, signal) => this.#assignments(node, session, signal),
+      assignments: (_node, session, signal) => pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },
     }
   }
 
-  async *#assignments(node: string, session: string, signal: AbortSignal): AsyncGenerator<Assignments> {
-    for await (const item of this.#world.pool.stream(node, 'session.assignments', { session }, { signal })) {
-      const message = item as Assignments
-      if (message.managers !== undefined) this.#world.heard(message.managers)
-      yield message
-    }
-  }
 }
 
 /** The leader's own agent talks to the dispatcher beside it, whichever serves the present term. */

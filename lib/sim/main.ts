@@ -53,7 +53,7 @@ function readArguments(argv: readonly string[]) {
         seeds: { type: 'string', default: '200' },
         from: { type: 'string', default: '1' },
         seed: { type: 'string' },
-        events: { type: 'string', default: '1500' },
+        events: { type: 'string', default: '2500' },
         without: { type: 'string', default: '' },
         trace: { type: 'boolean', default: false },
       },

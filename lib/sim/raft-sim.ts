@@ -16,7 +16,7 @@ import { type SimGroup, Workload } from './workload.js'
 export interface SimOptions {
   /** A whole number; the same one gives the same run. */
   readonly seed: number
-  /** Events of the safety phase. Default 1,500. */
+  /** Events of the safety phase. Default 2,500. */
   readonly eventsMax?: number
   /** What is left out of the run. Default nothing. */
   readonly without?: Iterable<Ingredient>
@@ -81,7 +81,7 @@ class RaftSim implements SimWorld, SimGroup {
   #isCalm = false
   #sent = 0
 
-  constructor({ seed, eventsMax = 1_500, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
+  constructor({ seed, eventsMax = 2_500, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
     const plan = planFor(seed, eventsMax, new Set(without))
     this.plan = adjust === undefined ? plan : adjust(plan)
     this.hooks = hooks
@@ -259,8 +259,9 @@ class RaftSim implements SimWorld, SimGroup {
   /** Nodes that a leader knows to be removed are switched off, as their operator would; a late proposal may bring one back. */
   #switchNodes(): void {
     const leader = this.leader()
-    if (leader === undefined || leader.view.log.termAt(leader.view.commit) !== leader.view.term) return
-    if (leader.applied < leader.view.commit) return
+    // Not a stale leader: it might call removed whoever was added since.
+    if (leader === undefined || leader.applied < this.checks.lastCommitted) return
+    if (leader.view.log.termAt(leader.applied) !== leader.view.term) return
     const members = membersOf(leader.config)
     for (const node of this.nodes) {
       if (members.includes(node.id) === node.isUp) continue

@@ -99,7 +99,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
   const random = chanceFor(seed, 0)
   const has = (ingredient: Ingredient, chance: number): boolean => random() < chance && !without.has(ingredient)
   const weight = (ingredient: Ingredient, value: number): number => (without.has(ingredient) ? 0 : value)
-  const rough = random() < 0.5 // half of the groups live in a rough world, half in a nearly good one
+  const rough = random() < 0.6 // the others live in a nearly good world
   const nodes = pick(random, [3, 3, 3, 3, 5, 5, 5, 1, 2, 4]) as number
   const smallLimits = has('small-limits', 0.5)
   const guarded = random() < 0.7
@@ -138,7 +138,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
     lateFlushRate: has('late-flush', 0.5) ? random() * 0.8 : 0,
     driftMax: has('drift', 0.5) ? 3 : 0,
     workPause: 3 + random() * 20,
-    troublePause: 40 + random() * (rough ? 150 : 600),
+    troublePause: rough ? 15 + random() * 70 : 40 + random() * 300,
     work: {
       propose: 10,
       membership: weight('membership', pick(random, [0, 1, 1, 4]) as number),

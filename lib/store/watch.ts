@@ -4,6 +4,8 @@ import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import type { Change, ChangeKind, StoreChange } from './changes.js'
 
+export type { StoreChange } from './changes.js'
+
 export interface WatchOptions {
   /** Only these; default all. */
   readonly kinds?: readonly ChangeKind[]

@@ -43,7 +43,7 @@ t.test('as JSON every line is one object on stdout', async (t) => {
 
 t.test('--follow, --tail and --since reach the call', async (t) => {
   const cases: readonly (readonly [flags: string, options: Partial<LogOptions>])[] = [
-    ['', { follow: false, tail: undefined, since: undefined } as Partial<LogOptions>],
+    ['', { follow: false }],
     ['-f --tail 5', { follow: true, tail: 5 }],
     ['--since 10m', { since: new Date(epochMs - 600_000) }],
     ['--since 2026-01-30', { since: new Date('2026-01-30') }],

@@ -16,8 +16,8 @@ const file = `services:
     command: node same.mjs
 `
 
-function worldWith(t: Tap, text: string): FakeWorld {
-  const world = fakeWorld({ cwd: t.testdir({ 'stack.yaml': text }) })
+function worldIn(cwd: string): FakeWorld {
+  const world = fakeWorld({ cwd })
   const member = (name: string, command: string) =>
     fakeService(`shop_${name}`, {
       version: 5,
@@ -31,7 +31,6 @@ function worldWith(t: Tap, text: string): FakeWorld {
   ]
   return world
 }
-type Tap = Parameters<Parameters<typeof t.test>[1] & object>[0]
 
 const writes = (world: FakeWorld): readonly string[] =>
   world.state.calls
@@ -43,7 +42,7 @@ t.test('the label written in the command line is the one of the stack reader', a
 })
 
 t.test('deploy creates, updates against the version it saw, leaves the rest, and waits for all', async (t) => {
-  const world = worldWith(t, file)
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
   t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 0, world.err())
   t.strictSame(writes(world), ['services.create shop_new', 'services.replace id-shop_changed'])
   t.equal(world.state.calls.find(({ verb }) => verb === 'services.replace')?.args[2], 5)
@@ -61,7 +60,7 @@ t.test('deploy creates, updates against the version it saw, leaves the rest, and
 })
 
 t.test('--prune removes what the file no longer names; --detach does not wait', async (t) => {
-  const world = worldWith(t, file)
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
   t.equal(await run(world, 'stack deploy --prune --detach -c stack.yaml shop --format json'), 0)
   t.strictSame(writes(world), ['services.create shop_new', 'services.replace id-shop_changed', 'services.remove id-shop_gone'])
   t.match(JSON.parse(world.out()), {
@@ -88,19 +87,19 @@ t.test('a bad file creates nothing, and asks no cluster', async (t) => {
     ['services: {web: {command: x}', /YAML: /],
   ]
   for (const [text, words] of cases) {
-    const world = worldWith(t, text)
+    const world = worldIn(t.testdir({ 'stack.yaml': text }))
     t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1, text)
     t.match(world.err(), /✖ ERR_SKEIN_INVALID_STACK: .*stack\.yaml: \d problems?, nothing was created\n {2}stack\.yaml:1 /)
     t.match(world.err(), words)
     t.strictSame(world.urls, [])
   }
-  const missing = worldWith(t, file)
+  const missing = worldIn(t.testdir({ 'stack.yaml': file }))
   t.equal(await run(missing, 'stack deploy -c nowhere.yaml shop'), 1)
   t.match(missing.err(), /nowhere\.yaml: cannot be read \(there is no such file\)/)
 })
 
 t.test('a name taken outside the stack stops the deploy before anything is changed', async (t) => {
-  const world = worldWith(t, file)
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
   world.state.services.push(fakeService('shop_new'))
   t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1)
   t.match(world.err(), /ERR_SKEIN_ALREADY_EXISTS: shop_new: a service outside the stack has this name/)
@@ -108,7 +107,7 @@ t.test('a name taken outside the stack stops the deploy before anything is chang
 })
 
 t.test('a deploy that stops half way says what was done', async (t) => {
-  const world = worldWith(t, file)
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
   world.state.failures.set(
     'services.replace',
     new SkeinError('ERR_SKEIN_VERSION_CONFLICT', 'changed', { expected: 5, current: 6 }),
@@ -117,22 +116,36 @@ t.test('a deploy that stops half way says what was done', async (t) => {
   t.match(world.err(), /the deploy stopped half way \(\+ shop_new created\)[\s\S]*ERR_SKEIN_VERSION_CONFLICT/)
 })
 
+t.test('--timeout bounds the whole deploy: each wait gets what is left', async (t) => {
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
+  world.state.converge = async function* () {
+    world.clock.advance(4_000)
+    yield { desired: 1, running: 1, phase: 'converged', slots: [] }
+  }
+  t.equal(await run(world, 'stack deploy --timeout 30s -c stack.yaml shop'), 0)
+  const waits = world.state.calls.filter(({ verb }) => verb === 'services.converge')
+  t.strictSame(
+    waits.map(({ args }) => (args[1] as { timeoutMs: number }).timeoutMs),
+    [30_000, 26_000, 22_000],
+  )
+})
+
 t.test('variables come from the shell', async (t) => {
-  const world = worldWith(t, 'services: {web: {command: "run $WHAT"}}')
+  const world = worldIn(t.testdir({ 'stack.yaml': 'services: {web: {command: "run $WHAT"}}' }))
   Object.assign(world.env, { WHAT: 'this' })
   t.equal(await run(world, 'stack deploy --detach -c stack.yaml other'), 0)
   t.match(world.state.calls.find(({ verb }) => verb === 'services.create')?.args, [{ task: { command: ['run', 'this'] } }])
 })
 
 t.test('rm removes every service of the stacks, and nothing when one of them is not there', async (t) => {
-  const world = worldWith(t, file)
+  const world = worldIn(t.testdir({ 'stack.yaml': file }))
   t.equal(await run(world, 'stack rm shop'), 0)
   t.strictSame(
     world.state.services.map(({ name }) => name),
     ['alien'],
   )
   t.equal(world.out(), '- shop_changed removed\n- shop_gone removed\n- shop_same removed\n')
-  const typo = worldWith(t, file)
+  const typo = worldIn(t.testdir({ 'stack.yaml': file }))
   t.equal(await run(typo, 'stack rm shop shpo'), 1)
   t.match(typo.err(), /ERR_SKEIN_NOT_FOUND: no stack "shpo"/)
   t.strictSame(writes(typo), [])

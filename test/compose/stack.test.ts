@@ -350,6 +350,11 @@ t.test('another driver than ours may do without a command', (t) => {
   t.end()
 })
 
+t.test('an empty deploy is none', (t) => {
+  t.strictSame(problemsOf(service('deploy:')), [])
+  t.end()
+})
+
 t.test('surprises are warned of: unset variables, shell operators, another name', (t) => {
   const { findings } = read('name: other\nservices:\n  a:\n    command: echo $NOPE && ls\n')
   t.strictSame(findings.problems, [])

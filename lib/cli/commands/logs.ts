@@ -1,11 +1,12 @@
 import type { Command } from 'commander'
-import type { LogLine } from '../../api/types.js'
+import type { LogLine, Services } from '../../api/types.js'
 import { SkeinError } from '../../base/errors.js'
-import type { LogOptions } from '../../drivers/driver.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { count, instant } from '../flags.js'
 import { printable } from '../print.js'
 import type { Session } from '../session.js'
+
+type LogOptions = NonNullable<Parameters<Services['logs']>[1]>
 
 export interface LogFlags {
   readonly follow?: boolean

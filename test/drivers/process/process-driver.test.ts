@@ -129,9 +129,9 @@ t.test('when the first process ends, the rest of its group is killed', async (t)
 })
 
 t.test('a process that left the group is killed with its task', { skip: process.platform !== 'linux' }, async (t) => {
-  const escape =
+  const runAway =
     'require("child_process").spawn("sleep", ["1000"], { detached: true, stdio: ["ignore", "inherit", "inherit"] }).unref()'
-  const { unit } = await started(t, { command: [node, '-e', `${escape}; console.log("ready"); setInterval(() => {}, 1000)`] })
+  const { unit } = await started(t, { command: [node, '-e', `${runAway}; console.log("ready"); setInterval(() => {}, 1000)`] })
   await lineOf(unit, 'ready')
   const [escaped] = (await findMarked('SKEIN_TASK', 'web.3.1')).filter(({ pid }) => pid !== pidOf(unit))
   t.ok(escaped !== undefined && isRunning(escaped.pid), 'it runs in a session of its own')

@@ -61,11 +61,16 @@ export class ListMachine implements StateMachine {
 
 /** The disk of a process that can be killed: from then on nothing it asks for happens. */
 export class MortalFiles implements WalFiles {
+  readonly #disk: WalFiles
   #dead = false
   #underWay = 0
   #settled = deferred()
   /** Awaited before every sync. */
   beforeSync: () => Promise<void> = async () => {}
+
+  constructor(disk: WalFiles) {
+    this.#disk = disk
+  }
 
   /** Resolves when nothing of the dead process touches the disk any more. */
   async kill(): Promise<void> {
@@ -74,31 +79,31 @@ export class MortalFiles implements WalFiles {
   }
 
   makeDir(dir: string): Promise<void> {
-    return this.#do(() => nodeFiles.makeDir(dir))
+    return this.#do(() => this.#disk.makeDir(dir))
   }
 
   list(dir: string): Promise<readonly string[]> {
-    return this.#do(() => nodeFiles.list(dir))
+    return this.#do(() => this.#disk.list(dir))
   }
 
   async create(path: string): Promise<WalFile> {
-    return this.#mortal(await this.#do(() => nodeFiles.create(path)))
+    return this.#mortal(await this.#do(() => this.#disk.create(path)))
   }
 
   async open(path: string): Promise<WalFile> {
-    return this.#mortal(await this.#do(() => nodeFiles.open(path)))
+    return this.#mortal(await this.#do(() => this.#disk.open(path)))
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#do(() => nodeFiles.rename(from, to))
+    return this.#do(() => this.#disk.rename(from, to))
   }
 
   remove(path: string): Promise<void> {
-    return this.#do(() => nodeFiles.remove(path))
+    return this.#do(() => this.#disk.remove(path))
   }
 
   syncDir(dir: string): Promise<void> {
-    return this.#do(() => nodeFiles.syncDir(dir))
+    return this.#do(() => this.#disk.syncDir(dir))
   }
 
   #mortal(file: WalFile): WalFile {
@@ -173,18 +178,20 @@ interface LivePeer extends Peer {
 /** Peers in one process with real files, real time and a network of function calls that can be cut. */
 export class Cluster {
   readonly #root: string
+  readonly #diskOf: (id: RaftId) => WalFiles
   readonly #live = new Map<RaftId, LivePeer>()
   readonly #cut = new Set<RaftId>()
   readonly #waiting = new Set<() => void>()
   #lives = 0
   snapshotsCarried = 0
 
-  private constructor(root: string) {
+  private constructor(root: string, diskOf: (id: RaftId) => WalFiles) {
     this.#root = root
+    this.#diskOf = diskOf
   }
 
-  static async create(): Promise<Cluster> {
-    return new Cluster(await mkdtemp(join(tmpdir(), 'skein-runner-')))
+  static async create(diskOf: (id: RaftId) => WalFiles = () => nodeFiles): Promise<Cluster> {
+    return new Cluster(await mkdtemp(join(tmpdir(), 'skein-runner-')), diskOf)
   }
 
   get peers(): readonly Peer[] {
@@ -206,7 +213,7 @@ export class Cluster {
     const changed = () => this.#notify()
     const machine = new ListMachine(changed)
     const clock = new MortalClock()
-    const files = new MortalFiles()
+    const files = new MortalFiles(this.#diskOf(id))
     const runner = await RaftRunner.open({
       id,
       clusterId,

@@ -1,0 +1,243 @@
+import type { ManagerAddress, SessionApi, TaskReport } from '../api/session.js'
+import { abortable } from '../base/abort.js'
+import { backoffMs } from '../base/backoff.js'
+import type { Clock } from '../base/clock.js'
+import { deferred } from '../base/deferred.js'
+import { isSkeinError, messageOf, SkeinError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import type { LogOptions, RuntimeDriver, UnitLogLine } from '../drivers/driver.js'
+import { DriverRegistry } from '../drivers/registry.js'
+import type { NodeDescription } from '../model/node.js'
+import type { Storage } from '../storage/storage.js'
+import { liveSession, openSession, type SessionParts } from './agent-session.js'
+import { type AgentLogger, silentLogger } from './logger.js'
+import { taskLogs } from './logs.js'
+import { Reporter } from './reporter.js'
+import { TaskDb } from './task-db.js'
+import { pause } from './waits.js'
+import { Worker } from './worker.js'
+
+/** The way to the leading manager. */
+export interface AgentLink {
+  readonly api: SessionApi
+  /** Fires when the link or the leadership behind it is gone. */
+  readonly closed: AbortSignal
+}
+
+export interface AgentOptions {
+  /** Node id. */
+  readonly node: string
+  /** What the node says of itself; asked anew for each session. */
+  readonly description: () => Promise<NodeDescription>
+  /** host:port where this peer's links arrive. */
+  readonly address: string
+  /** The agent's own: closed when it stops. */
+  readonly drivers: readonly RuntimeDriver[]
+  /** The agent's own: closed when it stops. Keys begin with 'agent'. */
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger?: AgentLogger
+  /** Finds the leading manager; called again whenever the last way is gone. */
+  readonly connect: (signal: AbortSignal) => Promise<AgentLink>
+  /** Where managers can be reached, whenever the leader says so. */
+  readonly onManagers?: (managers: readonly ManagerAddress[]) => void
+}
+
+export interface AgentStopOptions {
+  /** `stop-tasks` (default): every task is stopped within its grace and told to the manager. `leave-tasks`: they are left to their drivers. */
+  readonly drain?: 'stop-tasks' | 'leave-tasks'
+}
+
+/** Delay before the next try, drawn from [b/2, b), b doubling from firstMs to maxMs; begins anew with each session that opened. */
+const reconnect = { firstMs: 100, maxMs: 2_000 }
+/** How long a stopping agent waits for its last reports to be acknowledged. */
+const farewellMs = 1_000
+const stopReason = 'the peer stopped'
+const removedReason = 'the node was removed from the cluster'
+
+/**
+ * The worker's end: holds a session with whichever manager leads, makes what is assigned true on this node, and says what is.
+ * Tasks run on while there is no session.
+ * Source: Docker Swarm's agent.
+ */
+export class Agent implements AsyncDisposable {
+  readonly #options: AgentOptions
+  readonly #logger: AgentLogger
+  readonly #reporter = new Reporter()
+  readonly #registry: DriverRegistry
+  readonly #db: TaskDb
+  readonly #worker: Worker
+  readonly #stopping = new AbortController()
+  readonly #fault = deferred<unknown>()
+  #ended: Promise<unknown> = Promise.resolve()
+  #stopped: Promise<void> | undefined
+  #session: string | undefined
+
+  /** @throws {SkeinError} ERR_SKEIN_INVALID_OPTION when two drivers share a name */
+  constructor(options: AgentOptions) {
+    this.#options = options
+    this.#logger = options.logger ?? silentLogger
+    this.#registry = new DriverRegistry(options.drivers)
+    this.#db = new TaskDb(options.storage)
+    this.#worker = new Worker({
+      drivers: this.#registry,
+      db: this.#db,
+      reporter: this.#reporter,
+      clock: options.clock,
+      random: options.random,
+      logger: this.#logger,
+      onFault: (error) => this.#fault.resolve(error),
+    })
+  }
+
+  /** Never rejects. Resolves to undefined after stop(), to the error if the agent failed by itself (its disk, ERR_SKEIN_REMOVED). */
+  get ended(): Promise<unknown> {
+    return this.#ended
+  }
+
+  /** Id of the open session, if there is one. */
+  get session(): string | undefined {
+    return this.#session
+  }
+
+  /** Names of its drivers, sorted; what belongs into the node's description. */
+  get driverNames(): readonly string[] {
+    return this.#registry.names()
+  }
+
+  /** What is observed of every task here. */
+  tasks(): readonly TaskReport[] {
+    return this.#worker.reports()
+  }
+
+  /**
+   * Takes up what was remembered, then looks for a manager until it is stopped. Resolves before one is found.
+   * @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_BAD_MESSAGE, and what a driver's `recover` throws
+   */
+  async start(): Promise<void> {
+    await this.#worker.open()
+    const { signal } = this.#stopping
+    // A fault of the disk ends the sessions: a node that cannot remember must not be given work.
+    const failed = this.#fault.promise.then((error) => {
+      this.#stopping.abort()
+      return error
+    })
+    const loop = this.#sessions(signal).then(
+      () => undefined,
+      (error: unknown) => error,
+    )
+    this.#ended = Promise.race([failed, loop])
+  }
+
+  /** Any number of times; the first call's options count. */
+  stop({ drain = 'stop-tasks' }: AgentStopOptions = {}): Promise<void> {
+    this.#stopped ??= this.#stop(drain)
+    return this.#stopped
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /** Lines of a task of this node. @throws {SkeinError} ERR_SKEIN_NOT_FOUND */
+  logs(task: string, options: LogOptions = {}): AsyncIterable<UnitLogLine> {
+    return taskLogs(this.#worker, task, options)
+  }
+
+  async #stop(drain: 'stop-tasks' | 'leave-tasks'): Promise<void> {
+    if (drain === 'leave-tasks') await this.#worker.leave()
+    else {
+      await this.#worker.halt(stopReason)
+      await this.#farewell()
+    }
+    this.#stopping.abort()
+    await this.#ended
+    for (const driver of this.#registry.all()) {
+      try {
+        await driver.close?.()
+      } catch (error) {
+        this.#logger.warn({ driver: driver.name, why: messageOf(error) }, 'could not close a driver')
+      }
+    }
+    await this.#db.close()
+  }
+
+  /** While the session still stands: then the manager replaces the tasks at once instead of after missing heartbeats. */
+  async #farewell(): Promise<void> {
+    if (this.#session === undefined) return
+    const over = deferred()
+    const cancel = this.#options.clock.after(farewellMs, () => over.resolve())
+    await Promise.race([this.#reporter.flushed(), over.promise, this.#ended])
+    cancel()
+  }
+
+  /** One session after another. Ends when stopped; rejects when the cluster has removed this node. */
+  async #sessions(signal: AbortSignal): Promise<void> {
+    const { clock, random } = this.#options
+    let attempt = 0
+    // After a session that stood, and at first, losing the leader costs no wait; twice in a row it does.
+    let mayHurry = true
+    while (!signal.aborted) {
+      const outcome = await this.#oneSession(signal)
+      if (signal.aborted) return
+      if (isSkeinError(outcome.error, 'ERR_SKEIN_REMOVED')) {
+        // What it ran is placed elsewhere, and nobody will ever tell it to stop.
+        await this.#worker.halt(removedReason)
+        throw outcome.error
+      }
+      this.#logger.info({ node: this.#options.node, why: messageOf(outcome.error) }, 'session ended')
+      if (outcome.wasOpen) {
+        attempt = 0
+        mayHurry = true
+      }
+      if (outcome.isLeaderGone && mayHurry) {
+        mayHurry = false
+        continue
+      }
+      // Aborted: the loop's head ends it.
+      await pause(clock, backoffMs(attempt++, reconnect, random), signal).catch(() => {})
+    }
+  }
+
+  async #oneSession(signal: AbortSignal): Promise<SessionOutcome> {
+    let wasOpen = false
+    let closed: AbortSignal | undefined
+    const over = new AbortController()
+    const end = (): void =>
+      over.abort(new SkeinError('ERR_SKEIN_STOPPED', 'the link to the manager is gone', { what: 'session' }))
+    signal.addEventListener('abort', end, { once: true })
+    try {
+      const { connect, description, address, node } = this.#options
+      const link = await abortable(connect(over.signal), over.signal, 'connect')
+      closed = link.closed
+      closed.addEventListener('abort', end, { once: true })
+      if (closed.aborted) end()
+      const parts = this.#parts(link.api)
+      const hello = { description: await abortable(description(), over.signal, 'description'), address }
+      const opened = await openSession(parts, hello, over.signal)
+      wasOpen = true
+      this.#session = opened.session
+      parts.onManagers(opened.managers)
+      this.#logger.info({ node, session: opened.session, heartbeatMs: opened.heartbeatMs }, 'session opened')
+      return await liveSession(parts, opened, over.signal)
+    } catch (error) {
+      return { error, wasOpen, isLeaderGone: closed?.aborted === true || isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') }
+    } finally {
+      this.#session = undefined
+      signal.removeEventListener('abort', end)
+      closed?.removeEventListener('abort', end)
+    }
+  }
+
+  #parts(api: SessionApi): SessionParts {
+    const { node, clock, onManagers = () => {} } = this.#options
+    return { node, api, worker: this.#worker, reporter: this.#reporter, clock, logger: this.#logger, onManagers }
+  }
+}
+
+interface SessionOutcome {
+  readonly error: unknown
+  readonly wasOpen: boolean
+  readonly isLeaderGone: boolean
+}

@@ -1,0 +1,80 @@
+import type { TaskReport } from '../api/session.js'
+import { abortable } from '../base/abort.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { canAdvance } from '../model/task.js'
+
+/** Most reports in one message; the rest follows when it is acknowledged. */
+export const reportsMax = 1_000
+
+/** Hands reports to the leading manager; answers with the tasks the cluster does not know. */
+export type SendReports = (reports: readonly TaskReport[]) => Promise<{ readonly forget: readonly string[] }>
+
+/**
+ * What the manager must still hear: the latest state of each task, until it is acknowledged. While a message is under way
+ * further changes gather, so a busy node sends few, large messages.
+ */
+export class Reporter {
+  readonly #latest = new Map<string, TaskReport>()
+  readonly #due = new Set<string>()
+  #changed: Deferred<void> = deferred()
+
+  /** Says whether it was news: a state that is not further than the last is dropped. */
+  update(report: TaskReport): boolean {
+    const last = this.#latest.get(report.id)
+    if (last !== undefined && !canAdvance(last.state, report.state)) return false
+    this.#latest.set(report.id, report)
+    this.#due.add(report.id)
+    this.#wake()
+    return true
+  }
+
+  /** The task is no longer ours to speak of. */
+  forget(id: string): void {
+    this.#latest.delete(id)
+    this.#due.delete(id)
+    this.#wake()
+  }
+
+  /**
+   * Speaks for one session: first everything it knows, then what changes. Ends only by rejecting.
+   * @throws what `send` rejects with, ERR_SKEIN_ABORTED; nothing is lost by it, the next session begins with everything
+   */
+  async run(send: SendReports, onForget: (ids: readonly string[]) => void, signal: AbortSignal): Promise<never> {
+    for (const id of this.#latest.keys()) this.#due.add(id)
+    for (;;) {
+      const changed = this.#changed.promise
+      const batch = this.#nextBatch()
+      if (batch.length === 0) {
+        await abortable(changed, signal, 'report')
+        continue
+      }
+      const { forget } = await send(batch)
+      for (const report of batch) {
+        if (this.#latest.get(report.id) === report) this.#due.delete(report.id)
+      }
+      this.#wake()
+      if (forget.length > 0) onForget(forget)
+    }
+  }
+
+  /** Resolves when all that is known has been acknowledged. */
+  async flushed(): Promise<void> {
+    while (this.#due.size > 0) await this.#changed.promise
+  }
+
+  #nextBatch(): TaskReport[] {
+    const batch: TaskReport[] = []
+    for (const id of this.#due) {
+      const report = this.#latest.get(id)
+      if (report !== undefined) batch.push(report)
+      if (batch.length >= reportsMax) break
+    }
+    return batch
+  }
+
+  #wake(): void {
+    const { resolve } = this.#changed
+    this.#changed = deferred()
+    resolve()
+  }
+}

@@ -1,0 +1,194 @@
+import type { AssignedTask, Assignments, TaskReport } from '../api/session.js'
+import type { Clock } from '../base/clock.js'
+import type { Random } from '../base/random.js'
+import type { RuntimeDriver, Unit } from '../drivers/driver.js'
+import type { DriverRegistry } from '../drivers/registry.js'
+import { isTerminal, rank } from '../model/task.js'
+import type { AgentLogger } from './logger.js'
+import type { Reporter } from './reporter.js'
+import type { TaskDb, TaskRow } from './task-db.js'
+import { isStopWanted } from './task-machine.js'
+import { assignedOf, TaskRunner } from './task-runner.js'
+
+export interface WorkerOptions {
+  readonly drivers: DriverRegistry
+  readonly db: TaskDb
+  readonly reporter: Reporter
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: AgentLogger
+  /** The disk refused: what is true here can no longer be remembered, so nothing new may begin. */
+  readonly onFault: (error: unknown) => void
+}
+
+/** Why a task is lost that ran when the agent ended and that no driver took over. */
+export const restartReason = 'the peer restarted'
+
+/** The tasks assigned to this node against the tasks that run here. Tasks go on whether or not a manager can be reached. */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #runners = new Map<string, TaskRunner>()
+  /** Tasks on their way out, with what is assigned under their id meanwhile. */
+  readonly #leaving = new Map<string, AssignedTask | undefined>()
+  readonly #removals = new Set<Promise<void>>()
+  #closing = false
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  /**
+   * Takes up what was remembered: units that still run are adopted; what ran and is gone is over, so that it is replaced;
+   * what had not begun goes on from where it was.
+   * @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_BAD_MESSAGE, and what a driver's `recover` throws
+   */
+  async open(): Promise<void> {
+    const { db, reporter } = this.#options
+    const rows = await db.load()
+    const units = await this.#recover(rows)
+    const found = rows.map((row) => ({ task: row.task, report: afterRestart(row, units.has(row.task.id)) }))
+    await db.write({ put: found.filter(({ report }, index) => report !== rows[index]?.report) })
+    for (const { task, report } of found) {
+      reporter.update(report)
+      this.#begin(task, report, units.get(task.id))
+    }
+  }
+
+  /** States of all tasks here, by id. */
+  reports(): readonly TaskReport[] {
+    return [...this.#runners.values()].map(({ report }) => report)
+  }
+
+  runner(id: string): TaskRunner | undefined {
+    return this.#runners.get(id)
+  }
+
+  /**
+   * Makes the assignment true here: resolves when it is remembered; stopping and starting go on by themselves.
+   * @throws {SkeinError} ERR_SKEIN_STORAGE
+   */
+  async apply({ type, set, remove }: Assignments): Promise<void> {
+    if (this.#closing) return
+    const put: TaskRow[] = []
+    const wanted = new Set(set.map(({ id }) => id))
+    for (const task of set) {
+      const runner = this.#runners.get(task.id)
+      if (this.#leaving.has(task.id)) this.#leaving.set(task.id, task)
+      else if (runner === undefined) put.push({ task, report: newReport(task) })
+      else if (runner.desire(task.desired)) put.push({ task: runner.task, report: runner.report })
+    }
+    await this.#options.db.write({ put })
+    for (const { task, report } of put) {
+      if (!this.#runners.has(task.id)) this.#begin(task, report, undefined)
+    }
+    this.forget(
+      type === 'complete' ? [...this.#runners.keys()].filter((id) => !wanted.has(id)) : remove.filter((id) => !wanted.has(id)),
+    )
+  }
+
+  /** Stops these tasks and forgets them. */
+  forget(ids: readonly string[]): void {
+    for (const id of ids) {
+      const runner = this.#runners.get(id)
+      if (runner === undefined || this.#closing) continue
+      if (this.#leaving.has(id)) this.#leaving.set(id, undefined)
+      else {
+        this.#leaving.set(id, undefined)
+        this.#options.reporter.forget(id)
+        const removal = this.#guarded(this.#remove(id, runner)).finally(() => this.#removals.delete(removal))
+        this.#removals.add(removal)
+      }
+    }
+  }
+
+  /** Stops every task, side by side, each within its grace; then nothing runs and nothing begins. */
+  async halt(why: string): Promise<void> {
+    this.#closing = true
+    await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why))))
+    await Promise.all(this.#removals)
+  }
+
+  /** Lets go of every task without stopping it. */
+  async leave(): Promise<void> {
+    this.#closing = true
+    await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.leave())))
+    await Promise.all(this.#removals)
+  }
+
+  async #recover(rows: readonly TaskRow[]): Promise<ReadonlyMap<string, Unit>> {
+    const units = new Map<string, Unit>()
+    for (const driver of this.#options.drivers.all()) {
+      for (const [id, unit] of await recoverWith(driver, rows)) units.set(id, unit)
+    }
+    return units
+  }
+
+  #begin(task: AssignedTask, report: TaskReport, unit: Unit | undefined): void {
+    const { drivers, clock, random, logger } = this.#options
+    const runner: TaskRunner = new TaskRunner({
+      task,
+      report,
+      unit,
+      driver: (name) => drivers.get(name),
+      record: (report) => this.#record(runner.task, report),
+      clock,
+      random,
+      logger,
+    })
+    this.#runners.set(task.id, runner)
+    void this.#guarded(runner.run())
+  }
+
+  async #record(task: AssignedTask, report: TaskReport): Promise<void> {
+    const { db, reporter, logger } = this.#options
+    logger.debug({ task: report.id, state: report.state, why: report.message }, 'task')
+    await db.write({ put: [{ task, report }] })
+    if (!this.#leaving.has(report.id)) reporter.update(report)
+  }
+
+  async #remove(id: string, runner: TaskRunner): Promise<void> {
+    await runner.remove()
+    // Left, not stopped: whoever takes it up again must know of it.
+    if (!isTerminal(runner.report.state)) return
+    await this.#options.db.write({ remove: [id] })
+    this.#runners.delete(id)
+    const again = this.#leaving.get(id)
+    this.#leaving.delete(id)
+    if (again === undefined || this.#closing) return
+    const report = newReport(again)
+    await this.#options.db.write({ put: [{ task: again, report }] })
+    this.#begin(again, report, undefined)
+  }
+
+  /** Never rejects. */
+  async #guarded(work: Promise<void>): Promise<void> {
+    try {
+      await work
+    } catch (error) {
+      this.#options.onFault(error)
+    }
+  }
+}
+
+function newReport({ id }: AssignedTask): TaskReport {
+  return { id, state: 'assigned', message: 'assigned' }
+}
+
+/** Only what may run is asked after; a driver without `recover` has nothing that outlives the peer. */
+async function recoverWith(driver: RuntimeDriver, rows: readonly TaskRow[]): Promise<ReadonlyMap<string, Unit>> {
+  const tasks = rows
+    .filter((row) => row.task.spec.driver === driver.name && mayRun(row.report))
+    .map(({ task }) => assignedOf(task))
+  return (await driver.recover?.(tasks)) ?? new Map()
+}
+
+function mayRun({ state }: TaskReport): boolean {
+  return rank(state) >= rank('starting') && !isTerminal(state)
+}
+
+/** The same report if nothing changed. */
+function afterRestart({ task, report }: TaskRow, isRecovered: boolean): TaskReport {
+  if (!mayRun(report)) return report
+  if (isRecovered) return report.state === 'running' ? report : { id: report.id, state: 'running', message: 'taken over' }
+  return { id: report.id, state: isStopWanted(task.desired) ? 'shutdown' : 'failed', message: restartReason }
+}

@@ -1,0 +1,55 @@
+/** SessionApi carried out on the store, while this manager leads. */
+import type { Assignments, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import type { Evidence } from '../overlay/transport/transport.js'
+import { type DispatcherWorld, notLeading, Term } from './term.js'
+
+export class Dispatcher implements SessionApi {
+  readonly #world: DispatcherWorld
+  #term: Term | undefined
+
+  /** Does nothing until `start`. */
+  constructor(world: DispatcherWorld) {
+    this.#world = world
+  }
+
+  /** Begins a leadership: every node that was ready is unknown until it registers, or down when its grace passes. */
+  start(): void {
+    if (this.#term !== undefined) return
+    this.#term = new Term(this.#world)
+    this.#term.begin()
+  }
+
+  /** Closes sessions, streams and timers; resolves when no proposal of its own is under way. Any number of times. */
+  async stop(): Promise<void> {
+    const term = this.#term
+    this.#term = undefined
+    await term?.end()
+  }
+
+  async open(node: string, hello: SessionHello): Promise<SessionOpened> {
+    return await this.#leading().open(node, hello)
+  }
+
+  async beat(node: string, session: string): Promise<{ readonly heartbeatMs: number }> {
+    return this.#leading().beat(node, session)
+  }
+
+  /** Refusals come with the first item asked for. */
+  async *assignments(node: string, session: string, signal: AbortSignal): AsyncGenerator<Assignments, void, void> {
+    yield* this.#leading().assignments(node, session, signal)
+  }
+
+  async report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }> {
+    return await this.#leading().report(node, session, reports)
+  }
+
+  /** A link to the node ended, or could not be made: its grace may become shorter. */
+  linkDown(node: string, evidence: Evidence): void {
+    this.#term?.linkDown(node, evidence)
+  }
+
+  #leading(): Term {
+    if (this.#term === undefined) throw notLeading()
+    return this.#term
+  }
+}

@@ -1,0 +1,287 @@
+/** One leadership of the dispatcher: sessions, their timers, what workers are told and what they report. Ends once, for good. */
+
+import type { Assignments, ManagerAddress, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import type { Clock } from '../base/clock.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { SkeinError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
+import { checkNodeDescription } from '../model/check-node.js'
+import type { Op, TaskObservation } from '../model/command.js'
+import type { NodeState } from '../model/node.js'
+import { canAdvance, type TaskState } from '../model/task.js'
+import type { Evidence } from '../overlay/transport/transport.js'
+import type { Change, Store } from '../store/index.js'
+import { AssignmentFeed } from './assignments.js'
+import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
+import { Sessions } from './sessions.js'
+import { StatusBatch } from './status-batch.js'
+
+export interface DispatcherWorld {
+  readonly store: Pick<Store, 'view' | 'onChange' | 'submit'>
+  readonly clock: Clock
+  readonly random: Random
+  /** The cluster's present settings. */
+  settings(): HeartbeatSettings
+  /** Where managers can be reached now. */
+  managers(): readonly ManagerAddress[]
+}
+
+type NodeStatus = Extract<Op, { op: 'node.status' }>
+
+interface Stream {
+  readonly session: string
+  woken: Deferred<void>
+}
+
+/** Milliseconds a proposal of the dispatcher may take; then it counts as failed, and is made again. */
+const proposeMs = 5_000
+/** Longest message of a task in the log: a thousand reports fit one command with room to spare. */
+const messageLengthMax = 300
+/** Descriptions are large; this many fit one command. */
+const nodesPerProposal = 100
+
+/** What a worker may say of a task; the other states are for managers to give. */
+const workerStates: ReadonlySet<TaskState> = new Set<TaskState>([
+  'assigned',
+  'accepted',
+  'preparing',
+  'ready',
+  'starting',
+  'running',
+  'complete',
+  'shutdown',
+  'failed',
+  'rejected',
+])
+
+export class Term {
+  readonly #world: DispatcherWorld
+  readonly #sessions: Sessions
+  readonly #streams = new Map<string, Stream>()
+  readonly #nodes: StatusBatch<string, NodeStatus>
+  readonly #tasks: StatusBatch<number, TaskObservation>
+  readonly #ending = new AbortController()
+  #cleanups: (() => void)[] = []
+  #deadline: { readonly atMs: number; readonly cancel: () => void } | undefined
+
+  constructor(world: DispatcherWorld) {
+    this.#world = world
+    this.#sessions = new Sessions(() => world.settings(), world.random)
+    this.#nodes = new StatusBatch({
+      clock: world.clock,
+      itemsMax: nodesPerProposal,
+      merge: (was, next) => ({ ...was, ...next }),
+      propose: (ops) => this.#submit(ops),
+    })
+    this.#tasks = new StatusBatch({
+      clock: world.clock,
+      merge: (was, next) => (canAdvance(was.state, next.state) ? next : was),
+      propose: (updates) => this.#submit([{ op: 'tasks.observe', updates }]),
+    })
+  }
+
+  /** Nobody has spoken to this leader yet: who was ready is unknown, and has a grace to register. */
+  begin(): void {
+    const { store, clock } = this.#world
+    for (const node of store.view().nodes()) {
+      if (node.state === 'down') continue
+      this.#sessions.expect(node.id, clock.now())
+      if (node.state === 'ready') this.#mark(node.id, 'unknown', 'the new leader has not heard of it yet')
+    }
+    this.#cleanups.push(store.onChange((changes) => this.#changed(changes)))
+    this.#arm()
+  }
+
+  /** Closes every session; resolves when nothing of this term is under way. */
+  async end(): Promise<void> {
+    this.#ending.abort()
+    for (const cleanup of this.#cleanups.splice(0)) cleanup()
+    this.#deadline?.cancel()
+    for (const node of this.#streams.keys()) this.#wake(node)
+    await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading())])
+  }
+
+  async open(node: string, { description, address }: SessionHello): Promise<SessionOpened> {
+    this.#refuseStranger(node)
+    const checked = checkNodeDescription(description)
+    const { clock } = this.#world
+    const session = this.#sessions.register(node, clock.now())
+    this.#wake(node)
+    this.#arm()
+    const status: NodeStatus = { op: 'node.status', id: node, state: 'ready', message: 'ready', description: checked, address }
+    try {
+      await this.#nodes.add([[node, status]])
+    } catch (error) {
+      this.#sessions.withdraw(node, session, clock.now())
+      throw error
+    }
+    return { session, heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random), managers: this.#world.managers() }
+  }
+
+  beat(node: string, session: string): { readonly heartbeatMs: number } {
+    this.#signOfLife(node, session)
+    return { heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random) }
+  }
+
+  /** A second stream of a session ends the first: the agent has opened it again. */
+  async *assignments(node: string, session: string, signal: AbortSignal): AsyncGenerator<Assignments, void, void> {
+    this.#refuseWithoutSession(node, session)
+    const feed = new AssignmentFeed(node)
+    const stream: Stream = { session, woken: deferred() }
+    this.#wake(node)
+    this.#streams.set(node, stream)
+    const onAbort = (): void => stream.woken.resolve()
+    signal.addEventListener('abort', onAbort)
+    try {
+      yield feed.complete(this.#world.store.view(), this.#world.managers())
+      while (!signal.aborted && this.#streams.get(node) === stream) {
+        this.#refuseWithoutSession(node, session)
+        const message = feed.difference(this.#world.store.view(), this.#world.managers())
+        if (message !== undefined) yield message
+        else await stream.woken.promise
+        stream.woken = deferred()
+      }
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      if (this.#streams.get(node) === stream) this.#streams.delete(node)
+    }
+  }
+
+  async report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }> {
+    this.#signOfLife(node, session)
+    const view = this.#world.store.view()
+    const forget: string[] = []
+    const news: [number, TaskObservation][] = []
+    for (const { id, state, message, exitCode } of reports) {
+      if (!workerStates.has(state)) {
+        throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `report of ${id}: a worker does not say ${state}`, {
+          path: 'reports.state',
+        })
+      }
+      const task = view.taskById(id)
+      if (task === undefined) {
+        forget.push(id)
+        continue
+      }
+      if (task.node !== node) {
+        const words = `report of ${id}: it runs on node ${task.node ?? '(none)'}, not on ${node}`
+        throw new SkeinError('ERR_SKEIN_FORBIDDEN', words, { role: 'worker', verb: 'report' })
+      }
+      if (!canAdvance(task.observed, state)) continue
+      const update = { task: task.handle, state, message: message.slice(0, messageLengthMax) }
+      news.push([task.handle, exitCode === undefined ? update : { ...update, exitCode }])
+    }
+    await this.#tasks.add(news)
+    return { forget }
+  }
+
+  linkDown(node: string, evidence: Evidence): void {
+    this.#sessions.linkDown(node, evidence, this.#world.clock.now())
+    this.#arm()
+  }
+
+  async #submit(ops: readonly Op[]): Promise<void> {
+    await this.#world.store.submit(ops, { by: 'leader', deadlineMs: proposeMs, signal: this.#ending.signal })
+  }
+
+  /** Records what this leader concludes of a node; tried again every heartbeat for as long as it is so. */
+  #mark(id: string, state: Exclude<NodeState, 'ready'>, message: string): void {
+    this.#nodes.add([[id, { op: 'node.status', id, state, message }]]).catch(() => {
+      // Whatever the reason (no quorum, a lost race): if this is still true, it is still to be recorded.
+      if (this.#ending.signal.aborted) return
+      const { clock, settings } = this.#world
+      const cancel = clock.after(settings().heartbeatMs, () => {
+        this.#cleanups = this.#cleanups.filter((cleanup) => cleanup !== cancel)
+        if (this.#sessions.standing(id) === (state === 'down' ? 'gone' : 'expected')) this.#mark(id, state, message)
+      })
+      this.#cleanups.push(cancel)
+    })
+  }
+
+  #changed(changes: readonly Change[]): void {
+    const touched = new Set<string>()
+    for (const change of changes) {
+      if (change.kind === 'task') {
+        const { node } = change.type === 'set' ? change.object : change.was
+        if (node !== undefined) touched.add(node)
+      }
+      if (change.kind !== 'node') continue
+      this.#nodeChanged(change)
+      // The list of managers may be another one; whom it does not concern is told nothing.
+      for (const node of this.#streams.keys()) touched.add(node)
+    }
+    for (const node of touched) this.#wake(node)
+  }
+
+  #nodeChanged(change: Extract<Change, { kind: 'node' }>): void {
+    if (change.type === 'removed') {
+      this.#sessions.forget(change.was.id)
+    } else if (change.was === undefined) {
+      this.#sessions.expect(change.object.id, this.#world.clock.now())
+      this.#arm()
+    }
+  }
+
+  /** One timer for the earliest deadline; deadlines that moved on are seen when it fires. */
+  #arm(): void {
+    const atMs = this.#sessions.nextDeadlineMs()
+    if (this.#deadline !== undefined && atMs !== undefined && this.#deadline.atMs <= atMs) return
+    this.#deadline?.cancel()
+    this.#deadline = undefined
+    if (atMs === undefined || this.#ending.signal.aborted) return
+    const cancel = this.#world.clock.after(Math.max(0, atMs - this.#world.clock.now()), () => this.#expire(atMs))
+    this.#deadline = { atMs, cancel }
+  }
+
+  #expire(plannedMs: number): void {
+    const { clock, settings } = this.#world
+    this.#deadline = undefined
+    const lateMs = clock.now() - plannedMs
+    // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
+    if (lateMs > settings().heartbeatMs / 4) {
+      this.#sessions.excuse(lateMs)
+    } else {
+      for (const node of this.#sessions.expire(clock.now())) {
+        this.#wake(node)
+        if (this.#world.store.view().node(node) !== undefined) this.#mark(node, 'down', 'no heartbeat')
+      }
+    }
+    this.#arm()
+  }
+
+  #wake(node: string): void {
+    this.#streams.get(node)?.woken.resolve()
+  }
+
+  #signOfLife(node: string, session: string): void {
+    if (this.#ending.signal.aborted) throw notLeading()
+    if (!this.#sessions.beat(node, session, this.#world.clock.now())) throw sessionInvalid(node)
+  }
+
+  #refuseWithoutSession(node: string, session: string): void {
+    if (this.#ending.signal.aborted) throw notLeading()
+    if (!this.#sessions.holds(node, session)) throw sessionInvalid(node)
+  }
+
+  #refuseStranger(node: string): void {
+    if (this.#ending.signal.aborted) throw notLeading()
+    const view = this.#world.store.view()
+    if (view.node(node) !== undefined) return
+    if (view.cluster?.removedNodes.includes(node)) {
+      throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed; start it with an empty directory to join again`, {
+        node,
+      })
+    }
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', `node ${node}: unknown here; join the cluster first`, { kind: 'node', ref: node })
+  }
+}
+
+export function notLeading(): SkeinError<'ERR_SKEIN_NOT_LEADER'> {
+  return new SkeinError('ERR_SKEIN_NOT_LEADER', 'this manager does not lead; ask the others', { leader: undefined })
+}
+
+function sessionInvalid(node: string): SkeinError<'ERR_SKEIN_SESSION_INVALID'> {
+  return new SkeinError('ERR_SKEIN_SESSION_INVALID', `node ${node}: the session is unknown or has expired; register again`, {
+    node,
+  })
+}

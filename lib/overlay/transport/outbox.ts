@@ -1,0 +1,110 @@
+import { SkeinError } from '../../base/errors.js'
+import { type Deferred, deferred } from '../../base/deferred.js'
+import { type Channel, framesOf } from '../../wire/index.js'
+import type { Connection } from './transport.js'
+
+/** Queued frames go to the connection while it holds less than this, so that a raft frame never waits behind more. */
+const connectionLowBytes = 256 * 1024
+/** Lossy messages are dropped while the connection holds this much. */
+export const lossyMaxBytes = 8 * 1024 * 1024
+/** Ordered messages are refused while this much is queued. */
+export const orderedMaxBytes = 32 * 1024 * 1024
+/** Streams wait while this much is queued. */
+const roomBytes = 1024 * 1024
+
+/** What one link has to send: lossy and control frames at once, ordered ones in turn as the connection takes them. */
+export class Outbox {
+  readonly #connection: Connection
+  #frames: Uint8Array[] = []
+  #head = 0
+  #queuedBytes = 0
+  #room: Deferred<void> | undefined
+  #closed = false
+  /** Lossy messages dropped because the link was congested. */
+  dropped = 0
+  /** Set once by the handshake. */
+  version = 0
+
+  constructor(connection: Connection) {
+    this.#connection = connection
+  }
+
+  get queuedBytes(): number {
+    return this.#queuedBytes
+  }
+
+  /** Sends ahead of everything queued. False when it was dropped: congested, too large, or closed. */
+  sendLossy(channel: Channel, message: Uint8Array): boolean {
+    if (this.#closed) return false
+    if (message.length > channel.maxBytes || this.#connection.bufferedBytes >= lossyMaxBytes) {
+      this.dropped++
+      return false
+    }
+    this.sendAtOnce(channel, message)
+    return true
+  }
+
+  /** For small messages the link itself needs: ahead of everything, never dropped. */
+  sendAtOnce(channel: Channel, message: Uint8Array): void {
+    for (const frame of framesOf(this.version, channel, message)) this.#connection.send(frame)
+  }
+
+  /**
+   * Queues in order.
+   * @param bound `always` passes over the queue's bound, for messages whose number is bounded elsewhere.
+   * @throws {SkeinError} ERR_SKEIN_BUSY, ERR_SKEIN_TOO_LARGE
+   */
+  sendOrdered(channel: Channel, message: Uint8Array, bound: 'bounded' | 'always'): void {
+    if (this.#closed) return
+    if (message.length > channel.maxBytes) {
+      throw new SkeinError(
+        'ERR_SKEIN_TOO_LARGE',
+        `a ${channel.name} message of ${message.length} bytes is over ${channel.maxBytes}`,
+        { what: `${channel.name} message`, size: message.length, limit: channel.maxBytes },
+      )
+    }
+    if (bound === 'bounded' && this.#queuedBytes >= orderedMaxBytes) {
+      throw new SkeinError('ERR_SKEIN_BUSY', `${this.#queuedBytes} bytes wait to be sent on this link`, { limit: 'link queue' })
+    }
+    for (const frame of framesOf(this.version, channel, message)) {
+      this.#frames.push(frame)
+      this.#queuedBytes += frame.length
+    }
+    this.pump()
+  }
+
+  /** Resolves when little is queued, or the link is down. */
+  room(): Promise<void> {
+    if (this.#closed || this.#queuedBytes < roomBytes) return Promise.resolve()
+    this.#room ??= deferred<void>()
+    return this.#room.promise
+  }
+
+  /** Hands over what the connection has room for; called whenever bytes have left. */
+  pump(): void {
+    while (this.#head < this.#frames.length && this.#connection.bufferedBytes < connectionLowBytes) {
+      const frame = this.#frames[this.#head++] as Uint8Array
+      this.#queuedBytes -= frame.length
+      this.#connection.send(frame)
+    }
+    // Forgets what was sent, at amortised no cost.
+    if (this.#head * 2 >= this.#frames.length) {
+      this.#frames = this.#frames.slice(this.#head)
+      this.#head = 0
+    }
+    if (this.#queuedBytes < roomBytes) this.#release()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#frames = []
+    this.#head = 0
+    this.#queuedBytes = 0
+    this.#release()
+  }
+
+  #release(): void {
+    this.#room?.resolve()
+    this.#room = undefined
+  }
+}

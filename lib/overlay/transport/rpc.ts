@@ -1,0 +1,379 @@
+import { SkeinBug, unreachable } from '../../base/assert.js'
+import type { Clock } from '../../base/clock.js'
+import { type Deferred, deferred } from '../../base/deferred.js'
+import { SkeinError } from '../../base/errors.js'
+import { authorize, type Identity, type LinkSide } from '../../security/index.js'
+import { badMessage } from '../../wire/index.js'
+import { Inlet, Outlet } from './flow.js'
+import { afterFairly } from './lateness.js'
+import { errorFromWire, errorToWire } from './remote-errors.js'
+import { type CallMode, decodeRpc, encodeRpc, type RpcMessage } from './rpc-messages.js'
+
+export interface CallOptions {
+  /** Aborted: the call rejects with ERR_SKEIN_ABORTED and the handler's signal fires. */
+  readonly signal?: AbortSignal | undefined
+  /** Milliseconds until the call rejects with ERR_SKEIN_TIMEOUT. Default 30,000; none for `stream` and `streamUp`. */
+  readonly deadlineMs?: number | undefined
+}
+
+/** Calls over one link, in either direction. */
+export interface RpcLink {
+  /** The other end. */
+  readonly identity: Identity
+  /** @throws {SkeinError} what the handler threw; ERR_SKEIN_TIMEOUT, ERR_SKEIN_ABORTED, ERR_SKEIN_LINK_LOST, ERR_SKEIN_BUSY, ERR_SKEIN_TOO_LARGE */
+  call(method: string, params: unknown, options?: CallOptions): Promise<unknown>
+  /** The call begins with the first `next()` and is cancelled by leaving the loop. @throws as `call`, while iterating */
+  stream(method: string, params: unknown, options?: CallOptions): AsyncIterable<unknown>
+  /** Sends chunks (cut to 64 KiB) as fast as the handler takes them; resolves with its result. @throws as `call`, or what `chunks` throws */
+  streamUp(method: string, params: unknown, chunks: AsyncIterable<Uint8Array>, options?: CallOptions): Promise<unknown>
+}
+
+export interface RpcContext {
+  /** The caller, as the handshake proved it. */
+  readonly identity: Identity
+  /** For calling back. */
+  readonly link: RpcLink
+  /** Fires when the caller gives up, or the link goes down. */
+  readonly signal: AbortSignal
+  /** Milliseconds the caller waits, from when the call arrived; undefined when it does not say. */
+  readonly deadlineMs: number | undefined
+  /** What `streamUp` sends; empty otherwise. Read slowly, it slows the sender. */
+  readonly chunks: AsyncIterable<Uint8Array>
+}
+
+/** Answers a `call` or `streamUp` with a promise, a `stream` with an iterable. What it throws reaches the caller by its code. */
+export type RpcHandler = (params: unknown, context: RpcContext) => Promise<unknown> | AsyncIterable<unknown>
+
+/** Method → handler; may grow while links are up. */
+export type RpcHandlers = ReadonlyMap<string, RpcHandler>
+
+/** What calls need of their link. */
+export interface RpcWorld {
+  readonly side: LinkSide
+  readonly link: RpcLink
+  readonly handlers: RpcHandlers
+  readonly clock: Clock
+  /** @throws {SkeinError} ERR_SKEIN_BUSY (only for `bounded`), ERR_SKEIN_TOO_LARGE */
+  send(message: Uint8Array, bound: 'bounded' | 'always'): void
+  /** Resolves when the link has room again, or is down. */
+  room(): Promise<void>
+  /** A handler met a bug of ours. */
+  fault(error: SkeinBug): void
+}
+
+interface Outgoing {
+  readonly method: string
+  /** Settles a `call` or `up`; never used by a `stream`, whose inlet tells everything. */
+  readonly result: Deferred<unknown>
+  readonly inlet?: Inlet
+  readonly outlet?: Outlet
+  /** Stops timers and listeners. */
+  release(): void
+}
+
+interface Incoming {
+  readonly abort: AbortController
+  readonly inlet: Inlet | undefined
+  readonly outlet: Outlet | undefined
+}
+
+const callsMax = 1024
+const deadlineDefaultMs = 30_000
+const chunkMaxBytes = 64 * 1024
+/** The longest a timer can wait; anything longer is no deadline. */
+const deadlineMaxMs = 2 ** 31 - 1
+
+/** Calls and streams in both directions over one link. */
+export class Rpc {
+  readonly #world: RpcWorld
+  readonly #outgoing = new Map<number, Outgoing>()
+  readonly #incoming = new Map<number, Incoming>()
+  #nextId: number
+  #closed: SkeinError | undefined
+
+  constructor(world: RpcWorld) {
+    this.#world = world
+    this.#nextId = world.side === 'dialler' ? 2 : 1
+  }
+
+  /** Calls under way, both directions. */
+  get active(): number {
+    return this.#outgoing.size + this.#incoming.size
+  }
+
+  async call(method: string, params: unknown, { signal, deadlineMs = deadlineDefaultMs }: CallOptions = {}): Promise<unknown> {
+    const { result } = this.#begin('call', method, params, signal, deadlineMs)
+    return result.promise
+  }
+
+  async *stream(method: string, params: unknown, { signal, deadlineMs }: CallOptions = {}): AsyncGenerator<unknown, void, undefined> {
+    const { id, inlet } = this.#begin('stream', method, params, signal, deadlineMs)
+    try {
+      for (;;) {
+        const taken = await (inlet as Inlet).take()
+        if (taken.done) return
+        yield taken.value
+      }
+    } finally {
+      this.#giveUp(id)
+    }
+  }
+
+  async streamUp(method: string, params: unknown, chunks: AsyncIterable<Uint8Array>, { signal, deadlineMs }: CallOptions = {}): Promise<unknown> {
+    const { id, result, outlet } = this.#begin('up', method, params, signal, deadlineMs)
+    this.#upload(id, outlet as Outlet, chunks).catch((error: unknown) => {
+      this.#giveUp(id)
+      result.reject(error)
+    })
+    return result.promise
+  }
+
+  /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE: the other end does not keep to the protocol, the link must go */
+  receive(bytes: Uint8Array): void {
+    const message = decodeRpc(bytes)
+    const { id } = message
+    switch (message.type) {
+      case 'call':
+        return this.#serve(message)
+      case 'result':
+        if (this.#outgoing.get(id)?.inlet !== undefined) throw badMessage('rpc.result', 'items, as asked', message.value)
+        return this.#settle(id, undefined, message.value)
+      case 'error': {
+        const call = this.#outgoing.get(id)
+        const error = errorFromWire(message.code, message.message, message.detail, call?.method ?? '')
+        // In its turn: what was sent before it is read before it.
+        call?.inlet?.end(error)
+        return this.#settle(id, error)
+      }
+      case 'cancel':
+        return this.#drop(id, new SkeinError('ERR_SKEIN_ABORTED', 'the caller gave up', { what: 'call' }))
+      case 'item':
+        if (this.#flowOf(id)?.inlet?.push(message.value, bytes.length) !== false) return
+        throw badMessage('rpc.item', 'credit for it', message.value)
+      case 'credit':
+        return this.#flowOf(id)?.outlet?.grant(message.grantedBytes)
+      case 'end':
+        this.#flowOf(id)?.inlet?.end()
+        return this.#settle(id, undefined)
+      default:
+        return unreachable(message)
+    }
+  }
+
+  /** Ends every call with the error; handlers' signals fire. */
+  close(error: SkeinError): void {
+    this.#closed ??= error
+    for (const [id, call] of [...this.#outgoing]) {
+      call.inlet?.fail(error)
+      this.#settle(id, error)
+    }
+    for (const id of [...this.#incoming.keys()]) this.#drop(id, error)
+  }
+
+  #begin(mode: CallMode, method: string, params: unknown, signal: AbortSignal | undefined, wishedMs: number | undefined) {
+    if (this.#closed !== undefined) throw this.#closed
+    if (signal?.aborted) throw abortedCall(method, signal)
+    if (this.#outgoing.size >= callsMax) throw new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls on this link await an answer`, { limit: 'calls' })
+    const deadlineMs = wishedMs === undefined || wishedMs > deadlineMaxMs ? undefined : Math.max(1, Math.ceil(wishedMs))
+    const id = this.#nextId
+    this.#world.send(encodeRpc({ type: 'call', id, mode, method, params, deadlineMs: deadlineMs ?? 0 }), 'bounded')
+    this.#nextId += 2
+    const onAbort = (): void => this.#giveUp(id, abortedCall(method, signal))
+    const cancelTimer =
+      deadlineMs === undefined
+        ? undefined
+        : afterFairly(this.#world.clock, deadlineMs, () => this.#giveUp(id, timedOut(method, deadlineMs)))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    const outgoing = {
+      id,
+      method,
+      result: deferred<unknown>(),
+      ...(mode === 'stream' && { inlet: new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) }),
+      ...(mode === 'up' && { outlet: new Outlet() }),
+      release: () => {
+        cancelTimer?.()
+        signal?.removeEventListener('abort', onAbort)
+      },
+    }
+    // A stream's outcome is told by its inlet; nobody may be listening here.
+    outgoing.result.promise.catch(() => undefined)
+    this.#outgoing.set(id, outgoing)
+    return outgoing
+  }
+
+  async #upload(id: number, outlet: Outlet, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+    for await (const chunk of chunks) {
+      for (let start = 0; start < chunk.length; start += chunkMaxBytes) {
+        await outlet.ready()
+        await this.#world.room()
+        if (!this.#outgoing.has(id)) return
+        this.#sendItem(id, outlet, chunk.subarray(start, start + chunkMaxBytes))
+      }
+    }
+    if (this.#outgoing.has(id)) this.#send({ type: 'end', id })
+  }
+
+  /** Ends our own call, telling the other end; nothing happens when it is over already. */
+  #giveUp(id: number, error: SkeinError = new SkeinError('ERR_SKEIN_ABORTED', 'the reader left', { what: 'stream' })): void {
+    const call = this.#outgoing.get(id)
+    if (call === undefined) return
+    call.inlet?.fail(error)
+    this.#settle(id, error)
+    this.#send({ type: 'cancel', id })
+  }
+
+  #settle(id: number, error: SkeinError | undefined, value?: unknown): void {
+    const call = this.#outgoing.get(id)
+    if (call === undefined) return
+    this.#outgoing.delete(id)
+    call.release()
+    call.outlet?.release()
+    if (error === undefined) call.result.resolve(value)
+    else call.result.reject(error)
+  }
+
+  #serve({ id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>): void {
+    const { handlers, link } = this.#world
+    if (this.#isOurs(id) || this.#incoming.has(id)) throw badMessage('rpc.id', 'an id of the caller, not in use', id)
+    const refuse = (error: SkeinError): void => this.#send({ type: 'error', id, ...errorToWire(error) })
+    const handler = handlers.get(method)
+    if (handler === undefined) return refuse(new SkeinError('ERR_SKEIN_UNKNOWN_METHOD', `no method ${method} here`, { method }))
+    const refusal = authorize(link.identity.role, method)
+    if (refusal !== undefined) return refuse(refusal)
+    if (this.#incoming.size >= callsMax) return refuse(new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls are under way`, { limit: 'calls' }))
+    const call: Incoming = {
+      abort: new AbortController(),
+      inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,
+      outlet: mode === 'stream' ? new Outlet() : undefined,
+    }
+    this.#incoming.set(id, call)
+    const context: RpcContext = {
+      identity: link.identity,
+      link,
+      signal: call.abort.signal,
+      deadlineMs: deadlineMs === 0 ? undefined : deadlineMs,
+      chunks: chunksOf(call.inlet),
+    }
+    void this.#run(id, call, method, () => handler(params, context))
+  }
+
+  /** Never rejects: whatever goes wrong is told to the caller. */
+  async #run(id: number, call: Incoming, method: string, handle: () => ReturnType<RpcHandler>): Promise<void> {
+    const { signal } = call.abort
+    try {
+      const answer = await handle()
+      if (signal.aborted) return
+      if (call.outlet !== undefined) {
+        if (!isAsyncIterable(answer)) throw wrongMode(method, 'one answer: use call')
+        await this.#sendItems(id, call.outlet, answer, signal)
+        if (!signal.aborted) this.#send({ type: 'end', id })
+      } else {
+        if (isAsyncIterable(answer)) throw wrongMode(method, 'a stream: use stream')
+        this.#world.send(encodeRpc({ type: 'result', id, value: answer }), 'bounded')
+      }
+    } catch (error) {
+      if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) })
+      if (error instanceof SkeinBug) this.#world.fault(error)
+    } finally {
+      this.#incoming.delete(id)
+      call.inlet?.fail(new SkeinError('ERR_SKEIN_ABORTED', `${method} is over`, { what: method }))
+    }
+  }
+
+  async #sendItems(id: number, outlet: Outlet, items: AsyncIterable<unknown>, signal: AbortSignal): Promise<void> {
+    const iterator = items[Symbol.asyncIterator]()
+    let over = false
+    // Tells a source that may wait for nothing of ours to let go; how it ends no longer matters to anyone.
+    const leave = (): void => {
+      if (!over) iterator.return?.().then(undefined, () => undefined)
+      over = true
+    }
+    signal.addEventListener('abort', leave, { once: true })
+    try {
+      for (;;) {
+        const item = await nextOf(iterator, () => {
+          over = true
+        })
+        if (signal.aborted || item.done) return
+        await outlet.ready()
+        await this.#world.room()
+        if (signal.aborted) return
+        this.#sendItem(id, outlet, item.value)
+      }
+    } finally {
+      signal.removeEventListener('abort', leave)
+      leave()
+    }
+  }
+
+  #sendItem(id: number, outlet: Outlet, value: unknown): void {
+    const bytes = encodeRpc({ type: 'item', id, value })
+    outlet.spend(bytes.length)
+    this.#world.send(bytes, 'always')
+  }
+
+  /** Ends a call served here without an answer. */
+  #drop(id: number, error: SkeinError): void {
+    const call = this.#incoming.get(id)
+    if (call === undefined) return
+    this.#incoming.delete(id)
+    call.abort.abort(error)
+    call.inlet?.fail(error)
+    call.outlet?.release()
+  }
+
+  #grant(id: number, grantedBytes: number): void {
+    if (this.#flowOf(id) !== undefined) this.#send({ type: 'credit', id, grantedBytes })
+  }
+
+  /** Small messages that end or open something: their number is bounded by the calls they belong to. */
+  #send(message: RpcMessage): void {
+    if (this.#closed === undefined) this.#world.send(encodeRpc(message), 'always')
+  }
+
+  #flowOf(id: number): { readonly inlet?: Inlet | undefined; readonly outlet?: Outlet | undefined } | undefined {
+    return this.#isOurs(id) ? this.#outgoing.get(id) : this.#incoming.get(id)
+  }
+
+  #isOurs(id: number): boolean {
+    return id % 2 === (this.#world.side === 'dialler' ? 0 : 1)
+  }
+}
+
+async function* chunksOf(inlet: Inlet | undefined): AsyncGenerator<Uint8Array, void, undefined> {
+  if (inlet === undefined) return
+  for (;;) {
+    const taken = await inlet.take()
+    if (taken.done) return
+    if (!(taken.value instanceof Uint8Array)) throw badMessage('rpc.item', 'bytes', taken.value)
+    yield taken.value
+  }
+}
+
+/** The next item; `onEnd` is told when the source is over, by itself or by an error, and must not be told to return. */
+async function nextOf(iterator: AsyncIterator<unknown>, onEnd: () => void): Promise<IteratorResult<unknown>> {
+  try {
+    const item = await iterator.next()
+    if (item.done) onEnd()
+    return item
+  } catch (error) {
+    onEnd()
+    throw error
+  }
+}
+
+function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
+  return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+}
+
+function wrongMode(method: string, words: string): SkeinError {
+  return new SkeinError('ERR_SKEIN_PRECONDITION', `${method} answers with ${words}`, { what: method })
+}
+
+function timedOut(method: string, timeoutMs: number): SkeinError {
+  return new SkeinError('ERR_SKEIN_TIMEOUT', `${method}: no answer within ${timeoutMs} ms`, { what: method, timeoutMs })
+}
+
+function abortedCall(method: string, signal: AbortSignal | undefined): SkeinError {
+  return new SkeinError('ERR_SKEIN_ABORTED', `${method}: aborted`, { what: method }, { cause: signal?.reason })
+}

@@ -1,0 +1,232 @@
+import { createServer, type IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { Clock } from '../../base/clock.js'
+import { messageOf, SkeinError } from '../../base/errors.js'
+import { formatHostPort } from '../../base/host-port.js'
+import { frameMaxBytes } from '../../wire/index.js'
+import { parseAddress, parseListen } from './addresses.js'
+import { afterFairly } from './lateness.js'
+import type { Connection, ConnectionEnd, ConnectionUser, Listener, Transport } from './transport.js'
+
+/** Sub-protocol both ends must name; what the frames inside mean is agreed by the handshake. */
+export const subprotocol = 'skein.v1'
+
+export interface WsTransportOptions {
+  readonly clock: Clock
+  /** Milliseconds a connected socket may take to ask for the WebSocket upgrade. Default 5,000. */
+  readonly upgradeTimeoutMs?: number
+  /** Sockets that may be between connected and upgraded at once; the next one is cut off. Default 256. */
+  readonly upgradesMax?: number
+}
+
+/** WebSocket over TCP. Mutual TLS goes here: `wss:`, `https.createServer`, and the certificate handed to the handshake. */
+export class WsTransport implements Transport {
+  readonly #options: Required<WsTransportOptions>
+
+  constructor({ clock, upgradeTimeoutMs = 5000, upgradesMax = 256 }: WsTransportOptions) {
+    this.#options = { clock, upgradeTimeoutMs, upgradesMax }
+  }
+
+  dial(address: string, signal: AbortSignal): Promise<Connection> {
+    const target = formatHostPort(parseAddress(address))
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(aborted(target, signal))
+      // Compression off: frames are small or already dense, and its memory per socket is large.
+      const socket = new WebSocket(`ws://${target}`, subprotocol, { perMessageDeflate: false, maxPayload: frameMaxBytes })
+      const onAbort = (): void => {
+        reject(aborted(target, signal))
+        socket.terminate()
+      }
+      signal.addEventListener('abort', onAbort, { once: true })
+      socket.once('open', () => {
+        signal.removeEventListener('abort', onAbort)
+        socket.off('error', onError)
+        resolve(new WsConnection(socket, target))
+      })
+      // Stays after an abort: terminating a socket that is still connecting reports an error once more.
+      const onError = (cause: Error): void => {
+        signal.removeEventListener('abort', onAbort)
+        reject(unreachable(target, cause))
+      }
+      socket.on('error', onError)
+    })
+  }
+
+  async listen(address: string, accept: (connection: Connection) => void): Promise<Listener> {
+    const { host, port } = parseListen(address)
+    const listener = new WsListener(this.#options, accept)
+    await listener.bind(host, port)
+    return listener
+  }
+}
+
+class WsListener implements Listener {
+  readonly #clock: Clock
+  readonly #upgradeTimeoutMs: number
+  readonly #upgradesMax: number
+  readonly #accept: (connection: Connection) => void
+  readonly #upgrader = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    maxPayload: frameMaxBytes,
+    handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
+  })
+  // Node's own timeouts for slow requests look only every 30 s; ours below bounds the whole way to the upgrade.
+  readonly #server = createServer({ headersTimeout: 0, requestTimeout: 0, maxHeaderSize: 8192 }, (_request, response) => {
+    response.writeHead(426, { connection: 'close', 'content-type': 'text/plain' }).end('This port speaks skein only.\n')
+  })
+  readonly #upgrading = new Map<Duplex, () => void>()
+  #closing: Promise<void> | undefined
+  turnedAway = 0
+  address = ''
+
+  constructor({ clock, upgradeTimeoutMs, upgradesMax }: Required<WsTransportOptions>, accept: (connection: Connection) => void) {
+    this.#clock = clock
+    this.#upgradeTimeoutMs = upgradeTimeoutMs
+    this.#upgradesMax = upgradesMax
+    this.#accept = accept
+  }
+
+  async bind(host: string, port: number): Promise<void> {
+    const asked = formatHostPort({ host, port })
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', (error) => reject(listenError(asked, error)))
+      this.#server.listen({ host, port }, resolve)
+    })
+    this.#server.removeAllListeners('error')
+    // An accept that fails (no file descriptors) costs that connection, not the listener.
+    this.#server.on('error', () => this.turnedAway++)
+    this.#server.on('connection', (socket) => this.#watchUpgrade(socket))
+    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.address = formatHostPort({ host, port: (this.#server.address() as AddressInfo).port })
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= new Promise((resolve) => {
+      this.#server.close(() => resolve())
+      for (const socket of this.#upgrading.keys()) socket.destroy()
+    })
+    return this.#closing
+  }
+
+  #watchUpgrade(socket: Socket): void {
+    if (this.#upgrading.size >= this.#upgradesMax) {
+      this.turnedAway++
+      socket.destroy()
+      return
+    }
+    const cancel = afterFairly(this.#clock, this.#upgradeTimeoutMs, () => socket.destroy())
+    const gone = (): void => {
+      if (this.#settle(socket)) this.turnedAway++
+    }
+    this.#upgrading.set(socket, () => {
+      cancel()
+      socket.off('close', gone)
+    })
+    socket.once('close', gone)
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim())
+    if (!offered.includes(subprotocol)) {
+      socket.end('HTTP/1.1 426 Upgrade Required\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
+      return
+    }
+    this.#upgrader.handleUpgrade(request, socket, head, (ws) => {
+      this.#settle(socket)
+      const { remoteAddress = 'unknown', remotePort = 0 } = request.socket
+      this.#accept(new WsConnection(ws, formatHostPort({ host: remoteAddress, port: remotePort })))
+    })
+  }
+
+  #settle(socket: Duplex): boolean {
+    this.#upgrading.get(socket)?.()
+    return this.#upgrading.delete(socket)
+  }
+}
+
+class WsConnection implements Connection {
+  readonly remote: string
+  readonly #socket: WebSocket
+  #user: ConnectionUser | undefined
+  #end: ConnectionEnd | undefined
+  #fault: Error | undefined
+
+  constructor(socket: WebSocket, remote: string) {
+    this.remote = remote
+    this.#socket = socket
+    // Nothing may arrive before there is somebody to take it.
+    socket.pause()
+    socket.on('message', (data) => this.#user?.message(data as Buffer))
+    socket.on('error', (error) => {
+      this.#fault = error
+    })
+    socket.once('close', (code, reason) => this.#closed(code, reason.toString()))
+  }
+
+  get bufferedBytes(): number {
+    return this.#socket.bufferedAmount
+  }
+
+  open(user: ConnectionUser): void {
+    this.#user = user
+    const ended = this.#end
+    if (ended === undefined) this.#socket.resume()
+    else queueMicrotask(() => user.closed(ended))
+  }
+
+  send(message: Uint8Array): void {
+    this.#socket.send(message, { binary: true }, () => {
+      // An error here is followed by `close`, which tells the story.
+      if (this.#end === undefined) this.#user?.drained()
+    })
+  }
+
+  close(reason: string): void {
+    // A paused socket would never read the other end's goodbye.
+    this.#socket.resume()
+    this.#socket.close(1000, reason.slice(0, 100))
+  }
+
+  destroy(): void {
+    this.#socket.terminate()
+  }
+
+  #closed(code: number, reason: string): void {
+    // 1006: the socket ended without a close frame (RFC 6455 §7.4.1).
+    this.#end = {
+      evidence: code === 1006 ? 'reset' : 'closed',
+      reason: reason || (this.#fault === undefined ? '' : messageOf(this.#fault)),
+    }
+    this.#user?.closed(this.#end)
+  }
+}
+
+function unreachable(address: string, cause: Error): SkeinError {
+  const words = cause instanceof AggregateError ? messageOf(cause.errors.at(-1)) : messageOf(cause)
+  return new SkeinError('ERR_SKEIN_UNREACHABLE', `${address} cannot be reached: ${words}`, { address }, { cause })
+}
+
+function aborted(address: string, signal: AbortSignal): SkeinError {
+  return new SkeinError('ERR_SKEIN_ABORTED', `dial ${address}: aborted`, { what: 'dial' }, { cause: signal.reason })
+}
+
+function listenError(address: string, cause: NodeJS.ErrnoException): SkeinError {
+  if (cause.code === 'EADDRINUSE') {
+    return new SkeinError(
+      'ERR_SKEIN_PORT_IN_USE',
+      `listen: ${address} is taken by another program; choose another port, or port 0 for any free one`,
+      { address },
+      { cause },
+    )
+  }
+  return new SkeinError(
+    'ERR_SKEIN_INVALID_OPTION',
+    `listen: cannot listen on ${address}: ${messageOf(cause)}`,
+    { option: 'listen', got: address },
+    { cause },
+  )
+}

@@ -1,0 +1,61 @@
+import { Packr } from 'msgpackr'
+import { SkeinBug } from '../base/assert.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import { scan } from './scan.js'
+
+/**
+ * One configuration for every process: plain maps (no records whose structure two processes must share), `undefined`
+ * keys left out, integers as numbers, bytes as `Uint8Array`, no classes. (A constant of its own because `skipValues` is
+ * documented by msgpackr and missing from its types.)
+ */
+const options = {
+  useRecords: false,
+  mapsAsObjects: true,
+  variableMapSize: true,
+  skipValues: [undefined],
+  encodeUndefinedAsNil: true,
+  int64AsType: 'number',
+  largeBigIntToFloat: true,
+  moreTypes: false,
+  structuredClone: false,
+  bundleStrings: false,
+  useToJSON: false,
+  // A view would keep the whole received chunk (often 64 KiB of socket data) alive for a few bytes of it.
+  copyBuffers: true,
+} as const
+
+const packr = new Packr(options)
+
+/**
+ * Bytes of a plain value: null, booleans, numbers, strings, `Uint8Array`, arrays and objects of these.
+ * A key whose value is undefined is left out.
+ * @throws {SkeinBug} when the value is not plain data (a symbol, a cycle)
+ */
+export function encode(value: unknown): Uint8Array {
+  try {
+    return packr.pack(value)
+  } catch (error) {
+    throw new SkeinBug(`cannot encode: ${messageOf(error)}`, { cause: error })
+  }
+}
+
+/**
+ * The value in the bytes, which must hold exactly one. Bytes inside it are copies.
+ * @param limitBytes More than this is refused unread.
+ * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE
+ */
+export function decode(bytes: Uint8Array, limitBytes: number): unknown {
+  if (bytes.length > limitBytes) throw refusal(`${bytes.length} bytes, at most ${limitBytes} are accepted`)
+  const fault = scan(bytes)
+  if (fault !== undefined) throw refusal(fault)
+  try {
+    // A plain view: msgpackr cuts byte strings with the class of its source, and a Buffer would yield Buffers.
+    return packr.unpack(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length) as Buffer)
+  } catch (error) {
+    throw refusal(messageOf(error), error)
+  }
+}
+
+function refusal(words: string, cause?: unknown): SkeinError {
+  return new SkeinError('ERR_SKEIN_BAD_MESSAGE', `message does not decode: ${words}`, { path: '' }, { cause })
+}
