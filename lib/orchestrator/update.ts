@@ -74,15 +74,17 @@ export function nextReplacements(places: readonly Place[], freshness: Freshness)
   let running: Task | undefined
   let underWay = false
   for (const { slot, occupancy } of places) {
-    if (occupancy.state === 'empty' || (occupancy.state === 'ended' && occupancy.verdict.kind === 'exhausted')) underWay = true
-    if (occupancy.state !== 'filled') continue
-    const { task } = occupancy
-    const runs = task.observed === 'running' && task.desired === 'running'
     // A slot that never had a node holds nobody up: it may wait for long, and replaces nothing.
-    if (!runs && slot.tasks.some(({ node }) => node !== undefined)) underWay = true
-    if (freshness.isCurrent(task)) continue
-    if (runs) running ??= task
-    else idle.push(task)
+    if (isDown(occupancy) && slot.tasks.some(({ node }) => node !== undefined)) underWay = true
+    if (occupancy.state !== 'filled' || freshness.isCurrent(occupancy.task)) continue
+    if (isDown(occupancy)) idle.push(occupancy.task)
+    else running ??= occupancy.task
   }
   return running === undefined || underWay ? idle : [...idle, running]
+}
+
+/** It should run and does not: a rolling update waits for it. */
+function isDown(occupancy: Occupancy): boolean {
+  if (occupancy.state === 'filled') return occupancy.task.observed !== 'running' || occupancy.task.desired !== 'running'
+  return occupancy.state === 'empty' || (occupancy.state === 'ended' && occupancy.verdict.kind === 'exhausted')
 }
