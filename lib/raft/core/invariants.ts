@@ -71,7 +71,6 @@ function checkProgress({ id, log }: Raft, peer: Progress): void {
   assert(peer.next <= log.lastIndex() + 1, 'what is sent next follows the log')
   assert(peer.match <= log.lastIndex(), 'nobody has more than the leader')
   assert((peer.pendingSnapshot !== 0) === (peer.state === 'StateSnapshot'), 'a snapshot is under way in StateSnapshot alone')
-  if (peer.state === 'StateSnapshot') assert(peer.next === peer.pendingSnapshot + 1, 'what follows a snapshot is sent next')
   if (peer.state !== 'StateReplicate') assert(peer.inflights.count === 0, 'only a stream has messages under way')
   if (peer.id === id) assert(peer.state === 'StateReplicate', 'a leader streams to itself')
 }
