@@ -46,7 +46,10 @@ export function parseToken(text: string): JoinToken {
   if (letter !== 'm' && letter !== 'w') throw badPart('role', `expected m (manager) or w (worker), got ${letter ?? 'nothing'}`)
   if (!/^[0-9a-z]{12}$/.test(cluster)) throw badPart('cluster', 'expected the cluster id, 12 characters of [0-9a-z]')
   if (rest.length > 0 || !/^[0-9a-z]{26}$/.test(secret)) {
-    throw badPart('secret', `expected ${secretLength} characters of [0-9a-z], got ${secret.length}${rest.length > 0 ? ' and more after a dash' : ''}`)
+    throw badPart(
+      'secret',
+      `expected ${secretLength} characters of [0-9a-z], got ${secret.length}${rest.length > 0 ? ' and more after a dash' : ''}`,
+    )
   }
   return { role: letter === 'm' ? 'manager' : 'worker', cluster: parseClusterId(cluster), secret }
 }
@@ -70,7 +73,11 @@ export function parseJoinString(text: string): Invitation {
   const at = text.indexOf('@')
   if (at === -1) throw badPart('address', 'no @ between the token and the addresses')
   const token = parseToken(text.slice(scheme.length, at))
-  const addresses = text.slice(at + 1).split(',').map(readAddress).map(formatHostPort)
+  const addresses = text
+    .slice(at + 1)
+    .split(',')
+    .map(readAddress)
+    .map(formatHostPort)
   return { token, addresses: [...new Set(addresses)] }
 }
 

@@ -39,7 +39,15 @@ export interface Transcript {
 export function prove(side: LinkSide, secret: string, transcript: Transcript): Uint8Array {
   const { version, ranges, dialler, acceptor } = transcript
   const hmac = createHmac('sha256', secret)
-  const parts = ['skein link', side, String(version), ranges.join(' '), transcript.secret, ...partsOf(dialler), ...partsOf(acceptor)]
+  const parts = [
+    'skein link',
+    side,
+    String(version),
+    ranges.join(' '),
+    transcript.secret,
+    ...partsOf(dialler),
+    ...partsOf(acceptor),
+  ]
   for (const part of parts) {
     // Each part with its length: no two transcripts run together into the same bytes.
     const bytes = typeof part === 'string' ? Buffer.from(part) : part

@@ -47,7 +47,10 @@ export async function testStorage(t: SuiteTest, { name, open }: StorageSuite): P
   })
 
   await check('a range is half open, in byte order, and at most `limit` long', async (t, storage) => {
-    await storage.batch(['c', 'a', 'ab', 'b', 'é'].map((key) => put(key, key)), { sync: false })
+    await storage.batch(
+      ['c', 'a', 'ab', 'b', 'é'].map((key) => put(key, key)),
+      { sync: false },
+    )
     t.equal(await list(storage, {}), 'a=a ab=ab b=b c=c é=é')
     t.equal(await list(storage, { gte: bytes('ab'), lt: bytes('c') }), 'ab=ab b=b')
     t.equal(await list(storage, { gte: bytes('b') }), 'b=b c=c é=é')
@@ -58,7 +61,10 @@ export async function testStorage(t: SuiteTest, { name, open }: StorageSuite): P
 
   await check('keys sort as unsigned bytes', async (t, storage) => {
     const keys = [[0xff], [0x7f], [0x80, 0], [0x80], [0]].map((key) => Uint8Array.from(key))
-    await storage.batch(keys.map((key) => ({ type: 'put', key, value: bytes('') })), { sync: false })
+    await storage.batch(
+      keys.map((key) => ({ type: 'put', key, value: bytes('') })),
+      { sync: false },
+    )
     const found: string[] = []
     for await (const { key } of storage.range({})) found.push(Buffer.from(key).toString('hex'))
     t.equal(found.join(' '), '00 7f 80 8000 ff')

@@ -50,7 +50,8 @@ export function readFrame(bytes: Uint8Array): Frame {
   const flags = view.getUint8(2)
   if ((flags & ~flagMore) !== 0 || view.getUint8(3) !== 0) throw badFrame('flags', `unknown flags ${flags}`)
   const sizeBytes = view.getUint32(4)
-  if (sizeBytes !== bytes.length - headerBytes) throw badFrame('length', `${sizeBytes} claimed, ${bytes.length - headerBytes} there`)
+  if (sizeBytes !== bytes.length - headerBytes)
+    throw badFrame('length', `${sizeBytes} claimed, ${bytes.length - headerBytes} there`)
   if (sizeBytes > framePayloadMaxBytes) throw badFrame('length', `${sizeBytes} is over ${framePayloadMaxBytes}`)
   return { version: view.getUint8(0), channel, more: flags === flagMore, payload: bytes.subarray(headerBytes) }
 }
