@@ -51,14 +51,17 @@ export async function testTransport(t: SuiteTest, { name, open }: TransportSuite
     await Promise.all([other.ended, user.ended])
   })
 
-  await check('a goodbye arrives after what was sent, with its reason, as `closed` at both ends', async (t, { dialled, accepted }) => {
-    dialled.connection.send(filled(5))
-    dialled.connection.close('had enough')
-    t.equal((await accepted.take(1))[0]?.length, 5)
-    const end = await accepted.ended
-    t.equal(`${end.evidence}: ${end.reason}`, 'closed: had enough')
-    t.equal((await dialled.ended).evidence, 'closed')
-  })
+  await check(
+    'a goodbye arrives after what was sent, with its reason, as `closed` at both ends',
+    async (t, { dialled, accepted }) => {
+      dialled.connection.send(filled(5))
+      dialled.connection.close('had enough')
+      t.equal((await accepted.take(1))[0]?.length, 5)
+      const end = await accepted.ended
+      t.equal(`${end.evidence}: ${end.reason}`, 'closed: had enough')
+      t.equal((await dialled.ended).evidence, 'closed')
+    },
+  )
 
   await check('an end without a goodbye is `reset` at the other end', async (t, { dialled, accepted }) => {
     accepted.connection.destroy()

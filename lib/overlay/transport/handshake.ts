@@ -156,7 +156,8 @@ export class Handshake {
     if (this.#side === 'acceptor') return this.#wait('claim')
     const { role, secrets } = this.#self
     const secret = secretToProve(role, secrets)
-    if (secret === undefined) return this.#fail(this.#badSecret(`this process holds no secret that a ${role} could prove itself with`))
+    if (secret === undefined)
+      return this.#fail(this.#badSecret(`this process holds no secret that a ${role} could prove itself with`))
     return this.#wait('answer', { type: 'claim', ...this.#claim(), secret })
   }
 
@@ -191,7 +192,8 @@ export class Handshake {
   #onAnswer(theirs: Extract<Message, { type: 'answer' }>): Step {
     const clash = this.#clash(theirs)
     if (clash !== undefined) return clash
-    if (theirs.role !== 'manager' && theirs.role !== 'worker') throw wire.badMessage('handshake.role', 'manager or worker', theirs.role)
+    if (theirs.role !== 'manager' && theirs.role !== 'worker')
+      throw wire.badMessage('handshake.role', 'manager or worker', theirs.role)
     if (theirs.node === '') throw wire.badMessage('handshake.node', 'a node id', theirs.node)
     const { role, secrets } = this.#self
     const secret = secretToProve(role, secrets)
@@ -250,7 +252,12 @@ export class Handshake {
   #established(): Established {
     const { secret, dialler, acceptor } = this.#known()
     const { node, role, instance: process } = this.#side === 'dialler' ? acceptor : dialler
-    return { type: 'established', identity: { node, role, cluster: acceptor.cluster, proved: secret }, version: this.#version, instance: process }
+    return {
+      type: 'established',
+      identity: { node, role, cluster: acceptor.cluster, proved: secret },
+      version: this.#version,
+      instance: process,
+    }
   }
 
   #claim(): Claim {

@@ -12,5 +12,13 @@ export { type DialOptions, type LinkCounters, type LinkEvent, LinkPool } from '.
 export { Switchboard } from './memory-transport.js'
 export { type LinkOptions, wireVersions } from './options.js'
 export type { CallOptions, RpcContext, RpcHandler, RpcHandlers, RpcLink } from './rpc.js'
-export { type Connection, type ConnectionEnd, type ConnectionUser, type Evidence, evidenceOf, type Listener, type Transport } from './transport.js'
+export {
+  type Connection,
+  type ConnectionEnd,
+  type ConnectionUser,
+  type Evidence,
+  evidenceOf,
+  type Listener,
+  type Transport,
+} from './transport.js'
 export { WsTransport } from './ws-transport.js'

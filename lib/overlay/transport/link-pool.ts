@@ -20,7 +20,13 @@ export type LinkEvent =
   /** There is no link to this peer any more. */
   | { readonly type: 'down'; readonly node: string; readonly evidence: Evidence; readonly reason: string }
   /** A kept peer could not be linked; it is tried again. */
-  | { readonly type: 'missed'; readonly node: string; readonly address: string; readonly evidence: Evidence; readonly error: SkeinError }
+  | {
+      readonly type: 'missed'
+      readonly node: string
+      readonly address: string
+      readonly evidence: Evidence
+      readonly error: SkeinError
+    }
   /** Somebody who dialled us was turned away in the handshake. */
   | { readonly type: 'refused'; readonly remote: string; readonly error: SkeinError }
 
@@ -189,7 +195,12 @@ export class LinkPool implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_UNREACHABLE (never sent), ERR_SKEIN_LINK_LOST (sent, and the outcome is unknown), ERR_SKEIN_TIMEOUT,
    * ERR_SKEIN_ABORTED, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED, or what the handler threw
    */
-  async call(node: string, method: string, params: unknown, { signal, deadlineMs = callDefaultMs }: CallOptions = {}): Promise<unknown> {
+  async call(
+    node: string,
+    method: string,
+    params: unknown,
+    { signal, deadlineMs = callDefaultMs }: CallOptions = {},
+  ): Promise<unknown> {
     const { clock } = this.#options
     const beganMs = clock.now()
     const link = await this.#linkTo(node, signal, deadlineMs)
@@ -197,13 +208,24 @@ export class LinkPool implements AsyncDisposable {
   }
 
   /** A stream from this peer; waits for the link as `call` does. The deadline, if given, is for the whole stream. @throws as `call`, while iterating */
-  async *stream(node: string, method: string, params: unknown, options: CallOptions = {}): AsyncGenerator<unknown, void, undefined> {
+  async *stream(
+    node: string,
+    method: string,
+    params: unknown,
+    options: CallOptions = {},
+  ): AsyncGenerator<unknown, void, undefined> {
     const link = await this.#linkTo(node, options.signal, options.deadlineMs)
     yield* link.stream(method, params, options)
   }
 
   /** Sends chunks up as fast as the peer takes them; resolves with its result. @throws as `call`, or what `chunks` throws */
-  async streamUp(node: string, method: string, params: unknown, chunks: AsyncIterable<Uint8Array>, options: CallOptions = {}): Promise<unknown> {
+  async streamUp(
+    node: string,
+    method: string,
+    params: unknown,
+    chunks: AsyncIterable<Uint8Array>,
+    options: CallOptions = {},
+  ): Promise<unknown> {
     const link = await this.#linkTo(node, options.signal, options.deadlineMs)
     return link.streamUp(method, params, chunks, options)
   }
@@ -343,7 +365,8 @@ export class LinkPool implements AsyncDisposable {
     if (link !== undefined) return link
     if (!this.#keepers.has(node)) throw unreachable(node)
     const waiters = this.#waiting.get(node) ?? new Set()
-    if (waiters.size >= waitersMax) throw new SkeinError('ERR_SKEIN_BUSY', `${waitersMax} calls wait for a link to ${node}`, { limit: 'waiting calls' })
+    if (waiters.size >= waitersMax)
+      throw new SkeinError('ERR_SKEIN_BUSY', `${waitersMax} calls wait for a link to ${node}`, { limit: 'waiting calls' })
     const waiter = deferred<Link>()
     waiters.add(waiter)
     this.#waiting.set(node, waiters)

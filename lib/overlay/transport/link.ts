@@ -153,7 +153,10 @@ export class Link implements RpcLink {
 
   /** Says goodbye. Calls under way reject with ERR_SKEIN_LINK_LOST. Any number of times. */
   close(reason: string): void {
-    if (this.#state === 'shaking') this.#failHandshake(new SkeinError('ERR_SKEIN_STOPPED', `the link to ${this.remote} was closed: ${reason}`, { what: 'link' }))
+    if (this.#state === 'shaking')
+      this.#failHandshake(
+        new SkeinError('ERR_SKEIN_STOPPED', `the link to ${this.remote} was closed: ${reason}`, { what: 'link' }),
+      )
     else this.#goDown({ evidence: 'closed', reason })
   }
 
@@ -167,7 +170,8 @@ export class Link implements RpcLink {
     if (this.#state === 'down') return
     this.#heardMs = this.#world.options.clock.now()
     const frame = readFrame(bytes)
-    if (frame.version !== this.#outbox.version) throw badFrame('version', `version ${frame.version}, agreed ${this.#outbox.version}`)
+    if (frame.version !== this.#outbox.version)
+      throw badFrame('version', `version ${frame.version}, agreed ${this.#outbox.version}`)
     if (this.#state === 'shaking') {
       if (frame.channel !== channels.control || frame.more) throw badFrame('channel', 'only the handshake comes first')
       return this.#take(this.#handshake.receive(frame.payload))

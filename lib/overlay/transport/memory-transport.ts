@@ -4,9 +4,7 @@ import { formatHostPort } from '../../base/host-port.js'
 import { parseAddress, parseListen } from './addresses.js'
 import type { Connection, ConnectionEnd, ConnectionUser, Listener, Transport } from './transport.js'
 
-type Parcel =
-  | { readonly type: 'message'; readonly bytes: Uint8Array }
-  | { readonly type: 'end'; readonly end: ConnectionEnd }
+type Parcel = { readonly type: 'message'; readonly bytes: Uint8Array } | { readonly type: 'end'; readonly end: ConnectionEnd }
 
 interface Pending {
   readonly from: string

@@ -1,5 +1,5 @@
-import { SkeinError } from '../../base/errors.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
+import { SkeinError } from '../../base/errors.js'
 import { type Channel, framesOf } from '../../wire/index.js'
 import type { Connection } from './transport.js'
 

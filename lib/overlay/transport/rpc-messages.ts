@@ -10,7 +10,14 @@ export type CallMode = 'call' | 'stream' | 'up'
  * `stream` and from caller to callee in an `up`.
  */
 export type RpcMessage =
-  | { readonly type: 'call'; readonly id: number; readonly mode: CallMode; readonly method: string; readonly params: unknown; readonly deadlineMs: number }
+  | {
+      readonly type: 'call'
+      readonly id: number
+      readonly mode: CallMode
+      readonly method: string
+      readonly params: unknown
+      readonly deadlineMs: number
+    }
   | { readonly type: 'result'; readonly id: number; readonly value: unknown }
   | { readonly type: 'error'; readonly id: number; readonly code: string; readonly message: string; readonly detail: unknown }
   | { readonly type: 'cancel'; readonly id: number }

@@ -106,7 +106,11 @@ export class Rpc {
     return result.promise
   }
 
-  async *stream(method: string, params: unknown, { signal, deadlineMs }: CallOptions = {}): AsyncGenerator<unknown, void, undefined> {
+  async *stream(
+    method: string,
+    params: unknown,
+    { signal, deadlineMs }: CallOptions = {},
+  ): AsyncGenerator<unknown, void, undefined> {
     const { id, inlet } = this.#begin('stream', method, params, signal, deadlineMs)
     try {
       for (;;) {
@@ -119,7 +123,12 @@ export class Rpc {
     }
   }
 
-  async streamUp(method: string, params: unknown, chunks: AsyncIterable<Uint8Array>, { signal, deadlineMs }: CallOptions = {}): Promise<unknown> {
+  async streamUp(
+    method: string,
+    params: unknown,
+    chunks: AsyncIterable<Uint8Array>,
+    { signal, deadlineMs }: CallOptions = {},
+  ): Promise<unknown> {
     const { id, result, outlet } = this.#begin('up', method, params, signal, deadlineMs)
     this.#upload(id, outlet as Outlet, chunks).catch((error: unknown) => {
       this.#giveUp(id)
@@ -173,7 +182,8 @@ export class Rpc {
   #begin(mode: CallMode, method: string, params: unknown, signal: AbortSignal | undefined, wishedMs: number | undefined) {
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted) throw abortedCall(method, signal)
-    if (this.#outgoing.size >= callsMax) throw new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls on this link await an answer`, { limit: 'calls' })
+    if (this.#outgoing.size >= callsMax)
+      throw new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls on this link await an answer`, { limit: 'calls' })
     const deadlineMs = wishedMs === undefined || wishedMs > deadlineMaxMs ? undefined : Math.max(1, Math.ceil(wishedMs))
     const id = this.#nextId
     this.#world.send(encodeRpc({ type: 'call', id, mode, method, params, deadlineMs: deadlineMs ?? 0 }), 'bounded')
@@ -240,7 +250,8 @@ export class Rpc {
     if (handler === undefined) return refuse(new SkeinError('ERR_SKEIN_UNKNOWN_METHOD', `no method ${method} here`, { method }))
     const refusal = authorize(link.identity.role, method)
     if (refusal !== undefined) return refuse(refusal)
-    if (this.#incoming.size >= callsMax) return refuse(new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls are under way`, { limit: 'calls' }))
+    if (this.#incoming.size >= callsMax)
+      return refuse(new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls are under way`, { limit: 'calls' }))
     const call: Incoming = {
       abort: new AbortController(),
       inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,

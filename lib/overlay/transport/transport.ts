@@ -61,7 +61,17 @@ export interface Transport {
   listen(address: string, accept: (connection: Connection) => void): Promise<Listener>
 }
 
-const localFaults = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'ENETDOWN', 'ENOBUFS', 'EMFILE', 'ENFILE', 'EADDRNOTAVAIL', 'ENOTFOUND', 'EAI_AGAIN'])
+const localFaults = new Set([
+  'ENETUNREACH',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENOBUFS',
+  'EMFILE',
+  'ENFILE',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+])
 
 /** What a failed dial says about the other end, from the system's error code somewhere in its causes. */
 export function evidenceOf(error: unknown): Evidence {
