@@ -62,8 +62,9 @@ export interface Observation {
   readonly exitCode?: number
 }
 
-/** The state after an outcome. Undefined: it changes nothing (a unit was prepared a second time). */
+/** The state after an outcome. Undefined: it changes nothing (the task is over; a unit was prepared a second time). */
 export function observe(observed: TaskState, outcome: Outcome): Observation | undefined {
+  if (isTerminal(observed)) return undefined
   const found = observation(observed, outcome)
   return canAdvance(observed, found.state) ? found : undefined
 }

@@ -203,18 +203,20 @@ export class TaskRunner {
     const unit = this.#unit
     if (unit === undefined) return { type: 'never-began' }
     const { clock, random, logger, task } = this.#options
+    const { signal } = this.#leaving
     for (let attempt = 0; ; attempt++) {
       try {
-        await unit.stop(task.spec.stopGraceMs)
-        return { type: 'gone', end: await unit.wait() }
+        await abortable(unit.stop(task.spec.stopGraceMs), signal, 'stop')
+        return { type: 'gone', end: await abortable(unit.wait(), signal, 'stop') }
       } catch (error) {
+        if (signal.aborted) return { type: 'left' }
         const why = messageOf(error)
         logger.warn({ task: task.id, attempt, why }, 'could not stop a task')
         if (this.#halted !== undefined && attempt + 1 >= haltTriesMax) return { type: 'stuck', why }
         try {
-          await pause(clock, backoffMs(attempt, stopRetry, random), this.#leaving.signal)
+          await pause(clock, backoffMs(attempt, stopRetry, random), signal)
         } catch {
-          return { type: 'left' } // the pause was aborted: the unit stays as it is
+          return { type: 'left' } // only an abort ends a pause early
         }
       }
     }

@@ -1,6 +1,6 @@
+import type { AssignedTask, Assignments, SessionApi, SessionHello, SessionOpened, TaskReport } from '../../lib/api/session.js'
 import { deferred } from '../../lib/base/deferred.js'
 import { SkeinError } from '../../lib/base/errors.js'
-import type { AssignedTask, Assignments, SessionApi, SessionHello, SessionOpened, TaskReport } from '../../lib/api/session.js'
 import type { Assigned, RuntimeDriver, Unit, UnitEnd } from '../../lib/drivers/driver.js'
 import type { DesiredState, TaskState } from '../../lib/model/task.js'
 import { MemoryStorage } from '../../lib/storage/memory-storage.js'
@@ -32,7 +32,10 @@ export function complete(set: readonly AssignedTask[], resultsIn = 1): Assignmen
   return { type: 'complete', appliesTo: 0, resultsIn, set, remove: [] }
 }
 
-export function incremental(appliesTo: number, change: { set?: readonly AssignedTask[]; remove?: readonly string[] }): Assignments {
+export function incremental(
+  appliesTo: number,
+  change: { set?: readonly AssignedTask[]; remove?: readonly string[] },
+): Assignments {
   return { type: 'incremental', appliesTo, resultsIn: appliesTo + 1, set: change.set ?? [], remove: change.remove ?? [] }
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { laterDesired, next, type Observation, observe, type Outcome } from '../../lib/agent/task-machine.js'
+import { laterDesired, next, type Observation, type Outcome, observe } from '../../lib/agent/task-machine.js'
 import { canAdvance, type DesiredState, isTerminal, rank, type TaskState, taskStates } from '../../lib/model/task.js'
 
 const wishes: readonly DesiredState[] = ['ready', 'running', 'shutdown', 'remove']
@@ -90,7 +90,7 @@ t.test('under any interleaving of wishes, acts, refusals and restarts states onl
   )
   fc.assert(
     fc.property(fc.constantFrom(...wishes), fc.array(step, { maxLength: 60 }), (first, steps) => {
-      let state: TaskState = 'assigned'
+      let state = 'assigned' as TaskState
       let desired = first
       let hasUnit = false
       let starts = 0
@@ -105,7 +105,7 @@ t.test('under any interleaving of wishes, acts, refusals and restarts states onl
         // An answer that comes too late, or for an act of before: it may never turn anything back.
         else if (step.type === 'stray') {
           const found = observe(state, step.outcome)
-          if (found !== undefined && !canAdvance(state, found.state)) return false
+          if (found !== undefined && (isTerminal(state) || !canAdvance(state, found.state))) return false
         } else {
           const act = next(state, desired, hasUnit)
           const refused: Outcome = { type: 'refused', why: 'no' }
