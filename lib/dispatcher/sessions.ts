@@ -79,9 +79,10 @@ export class Sessions {
     return late.sort()
   }
 
-  /** This process was itself late: beats of that time lie unread in its sockets, so everybody gets it back. */
-  excuse(lateMs: number): void {
-    for (const entry of this.#entries.values()) entry.deadlineMs += lateMs
+  /** This process was itself late: beats of that time lie unread in its sockets, so nobody is judged for another heartbeat. */
+  excuse(nowMs: number): void {
+    const untilMs = nowMs + this.#settings().heartbeatMs
+    for (const entry of this.#entries.values()) entry.deadlineMs = Math.max(entry.deadlineMs, untilMs)
   }
 
   /** When `expire` is worth calling next. */

@@ -239,7 +239,7 @@ export class Term {
     const lateMs = clock.now() - plannedMs
     // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
     if (lateMs > settings().heartbeatMs / 4) {
-      this.#sessions.excuse(lateMs)
+      this.#sessions.excuse(clock.now())
     } else {
       for (const node of this.#sessions.expire(clock.now())) {
         this.#wake(node)

@@ -7,7 +7,7 @@ import type { TaskObservation } from '../model/command.js'
 import type { Node } from '../model/node.js'
 import { addResources, fits, noResources, type Resources, subtractResources } from '../model/resources.js'
 import { isTerminal, type Task } from '../model/task.js'
-import { meetsConstraints } from '../scheduler/index.js'
+import { meetsConstraints, specReader } from '../scheduler/index.js'
 import type { View } from '../store/view.js'
 import type { PlanStep } from './plan.js'
 import { displacedMessage, isWished } from './task-facts.js'
@@ -15,37 +15,36 @@ import { isCurrent } from './update.js'
 
 /** Plans every ready and active node, one per step. */
 export function* planEnforcement(view: View): Generator<PlanStep, void> {
+  const specOf = specReader(view)
   for (const node of [...view.nodes()]) {
     if (node.state !== 'ready' || node.availability !== 'active') continue
-    const updates = rejections(view, node)
+    const updates = rejections(view, node, specOf)
     yield { ops: updates.length > 0 ? [{ op: 'tasks.observe', updates }] : [], wakeAtMs: undefined }
   }
 }
 
-function rejections(view: View, node: Node): TaskObservation[] {
+type SpecReader = ReturnType<typeof specReader>
+
+function rejections(view: View, node: Node, specOf: SpecReader): TaskObservation[] {
   const tasks = [...view.tasksOfNode(node.id)].filter((task) => isWished(task) && !isTerminal(task.observed))
-  const out = new Set(tasks.filter((task) => !meetsItsConstraints(view, node, task)))
-  for (const task of tooMany(
-    view,
-    node,
-    tasks.filter((task) => !out.has(task)),
-  ))
-    out.add(task)
+  const out = new Set(tasks.filter((task) => !meetsItsConstraints(view, node, task, specOf)))
+  const rest = tasks.filter((task) => !out.has(task))
+  for (const task of tooMany(node, rest, specOf)) out.add(task)
   return [...out].map(({ handle }) => ({ task: handle, state: 'rejected', message: displacedMessage }))
 }
 
 /** By the spec it was placed with, or, if the service's placement changed and the task was let stay, by that. */
-function meetsItsConstraints(view: View, node: Node, task: Task): boolean {
-  const constraints = view.spec(task.service, task.specVersion)?.placement.constraints ?? []
+function meetsItsConstraints(view: View, node: Node, task: Task, specOf: SpecReader): boolean {
+  const constraints = specOf(task)?.placement.constraints ?? []
   if (constraints.length === 0 || meetsConstraints(node, constraints)) return true
   return view.service(task.service)?.specVersion !== task.specVersion && isCurrent(view, task)
 }
 
 /** The youngest of the tasks that reserve what the node has too little of, until the rest fits. */
-function tooMany(view: View, node: Node, tasks: readonly Task[]): Task[] {
+function tooMany(node: Node, tasks: readonly Task[], specOf: SpecReader): Task[] {
   const capacity = node.description?.resources
   if (capacity === undefined) return []
-  const reserveOf = (task: Task): Resources => view.spec(task.service, task.specVersion)?.task.reserve ?? noResources
+  const reserveOf = (task: Task): Resources => specOf(task)?.task.reserve ?? noResources
   let reserved = tasks.map(reserveOf).reduce(addResources, noResources)
   const out: Task[] = []
   for (const task of [...tasks].sort((a, b) => b.handle - a.handle)) {

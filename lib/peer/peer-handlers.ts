@@ -82,7 +82,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   }
   handlers.set('join.join', async (value, { identity }) => {
     const request = readJoinRequest(value)
-    return await manager().joining().join(identity.node, identity.role === 'manager' ? 'manager' : 'worker', request)
+    return await manager().joining().join(identity.node, identity.proved, request)
   })
   handlers.set('session.open', async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)))
   handlers.set('session.beat', async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session))

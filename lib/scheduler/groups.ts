@@ -76,3 +76,21 @@ export class GroupCollector {
     )
   }
 }
+
+/** A reader of specs for a pass over many tasks: looks each spec up once. */
+export function specReader(view: View): (task: Pick<Task, 'service' | 'specVersion'>) => ResolvedServiceSpec | undefined {
+  const known = new Map<string, Map<number, ResolvedServiceSpec | undefined>>()
+  return ({ service, specVersion }) => {
+    let versions = known.get(service)
+    if (versions === undefined) {
+      versions = new Map()
+      known.set(service, versions)
+    }
+    let spec = versions.get(specVersion)
+    if (spec === undefined) {
+      spec = view.spec(service, specVersion)
+      versions.set(specVersion, spec)
+    }
+    return spec
+  }
+}

@@ -7,5 +7,5 @@
  */
 export { attributeOf, type Constraint, meetsConstraints, parseConstraints, parseSpread } from './constraints.js'
 export { describeReason, type PlacementReason, type PlacementReport, summaryOf } from './explain.js'
-export { groupKeyOf } from './groups.js'
+export { groupKeyOf, specReader } from './groups.js'
 export { type PlacementOptions, type PlacementPlan, type PlacementStep, placementSteps, planPlacement } from './scheduler.js'

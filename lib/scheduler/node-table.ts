@@ -12,6 +12,8 @@ export const standing = { open: 0, down: 1, unknown: 2, drained: 3, paused: 4 } 
 /** Row i of every column is `nodes[i]`; rows are in the order of node ids. Amounts are whole numbers, so sums are exact. */
 export class NodeTable {
   readonly nodes: readonly Node[]
+  /** Every row number, ascending. */
+  readonly rows: Int32Array
   readonly standing: Uint8Array
   readonly freeCpuNanos: Float64Array
   readonly freeMemoryBytes: Float64Array
@@ -34,6 +36,7 @@ export class NodeTable {
   constructor(view: View) {
     this.nodes = [...view.nodes()]
     const rows = this.nodes.length
+    this.rows = Int32Array.from(this.nodes.keys())
     this.standing = new Uint8Array(rows)
     this.freeCpuNanos = new Float64Array(rows)
     this.freeMemoryBytes = new Float64Array(rows)

@@ -34,12 +34,26 @@ export interface Candidates {
 }
 
 /** Of the positions that stand at the water line, the `count` that go first by (tie + given, position). */
-export function firstInLine(line: readonly number[], { tie }: Candidates, given: Int32Array, count: number): Float64Array {
-  const positions = tie.length
-  // One sortable number each: below 2^53 for a million tasks on each of a million nodes.
-  const keys = Float64Array.from(line, (position) => (tie[position]! + given[position]!) * positions + position)
-  return keys
-    .sort()
-    .subarray(0, count)
-    .map((key) => key % positions)
+export function firstInLine(line: readonly number[], { tie }: Candidates, given: Int32Array, count: number): number[] {
+  const keys = Int32Array.from(line, (position) => tie[position]! + given[position]!)
+  const bound = keyOf(keys, count)
+  const first = line.filter((_, index) => keys[index]! < bound)
+  for (let index = 0; first.length < count && index < line.length; index++) {
+    if (keys[index] === bound) first.push(line[index]!)
+  }
+  return first
+}
+
+/** The count-th smallest key, by halving the range of keys: no sorting of what is mostly equal. */
+function keyOf(keys: Int32Array, count: number): number {
+  let low = keys.reduce((least, key) => Math.min(least, key), Number.POSITIVE_INFINITY)
+  let high = keys.reduce((most, key) => Math.max(most, key), low)
+  while (low < high) {
+    const middle = low + Math.floor((high - low) / 2)
+    let within = 0
+    for (let index = 0; index < keys.length; index++) if (keys[index]! <= middle) within++
+    if (within >= count) high = middle
+    else low = middle + 1
+  }
+  return low
 }

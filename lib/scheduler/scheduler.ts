@@ -8,7 +8,7 @@ import type { View } from '../store/view.js'
 import { readSpread } from './constraints.js'
 import { explain, type PlacementReport } from './explain.js'
 import { Filters } from './filters.js'
-import { awaitsPlacement, countsForSpread, type Group, GroupCollector } from './groups.js'
+import { awaitsPlacement, countsForSpread, type Group, GroupCollector, specReader } from './groups.js'
 import { NodeTable } from './node-table.js'
 import { fillPenalty } from './rank.js'
 import { spread } from './spread.js'
@@ -66,10 +66,11 @@ export function* placementSteps(view: View, nowMs: number): Generator<PlacementS
   if (groups.length === 0) return
 
   const table = new NodeTable(view)
+  const specOf = specReader(view)
   for (const { id } of table.nodes) {
     // A node is counted in one go: what it has left must be right, whatever happens between two steps.
     for (const task of view.tasksOfNode(id)) {
-      table.count(task, view.spec(task.service, task.specVersion))
+      table.count(task, specOf(task))
       rows++
     }
     if (++rows > rowsPerStep) {

@@ -59,8 +59,7 @@ function needed({ level, room }: Pick<Candidates, 'level' | 'room'>, line: numbe
  */
 export function spread(table: NodeTable, preferences: readonly Int32Array[], count: number): void {
   table.given.fill(0)
-  const rows = Int32Array.from(table.nodes.keys())
-  fillBranch(table, rows, preferences, count)
+  fillBranch(table, table.rows, preferences, count)
 }
 
 function fillBranch(table: NodeTable, rows: Int32Array, [values, ...deeper]: readonly Int32Array[], count: number): void {
@@ -98,23 +97,23 @@ function sumOver(rows: Int32Array, column: Int32Array): number {
 
 /** Nodes where the group keeps failing get tasks only when the others are full. */
 function fillLeaf(table: NodeTable, rows: Int32Array, count: number): void {
-  const open = rows.filter((row) => table.room[row]! > 0)
-  const penalties = [...new Set(open.map((row) => table.penalty[row]!))].sort((a, b) => a - b)
+  const { room, penalty, given } = table
+  const penalties = new Set<number>()
+  for (const row of rows) if (room[row]! > 0) penalties.add(penalty[row]!)
   let left = count
-  for (const penalty of penalties) {
+  for (const equal of [...penalties].sort((a, b) => a - b)) {
     if (left === 0) return
-    const equals = penalties.length === 1 ? open : open.filter((row) => table.penalty[row] === penalty)
-    const given = waterFill(
-      {
-        level: equals.map((row) => table.ofService[row]!),
-        room: equals.map((row) => table.room[row]!),
-        tie: equals.map((row) => table.total[row]!),
-      },
-      left,
-    )
-    for (let position = 0; position < equals.length; position++) {
-      table.given[equals[position]!] = given[position]!
-      left -= given[position]!
+    const open = rows.filter((row) => room[row]! > 0 && penalty[row] === equal)
+    const shares = waterFill({ level: pick(table.ofService, open), room: pick(room, open), tie: pick(table.total, open) }, left)
+    for (let position = 0; position < open.length; position++) {
+      given[open[position]!] = shares[position]!
+      left -= shares[position]!
     }
   }
+}
+
+function pick(column: Int32Array, rows: Int32Array): Int32Array {
+  const picked = new Int32Array(rows.length)
+  for (let position = 0; position < rows.length; position++) picked[position] = column[rows[position]!]!
+  return picked
 }

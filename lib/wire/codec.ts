@@ -27,7 +27,7 @@ const options = {
 const packr = new Packr(options)
 
 /**
- * Bytes of a plain value: null, booleans, numbers, strings, `Uint8Array`, arrays and objects of these.
+ * Bytes of a plain value: null, booleans, numbers, strings, dates, `Uint8Array`, arrays and objects of these.
  * A key whose value is undefined is left out.
  * @throws {SkeinBug} when the value is not plain data (a symbol, a cycle)
  */

@@ -4,7 +4,7 @@ export const depthMax = 64
 /**
  * Walks the bytes of one MessagePack value without building it, and says what is wrong with them, or nothing.
  * Decoding trusts counts (it allocates by them) and recurses; so counts over the bytes at hand, depth, trailing bytes
- * and extension types (skein uses none) are refused here first.
+ * and extension types other than the timestamp are refused here first.
  * @see https://github.com/msgpack/msgpack/blob/master/spec.md
  */
 export function scan(bytes: Uint8Array): string | undefined {
@@ -25,7 +25,12 @@ export function scan(bytes: Uint8Array): string | undefined {
     if (token <= 0x8f) children = (token & 0x0f) * 2
     else if (token <= 0x9f) children = token & 0x0f
     else if (token <= 0xbf) at += token & 0x1f
-    else {
+    else if (timestampBytes(token) !== undefined) {
+      // A date: the type -1, after a length of 12 where the token does not say the size.
+      const head = token === 0xc7 ? [12, 0xff] : [0xff]
+      if (head.some((byte, offset) => bytes[at + offset] !== byte)) return `an extension at byte ${at - 1} is not a timestamp`
+      at += head.length + (timestampBytes(token) as number)
+    } else {
       const sizeBytes = lengthBytes(token)
       if (sizeBytes === undefined) return `type 0x${token.toString(16)} at byte ${at - 1} is not used here`
       if (at + sizeBytes > bytes.length) return `ends early at byte ${at}`
@@ -76,8 +81,15 @@ function lengthBytes(token: number): 0 | 1 | 2 | 4 | undefined {
     case 0xdf: // map 32
       return 4
     default:
-      return undefined // 0xc1 is never used; 0xc7–0xc9 and 0xd4–0xd8 are extensions
+      return undefined // 0xc1 is never used; the rest are extensions that are no timestamps
   }
+}
+
+/** Bytes of a timestamp with this token; undefined for tokens of other values. */
+function timestampBytes(token: number): 4 | 8 | 12 | undefined {
+  if (token === 0xd6) return 4
+  if (token === 0xd7) return 8
+  return token === 0xc7 ? 12 : undefined
 }
 
 /** Bytes of a number token's value. */

@@ -154,7 +154,9 @@ async function firstLine(child: ChildProcess, words: readonly string[]): Promise
       throw new Error(`it ended with ${name ?? `code ${code}`}`)
     })
     exit.catch(() => undefined) // the loser of the race
-    return JSON.parse(await Promise.race([line, exit])) as Ready
+    const said = JSON.parse(await Promise.race([line, exit])) as Ready | { readonly error: { readonly message: string } }
+    if ('error' in said) throw new Error(said.error.message)
+    return said
   } catch (cause) {
     throw new Error(`peer ${child.spawnargs.at(-1)} did not start: ${messageOf(cause)}\n${words.join('\n')}`, { cause })
   } finally {

@@ -161,7 +161,10 @@ export class LinkPool implements AsyncDisposable {
   keep(node: string, address: string): void {
     if (this.#stopping || node === this.#host.node) return
     const keeper = this.#keepers.get(node)
-    if (keeper !== undefined) return keeper.move(address)
+    if (keeper !== undefined) {
+      keeper.move(address)
+      return
+    }
     const begun = new Keeper(address, {
       options: this.#options,
       dial: (to, signal) => this.#dialPeer(node, to, signal),

@@ -172,11 +172,12 @@ export class Link implements RpcLink {
     const frame = readFrame(bytes)
     if (frame.version !== this.#outbox.version)
       throw badFrame('version', `version ${frame.version}, agreed ${this.#outbox.version}`)
-    if (this.#state === 'shaking') {
-      if (frame.channel !== channels.control || frame.more) throw badFrame('channel', 'only the handshake comes first')
-      return this.#take(this.#handshake.receive(frame.payload))
+    if (this.#state === 'up') {
+      this.#dispatch(frame)
+      return
     }
-    this.#dispatch(frame)
+    if (frame.channel !== channels.control || frame.more) throw badFrame('channel', 'only the handshake comes first')
+    this.#take(this.#handshake.receive(frame.payload))
   }
 
   #dispatch(frame: Frame): void {
@@ -184,12 +185,14 @@ export class Link implements RpcLink {
     if (message === undefined) return
     switch (frame.channel.name) {
       case 'raft':
-        return this.#world.host.onRaftFrame(this.identity.node, message)
+        this.#world.host.onRaftFrame(this.identity.node, message)
+        break
       case 'rpc':
-        return this.#rpc.receive(message)
+        this.#rpc.receive(message)
+        break
       case 'control':
         if (message.length === 1 && message[0] === ping[0]) this.#outbox.sendAtOnce(channels.control, pong)
-        return
+        break
       default:
         throw badFrame('channel', `nobody listens on ${frame.channel.name}`)
     }
@@ -219,7 +222,10 @@ export class Link implements RpcLink {
     const { clock, keepAliveMs, silentAfterMs } = this.#world.options
     const nowMs = clock.now()
     const verdict = judgeSilence({ nowMs, dueMs, heardMs: this.#heardMs, silentAfterMs })
-    if (verdict === 'silent') return this.#goDown({ evidence: 'silent', reason: `nothing heard for ${silentAfterMs} ms` })
+    if (verdict === 'silent') {
+      this.#goDown({ evidence: 'silent', reason: `nothing heard for ${silentAfterMs} ms` })
+      return
+    }
     // We were the slow one: what it sent may lie unread, so it gets the whole time again.
     if (verdict === 'late') this.#heardMs = nowMs
     if (nowMs - this.#heardMs >= keepAliveMs / 2 || verdict === 'late') this.#outbox.sendAtOnce(channels.control, ping)
@@ -247,8 +253,8 @@ export class Link implements RpcLink {
     this.#cancelTimer()
     this.#outbox.close()
     // To one that does not answer, a goodbye would only wait.
-    if (evidence === 'silent') return connection.destroy()
-    connection.close(reason)
+    if (evidence === 'silent') connection.destroy()
+    else connection.close(reason)
     const cancel = options.clock.after(goodbyeMs, () => connection.destroy())
     void this.ended.then(cancel)
   }
@@ -264,11 +270,15 @@ export class Link implements RpcLink {
     try {
       act()
     } catch (error) {
-      if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) return this.#fault(error)
-      this.#world.events.malformed(error)
-      this.#failHandshake(error)
-      this.#goDown({ evidence: 'closed', reason: messageOf(error) })
+      if (isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) this.#refuse(error)
+      else this.#fault(error)
     }
+  }
+
+  #refuse(error: SkeinError): void {
+    this.#world.events.malformed(error)
+    this.#failHandshake(error)
+    this.#goDown({ evidence: 'closed', reason: messageOf(error) })
   }
 
   #fault(error: unknown): void {

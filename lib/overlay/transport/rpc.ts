@@ -143,29 +143,37 @@ export class Rpc {
     const { id } = message
     switch (message.type) {
       case 'call':
-        return this.#serve(message)
+        this.#serve(message)
+        break
       case 'result':
         if (this.#outgoing.get(id)?.inlet !== undefined) throw badMessage('rpc.result', 'items, as asked', message.value)
-        return this.#settle(id, undefined, message.value)
+        this.#settle(id, undefined, message.value)
+        break
       case 'error': {
         const call = this.#outgoing.get(id)
         const error = errorFromWire(message.code, message.message, message.detail, call?.method ?? '')
         // In its turn: what was sent before it is read before it.
         call?.inlet?.end(error)
-        return this.#settle(id, error)
+        this.#settle(id, error)
+        break
       }
       case 'cancel':
-        return this.#drop(id, new SkeinError('ERR_SKEIN_ABORTED', 'the caller gave up', { what: 'call' }))
-      case 'item':
-        if (this.#flowOf(id)?.inlet?.push(message.value, bytes.length) !== false) return
-        throw badMessage('rpc.item', 'credit for it', message.value)
+        this.#drop(id, new SkeinError('ERR_SKEIN_ABORTED', 'the caller gave up', { what: 'call' }))
+        break
+      case 'item': {
+        const kept = this.#flowOf(id)?.inlet?.push(message.value, bytes.length) ?? true
+        if (!kept) throw badMessage('rpc.item', 'credit for it', message.value)
+        break
+      }
       case 'credit':
-        return this.#flowOf(id)?.outlet?.grant(message.grantedBytes)
+        this.#flowOf(id)?.outlet?.grant(message.grantedBytes)
+        break
       case 'end':
         this.#flowOf(id)?.inlet?.end()
-        return this.#settle(id, undefined)
+        this.#settle(id, undefined)
+        break
       default:
-        return unreachable(message)
+        unreachable(message)
     }
   }
 
@@ -182,8 +190,7 @@ export class Rpc {
   #begin(mode: CallMode, method: string, params: unknown, signal: AbortSignal | undefined, wishedMs: number | undefined) {
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted) throw abortedCall(method, signal)
-    if (this.#outgoing.size >= callsMax)
-      throw new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls on this link await an answer`, { limit: 'calls' })
+    if (this.#outgoing.size >= callsMax) throw tooMany('awaiting an answer')
     const deadlineMs = wishedMs === undefined || wishedMs > deadlineMaxMs ? undefined : Math.max(1, Math.ceil(wishedMs))
     const id = this.#nextId
     this.#world.send(encodeRpc({ type: 'call', id, mode, method, params, deadlineMs: deadlineMs ?? 0 }), 'bounded')
@@ -245,13 +252,12 @@ export class Rpc {
   #serve({ id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>): void {
     const { handlers, link } = this.#world
     if (this.#isOurs(id) || this.#incoming.has(id)) throw badMessage('rpc.id', 'an id of the caller, not in use', id)
-    const refuse = (error: SkeinError): void => this.#send({ type: 'error', id, ...errorToWire(error) })
     const handler = handlers.get(method)
-    if (handler === undefined) return refuse(new SkeinError('ERR_SKEIN_UNKNOWN_METHOD', `no method ${method} here`, { method }))
-    const refusal = authorize(link.identity.role, method)
-    if (refusal !== undefined) return refuse(refusal)
-    if (this.#incoming.size >= callsMax)
-      return refuse(new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls are under way`, { limit: 'calls' }))
+    const refusal = handler === undefined ? unknownMethod(method) : this.#refusal(method)
+    if (handler === undefined || refusal !== undefined) {
+      this.#send({ type: 'error', id, ...errorToWire(refusal) })
+      return
+    }
     const call: Incoming = {
       abort: new AbortController(),
       inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,
@@ -266,6 +272,11 @@ export class Rpc {
       chunks: chunksOf(call.inlet),
     }
     void this.#run(id, call, method, () => handler(params, context))
+  }
+
+  #refusal(method: string): SkeinError | undefined {
+    if (this.#incoming.size >= callsMax) return tooMany('under way')
+    return authorize(this.#world.link.identity.role, method)
   }
 
   /** Never rejects: whatever goes wrong is told to the caller. */
@@ -375,6 +386,14 @@ async function nextOf(iterator: AsyncIterator<unknown>, onEnd: () => void): Prom
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+}
+
+function unknownMethod(method: string): SkeinError {
+  return new SkeinError('ERR_SKEIN_UNKNOWN_METHOD', `the other end knows no method ${method}`, { method })
+}
+
+function tooMany(words: string): SkeinError {
+  return new SkeinError('ERR_SKEIN_BUSY', `${callsMax} calls on one link are ${words}`, { limit: 'calls' })
 }
 
 function wrongMode(method: string, words: string): SkeinError {
