@@ -33,6 +33,7 @@ export function exitCodeOf(error: unknown): ExitCode {
       return exitCodes.exhausted
     case 'ERR_SKEIN_NO_QUORUM':
     case 'ERR_SKEIN_UNREACHABLE':
+    case 'ERR_SKEIN_LINK_LOST':
       return exitCodes.unreachable
     case 'ERR_SKEIN_TIMEOUT':
     case 'ERR_SKEIN_NOT_CONVERGED':

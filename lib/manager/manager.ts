@@ -198,10 +198,12 @@ export class Manager {
     return this.#term.signal
   }
 
+  /** The leader, if it can be asked: raft still names a dead one until the election timeout, its link is gone at once. */
   leaderNode(): string | undefined {
     const { leader } = this.raft.status()
     if (leader === this.#o.raftId) return this.#o.node
-    return leader === 0 ? undefined : this.links.nodeOf(leader)
+    const node = leader === 0 ? undefined : this.links.nodeOf(leader)
+    return node !== undefined && this.#o.pool.link(node) !== undefined ? node : undefined
   }
 
   managers(): readonly ManagerAddress[] {

@@ -73,11 +73,18 @@ export class SessionFinder {
 
   #closedWith(node: string, signal: AbortSignal): AbortSignal {
     const closed = new AbortController()
-    const undo = [
+    const undo: (() => void)[] = []
+    const end = (): void => {
+      for (const act of undo.splice(0)) act()
+      signal.removeEventListener('abort', end)
+      closed.abort()
+    }
+    undo.push(
       this.#world.pool.observe((event) => {
-        if (event.type === 'down' && event.node === node) end()
+        // Missed: nobody answers there; whoever waits for that link should ask another.
+        if ((event.type === 'down' || event.type === 'missed') && event.node === node) end()
       }),
-    ]
+    )
     const manager = this.#world.manager()
     if (manager !== undefined) {
       undo.push(
@@ -85,10 +92,6 @@ export class SessionFinder {
           if (manager.leaderNode() !== node) end()
         }),
       )
-    }
-    const end = (): void => {
-      for (const act of undo.splice(0)) act()
-      closed.abort()
     }
     signal.addEventListener('abort', end, { once: true })
     return closed.signal

@@ -35,19 +35,26 @@ export interface Candidates {
 
 /** Of the positions that stand at the water line, the `count` that go first by (tie + given, position). */
 export function firstInLine(line: readonly number[], { tie }: Candidates, given: Int32Array, count: number): number[] {
-  const keys = Int32Array.from(line, (position) => tie[position]! + given[position]!)
+  const keys = new Int32Array(line.length)
+  for (let index = 0; index < line.length; index++) keys[index] = tie[line[index]!]! + given[line[index]!]!
   const bound = keyOf(keys, count)
-  const first = line.filter((_, index) => keys[index]! < bound)
-  for (let index = 0; first.length < count && index < line.length; index++) {
-    if (keys[index] === bound) first.push(line[index]!)
+  const first: number[] = []
+  const atBound: number[] = []
+  for (let index = 0; index < line.length; index++) {
+    if (keys[index]! < bound) first.push(line[index]!)
+    else if (keys[index] === bound) atBound.push(line[index]!)
   }
-  return first
+  return [...first, ...atBound.slice(0, count - first.length)]
 }
 
 /** The count-th smallest key, by halving the range of keys: no sorting of what is mostly equal. */
 function keyOf(keys: Int32Array, count: number): number {
-  let low = keys.reduce((least, key) => Math.min(least, key), Number.POSITIVE_INFINITY)
-  let high = keys.reduce((most, key) => Math.max(most, key), low)
+  let low = Number.POSITIVE_INFINITY
+  let high = 0
+  for (let index = 0; index < keys.length; index++) {
+    low = Math.min(low, keys[index]!)
+    high = Math.max(high, keys[index]!)
+  }
   while (low < high) {
     const middle = low + Math.floor((high - low) / 2)
     let within = 0

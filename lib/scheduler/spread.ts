@@ -97,22 +97,35 @@ function sumOver(rows: Int32Array, column: Int32Array): number {
 
 /** Nodes where the group keeps failing get tasks only when the others are full. */
 function fillLeaf(table: NodeTable, rows: Int32Array, count: number): void {
-  const { room, penalty, given } = table
-  const penalties = new Set<number>()
-  for (const row of rows) if (room[row]! > 0) penalties.add(penalty[row]!)
   let left = count
-  for (const equal of [...penalties].sort((a, b) => a - b)) {
+  for (const open of byPenalty(table, rows)) {
     if (left === 0) return
-    const open = rows.filter((row) => room[row]! > 0 && penalty[row] === equal)
-    const shares = waterFill({ level: pick(table.ofService, open), room: pick(room, open), tie: pick(table.total, open) }, left)
+    const shares = waterFill(
+      { level: pick(table.ofService, open), room: pick(table.room, open), tie: pick(table.total, open) },
+      left,
+    )
     for (let position = 0; position < open.length; position++) {
-      given[open[position]!] = shares[position]!
+      table.given[open[position]!] = shares[position]!
       left -= shares[position]!
     }
   }
 }
 
-function pick(column: Int32Array, rows: Int32Array): Int32Array {
+/** Rows with room, least penalty first; nearly always one list. */
+function byPenalty({ room, penalty }: NodeTable, rows: Int32Array): (readonly number[])[] {
+  const unpunished: number[] = []
+  const punished = new Map<number, number[]>()
+  for (let position = 0; position < rows.length; position++) {
+    const row = rows[position]!
+    if (room[row]! <= 0) continue
+    const list = penalty[row] === 0 ? unpunished : (punished.get(penalty[row]!) ?? [])
+    list.push(row)
+    if (penalty[row] !== 0) punished.set(penalty[row]!, list)
+  }
+  return [unpunished, ...[...punished].sort(([a], [b]) => a - b).map(([, list]) => list)]
+}
+
+function pick(column: Int32Array, rows: readonly number[]): Int32Array {
   const picked = new Int32Array(rows.length)
   for (let position = 0; position < rows.length; position++) picked[position] = column[rows[position]!]!
   return picked

@@ -19,6 +19,7 @@ export const ingredients = [
   'read',
   'campaign',
   'small-limits',
+  'churn',
 ] as const
 export type Ingredient = (typeof ingredients)[number]
 
@@ -95,69 +96,87 @@ export function calmed(plan: SimPlan): SimPlan {
   }
 }
 
+/** The plan of a seed. Every number is drawn whether it is used or not, so that leaving something out moves nothing else. */
 export function planFor(seed: number, eventsMax: number, without: ReadonlySet<Ingredient>): SimPlan {
   const random = chanceFor(seed, 0)
-  const has = (ingredient: Ingredient, chance: number): boolean => random() < chance && !without.has(ingredient)
+  const one = <T>(items: readonly [T, ...T[]]): T => pick(random, items) as T
+  const some = (ingredient: Ingredient, chance: number, value: number, otherwise = 0): number =>
+    random() < chance && !without.has(ingredient) ? value : otherwise
   const weight = (ingredient: Ingredient, value: number): number => (without.has(ingredient) ? 0 : value)
   const rough = random() < 0.6 // the others live in a nearly good world
-  const nodes = pick(random, [3, 3, 3, 3, 5, 5, 5, 1, 2, 4]) as number
-  const smallLimits = has('small-limits', 0.5)
-  const guarded = random() < 0.7
-  return {
+  const guarded = random() < 0.7 // as groups are by default
+  const hasSmallLimits = some('small-limits', 0.5, 1) === 1
+  const limited = (small: number, usual: number): number => (hasSmallLimits ? small : usual)
+  const isChurning = some('churn', 0.15, 1) === 1
+  const plan: SimPlan = {
     seed,
     eventsMax,
-    nodes,
+    nodes: one([3, 3, 3, 3, 5, 5, 5, 1, 2, 4]),
     core: {
       electionTick: 3 + below(random, 6),
       heartbeatTick: 1,
-      preVote: guarded || random() < 0.3,
-      checkQuorum: guarded || random() < 0.3,
+      preVote: random() < 0.3 || guarded,
+      checkQuorum: random() < 0.3 || guarded,
       asyncStorageWrites: random() < 0.7,
       stepDownOnRemoval: random() < 0.8,
       disableProposalForwarding: random() < 0.2,
-      maxSizePerMsg: smallLimits ? (pick(random, [1, 40, 120]) as number) : 65_536,
-      maxCommittedSizePerReady: smallLimits ? (pick(random, [1, 60, 300]) as number) : 1_048_576,
-      maxUncommittedEntriesSize: smallLimits ? (pick(random, [60, 400, 4_000]) as number) : 8_388_608,
-      maxInflightMsgs: smallLimits ? 1 + below(random, 4) : 256,
-      maxInflightBytes: smallLimits ? (pick(random, [120, 1_000, 4_194_304]) as number) : 4_194_304,
+      maxSizePerMsg: limited(one([1, 40, 120]), 65_536),
+      maxCommittedSizePerReady: limited(one([1, 60, 300]), 1_048_576),
+      maxUncommittedEntriesSize: limited(one([60, 400, 4_000]), 8_388_608),
+      maxInflightMsgs: limited(1 + below(random, 4), 256),
+      maxInflightBytes: limited(one([120, 1_000, 4_194_304]), 4_194_304),
     },
     network: {
-      lossRate: has('loss', 0.7) ? random() * (rough ? 0.3 : 0.05) : 0,
-      duplicateRate: has('duplication', 0.5) ? random() * (rough ? 0.3 : 0.1) : 0,
+      lossRate: some('loss', 0.7, random() * (rough ? 0.3 : 0.05)),
+      duplicateRate: some('duplication', 0.5, random() * (rough ? 0.3 : 0.1)),
       delayMin: 1,
-      delayMean: has('slow-network', 0.4) ? 5 + random() * (rough ? 30 : 10) : 1 + random() * 3,
-      strayRate: has('slow-network', 0.5) ? random() * (rough ? 0.2 : 0.05) : 0,
+      delayMean: some('slow-network', 0.4, 5 + random() * (rough ? 30 : 10), 1 + random() * 3),
+      strayRate: some('slow-network', 0.5, random() * (rough ? 0.2 : 0.05)),
       noticeRate: random() * 0.5,
     },
     disk: {
       syncMin: 1,
-      syncMean: has('slow-disk', 0.4) ? 5 + random() * (rough ? 40 : 15) : 1 + random() * 2,
-      applyMean: has('slow-disk', 0.4) ? 3 + random() * 30 : 1,
-      tornRate: has('torn-write', 0.7) ? random() : 0,
+      syncMean: some('slow-disk', 0.4, 5 + random() * (rough ? 40 : 15), 1 + random() * 2),
+      applyMean: some('slow-disk', 0.4, 3 + random() * 30, 1),
+      tornRate: some('torn-write', 0.7, random()),
     },
-    lateFlushRate: has('late-flush', 0.5) ? random() * 0.8 : 0,
-    driftMax: has('drift', 0.5) ? 3 : 0,
+    lateFlushRate: some('late-flush', 0.5, random() * 0.8),
+    driftMax: some('drift', 0.5, 3),
     workPause: 3 + random() * 20,
     troublePause: rough ? 15 + random() * 70 : 40 + random() * 300,
     work: {
       propose: 10,
-      membership: weight('membership', pick(random, [0, 1, 1, 4]) as number),
-      transfer: weight('transfer', pick(random, [0, 0.5, 2]) as number),
-      read: weight('read', pick(random, [0, 3, 6]) as number),
-      snapshot: weight('snapshot', pick(random, [0, 1, 3]) as number),
-      campaign: weight('campaign', pick(random, [0, 0, 0.3, 1]) as number),
-      'forget-leader': weight('campaign', pick(random, [0, 0, 0.3]) as number),
+      membership: weight('membership', one([0, 1, 1, 4])),
+      transfer: weight('transfer', one([0, 0.5, 2])),
+      read: weight('read', one([0, 3, 6])),
+      snapshot: weight('snapshot', one([0, 1, 3])),
+      campaign: weight('campaign', one([0, 0, 0.3, 1])),
+      'forget-leader': weight('campaign', one([0, 0, 0.3])),
     },
     trouble: {
-      split: weight('partition', pick(random, [0, 1, 2]) as number),
-      'one-way': weight('partition', pick(random, [0, 1, 2]) as number),
-      isolate: weight('partition', pick(random, [0, 1, 2]) as number),
+      split: weight('partition', one([0, 1, 2])),
+      'one-way': weight('partition', one([0, 1, 2])),
+      isolate: weight('partition', one([0, 1, 2])),
       heal: 2,
-      crash: weight('crash', pick(random, [0, 1, 3]) as number),
-      'crash-leader': weight('crash', pick(random, [0, 1, 2]) as number),
-      'crash-all': weight('crash', pick(random, [0, 0, 0.3]) as number),
-      pause: weight('pause', pick(random, [0, 1]) as number),
+      crash: weight('crash', one([0, 1, 3])),
+      'crash-leader': weight('crash', one([0, 1, 2])),
+      'crash-all': weight('crash', one([0, 0, 0.3])),
+      pause: weight('pause', one([0, 1])),
     },
-    trailingEntries: pick(random, [0, 2, 10, 50]) as number,
+    trailingEntries: one([0, 2, 10, 50]),
+  }
+  return isChurning ? churned(plan, random) : plan
+}
+
+/** The same group with a fast network, a disk that is slower than elections, and elections all the time: writes end terms late. */
+function churned(plan: SimPlan, random: Random): SimPlan {
+  return {
+    ...plan,
+    core: { ...plan.core, asyncStorageWrites: true },
+    network: { ...plan.network, delayMean: 2, strayRate: 0 },
+    disk: { ...plan.disk, syncMean: 15 + random() * 40, applyMean: 1 + random() * 50 },
+    workPause: 4,
+    troublePause: 30,
+    work: { ...plan.work, campaign: 3 },
   }
 }

@@ -5,3 +5,6 @@
  * @module
  */
 export { type DriverCommands, type DriverSuite, type SuiteTest, testDriver } from './driver-suite.js'
+export { ManualClock } from './manual-clock.js'
+export { type StorageSuite, testStorage } from './storage-suite.js'
+export { type TransportSuite, testTransport } from './transport-suite.js'

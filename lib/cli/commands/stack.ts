@@ -105,7 +105,7 @@ async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Do
       .filter((line) => !line.startsWith('='))
       .join(', ')
     session.output.say(
-      `the deploy stopped half way (${sofar === '' ? 'nothing was changed' : sofar}); the same command goes on from here`,
+      `the deploy stopped half way; confirmed so far: ${sofar === '' ? 'nothing' : sofar}; the same command goes on from here`,
     )
     throw error
   }
