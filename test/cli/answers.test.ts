@@ -237,6 +237,7 @@ t.test('a failure gives its code and words, and the exit code of its kind', asyn
     [new SkeinError('ERR_SKEIN_TASKS_EXHAUSTED', 'no', { task: 'x' }), 4],
     [new SkeinError('ERR_SKEIN_NO_QUORUM', 'no', { voters: 3, reachable: 1 }), 5],
     [new SkeinError('ERR_SKEIN_UNREACHABLE', 'no', { address: 'x' }), 5],
+    [new SkeinError('ERR_SKEIN_LINK_LOST', 'no', { node: 'x' }), 5],
     [new SkeinError('ERR_SKEIN_TIMEOUT', 'no', { what: 'x', timeoutMs: 1 }), 124],
     [new SkeinError('ERR_SKEIN_OUTCOME_UNKNOWN', 'no', { requestId: 'x' }), 124],
     [new SkeinError('ERR_SKEIN_NOT_CONVERGED', 'no', { service: 'x', running: 0, desired: 1 }), 124],

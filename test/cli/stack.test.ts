@@ -113,7 +113,7 @@ t.test('a deploy that stops half way says what was done', async (t) => {
     new SkeinError('ERR_SKEIN_VERSION_CONFLICT', 'changed', { expected: 5, current: 6 }),
   )
   t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1)
-  t.match(world.err(), /the deploy stopped half way \(\+ shop_new created\)[\s\S]*ERR_SKEIN_VERSION_CONFLICT/)
+  t.match(world.err(), /the deploy stopped half way; confirmed so far: \+ shop_new created;[\s\S]*ERR_SKEIN_VERSION_CONFLICT/)
 })
 
 t.test('--timeout bounds the whole deploy: each wait gets what is left', async (t) => {
