@@ -10,6 +10,7 @@ import type { Op } from '../model/command.js'
 import type { Node as NodeRecord, NodeRole } from '../model/node.js'
 import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
 import { parseTaskId, type Task as TaskRecord } from '../model/task.js'
+import { parseConstraints, parseSpread } from '../scheduler/index.js'
 import { resolveNode, resolveService, resolveTask } from '../store/queries.js'
 import type { Store } from '../store/store.js'
 import type { StoreChange } from '../store/changes.js'
@@ -20,6 +21,8 @@ import { bySlotNewestFirst, type Lights, presentKey, presentKeyMeta, presentNode
 export interface ControlWorld extends Lights {
   readonly clock: Clock
   readonly store: Store
+  /** How long a call waits for a leader before it says that there is none: several elections long. */
+  readonly leaderWaitMs: number
   status(): Status
   /** True while this manager leads and its duties run. */
   leading(): boolean
@@ -45,8 +48,6 @@ export interface ControlWorld extends Lights {
 
 type VerbTable = { readonly [V in Verb]: (params: ControlVerbs[V][0], head: CallHead) => Promise<ControlVerbs[V][1]> }
 
-/** How long a call waits for a leader before it says that there is none: longer than an election takes. */
-const leaderWaitMs = 5_000
 /** Between two tries of a call whose leader just went away. */
 const retryMs = 100
 
@@ -57,7 +58,7 @@ const unknown = ['ERR_SKEIN_OUTCOME_UNKNOWN', 'ERR_SKEIN_LINK_LOST', 'ERR_SKEIN_
 
 /**
  * ControlApi carried out: on the leader against the store, elsewhere by asking the leader. Reads without a quorum answer from this
- * manager's own tables, marked stale; writes then end with ERR_SKEIN_NO_QUORUM after at most 5 s.
+ * manager's own tables, marked stale; writes then end with ERR_SKEIN_NO_QUORUM after a few election timeouts.
  */
 export class ControlServer implements ControlCaller {
   readonly #world: ControlWorld
@@ -74,7 +75,7 @@ export class ControlServer implements ControlCaller {
     if (wantsStale(params)) return this.#stale(verb, params)
     const { clock } = this.#world
     const endMs = clock.now() + head.deadlineMs
-    let giveUpMs = Math.min(endMs, clock.now() + leaderWaitMs)
+    let giveUpMs = Math.min(endMs, clock.now() + this.#world.leaderWaitMs)
     let lastError: unknown
     for (;;) {
       if (head.signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${verb} was aborted by its caller`, { what: verb })
@@ -120,7 +121,7 @@ export class ControlServer implements ControlCaller {
       const leader = this.#world.leaderNode()
       throw new SkeinError('ERR_SKEIN_NOT_LEADER', `this manager does not lead; ask ${leader ?? 'again later'}`, { leader })
     }
-    if (readVerbs.has(verb)) await this.#world.linearizable(Math.min(head.deadlineMs, leaderWaitMs))
+    if (readVerbs.has(verb)) await this.#world.linearizable(Math.min(head.deadlineMs, this.#world.leaderWaitMs))
     else this.#refuseWithoutQuorum(verb)
     return await this.#verbs[verb](params, head)
   }
@@ -155,7 +156,7 @@ export class ControlServer implements ControlCaller {
 
   /** From this manager's own tables, and says so. */
   async #stale<V extends Verb>(verb: V, params: ControlVerbs[V][0]): Promise<ControlVerbs[V][1]> {
-    const answer = await this.#verbs[verb](params, { requestId: 'stale', deadlineMs: leaderWaitMs })
+    const answer = await this.#verbs[verb](params, { requestId: 'stale', deadlineMs: this.#world.leaderWaitMs })
     return (isList(answer) ? { ...(answer as object), stale: true } : answer) as ControlVerbs[V][1]
   }
 
@@ -196,7 +197,7 @@ export class ControlServer implements ControlCaller {
       },
       'services.create': async ({ spec }, head) => {
         const id = idFrom(head.requestId)
-        await this.#submit([{ op: 'service.create', id, spec: resolveServiceSpec(spec).spec }], head)
+        await this.#submit([{ op: 'service.create', id, spec: checkedSpec(spec) }], head)
         return service(id)
       },
       'services.get': async ({ ref }) => service(ref),
@@ -205,7 +206,7 @@ export class ControlServer implements ControlCaller {
       'services.replace': async ({ ref, spec, version }, head) => {
         const record = resolveService(view(), ref)
         this.#checkName(record, spec)
-        await this.#submit([{ op: 'service.update', id: record.id, spec: resolveServiceSpec(spec).spec, ifVersion: version }], head)
+        await this.#submit([{ op: 'service.update', id: record.id, spec: checkedSpec(spec), ifVersion: version }], head)
         return service(record.id)
       },
       'services.scale': async ({ ref, replicas }, head) => {
@@ -252,7 +253,7 @@ export class ControlServer implements ControlCaller {
   async #changeSpec(id: string, change: (spec: ServiceSpec) => ServiceSpec, head: CallHead): Promise<void> {
     for (let tries = 0; ; tries++) {
       const { spec, version } = resolveService(this.#world.store.view(), id)
-      const wished = resolveServiceSpec(change(spec)).spec
+      const wished = checkedSpec(change(spec))
       try {
         // Each try is a write of its own; a retry of the whole call meets the same ids in the same order.
         const requestId = tries === 0 ? head.requestId : `${head.requestId}.${tries}`
@@ -353,6 +354,14 @@ export class ControlServer implements ControlCaller {
     }
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', 'logs: name a service or a task', { option: 'service' })
   }
+}
+
+/** The spec as it is stored; constraints and spread preferences must name something that nodes have. @throws {SkeinError} ERR_SKEIN_INVALID_SPEC */
+function checkedSpec(given: ServiceSpec): ServiceSpec {
+  const { spec, resolved } = resolveServiceSpec(given)
+  parseConstraints(resolved.placement.constraints)
+  parseSpread(resolved.placement.spread)
+  return spec
 }
 
 /** The caller asked for this manager's own answer, however old. */
