@@ -87,7 +87,7 @@ log      committed 40, applied 39
 t.test('task why gives the count of nodes for each reason and what was tried before', async (t) => {
   const world = fullWorld()
   world.state.why = {
-    text: 'no node fits',
+    text: 'shop_web.2 is pending: no node fits',
     placement: {
       evaluated: 5,
       reasons: [
@@ -100,8 +100,8 @@ t.test('task why gives the count of nodes for each reason and what was tried bef
   t.equal(await run(world, 'task why id-shop_web.2.1'), 0)
   t.equal(
     world.out(),
-    `shop_web.2 (id-shop_web.2.1) is ○ pending since 4s
-  no node fits
+    `○ shop_web.2 is pending: no node fits
+  task id-shop_web.2.1, pending since 4s
 5 nodes looked at:
      4  too few CPUs
      1  drained

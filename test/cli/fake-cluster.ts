@@ -9,6 +9,8 @@ export interface FakeState {
   nodes: Node[]
   kv: Map<string, { value: Uint8Array; version: number }>
   logs: LogLine[]
+  /** Replaces `logs` when set. */
+  logLines: (() => AsyncIterable<LogLine>) | undefined
   status: Status
   why: Omit<Why, 'task'>
   stale: boolean
@@ -84,6 +86,7 @@ export function fakeState(): FakeState {
     nodes: [],
     kv: new Map(),
     logs: [],
+    logLines: undefined,
     status: {
       cluster: 'cluster1',
       node: 'id-m1',
@@ -128,7 +131,7 @@ export function fakeCluster(state: FakeState): Cluster {
     return service
   }
   const lines = async function* (): AsyncGenerator<LogLine> {
-    yield* state.logs
+    yield* state.logLines?.() ?? state.logs
   }
   return {
     services: {

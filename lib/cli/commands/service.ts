@@ -5,12 +5,13 @@ import type { Service } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import { makeId } from '../../base/ids.js'
 import { parseEnvFile } from '../../compose/env-file.js'
+import { parseTaskId } from '../../model/task.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Column } from '../print.js'
 import { convergedText, followService } from '../progress.js'
 import type { Session } from '../session.js'
-import { addLogOptions, type LogFlags, printLogs } from './logs.js'
+import { addLogOptions, type LogFlags, logOptions, printLogs } from './logs.js'
 import { removeEach } from './remove-each.js'
 import { addSpecOptions, type CreateOptions, specFrom } from './service-spec.js'
 import { inSlotOrder, taskColumns } from './task.js'
@@ -102,8 +103,14 @@ async function remove(session: Session, refs: readonly string[]): Promise<ExitCo
 }
 
 async function logs(session: Session, ref: string, flags: LogFlags): Promise<ExitCode> {
+  const options = logOptions(session, flags)
   const { services } = await session.cluster()
-  return printLogs(session, flags, (options) => services.logs(ref, options))
+  const { id, name } = await services.get(ref, session.call)
+  const nameOf = (task: string): string => {
+    const parts = parseTaskId(task)
+    return parts === undefined ? task : `${name}.${parts.slot}`
+  }
+  return printLogs(session, flags, services.logs(id, options), nameOf)
 }
 
 interface WaitOptions {

@@ -5,7 +5,7 @@ import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { age, type Column, printable, type Tone } from '../print.js'
 import type { Session } from '../session.js'
-import { addLogOptions, type LogFlags, printLogs } from './logs.js'
+import { addLogOptions, type LogFlags, logOptions, printLogs } from './logs.js'
 
 export function addTaskCommands(program: Command, act: Act): void {
   const task = program.command('task').description('attempts to fill the places of services')
@@ -74,8 +74,8 @@ async function why(session: Session, ref: string): Promise<ExitCode> {
 function whyText({ task, text, placement, history }: Why, nowMs: number): string {
   const exit = task.exitCode === undefined ? '' : `, exit code ${task.exitCode}`
   const lines = [
-    `${task.name} (${task.id}) is ${signOf(task.observed)} ${task.observed} since ${age(task.updatedAt, nowMs)}${exit}`,
-    `  ${printable(text)}`,
+    `${signOf(task.observed)} ${printable(text)}`,
+    `  task ${task.id}, ${task.observed} since ${age(task.updatedAt, nowMs)}${exit}`,
   ]
   if (placement !== undefined) {
     lines.push(`${placement.evaluated} nodes looked at:`)
@@ -96,6 +96,7 @@ async function inspect(session: Session, ref: string): Promise<ExitCode> {
 }
 
 async function logs(session: Session, ref: string, flags: LogFlags): Promise<ExitCode> {
+  const options = logOptions(session, flags)
   const { tasks } = await session.cluster()
-  return printLogs(session, flags, (options) => tasks.logs(ref, options))
+  return printLogs(session, flags, tasks.logs(ref, options), (id) => id)
 }
