@@ -1,10 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { constants as osConstants } from 'node:os'
 import type { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { assert } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
-import { SkeinError } from '../../base/errors.js'
+import { messageOf, SkeinError } from '../../base/errors.js'
 import type { LogOptions, Unit, UnitEnd, UnitLogLine } from '../driver.js'
 import { LineSplitter } from '../line-splitter.js'
 import type { LogBook } from '../log-book.js'
@@ -23,6 +24,8 @@ export interface UnitHost {
   removed(): Promise<void>
 }
 
+/** Each stream is read no faster than this: a flood must not take the thread that also carries heartbeats. About 10 MiB/s. */
+const pace = { bytes: 1024 * 1024, perMs: 100 }
 const groupPollMs = 25
 /** After SIGKILL: how long to wait for the kernel, and for the pipes of what is dead. */
 const settleMs = 2_000
@@ -58,8 +61,22 @@ export class ProcessUnit implements Unit {
     }
     assert(this.#state === 'prepared', 'a unit is started once')
     this.#state = 'started'
-    const { file, name, args, workingDir } = this.#command
     this.#host.beforeSpawn()
+    try {
+      this.#child = this.#spawn()
+      await once(this.#child, 'spawn')
+    } catch (error) {
+      this.#end({ code: 127, why: messageOf(error) })
+      throw error
+    }
+    const child = this.#child
+    child.once('exit', (code, exitSignal) => this.#exited.resolve({ code, signal: exitSignal }))
+    void this.#watch(child)
+  }
+
+  /** Nothing may come between the spawn and the report: from there on a dead peer takes the group along. */
+  #spawn(): ChildProcess {
+    const { file, name, args, workingDir } = this.#command
     const child = spawn(file, args, {
       argv0: name,
       cwd: workingDir,
@@ -67,19 +84,10 @@ export class ProcessUnit implements Unit {
       detached: true, // a session and process group of its own: a terminal's Ctrl-C is not for it
       stdio: ['ignore', 'pipe', 'pipe'],
     })
-    // Nothing may come between the spawn and this: from here on a dead peer takes the group along.
     if (child.pid !== undefined) this.#host.spawned(child.pid)
-    this.#child = child
-    await new Promise<void>((resolve, reject) => {
-      child.once('spawn', resolve)
-      child.once('error', (error) => {
-        if (child.pid !== undefined) return
-        this.#end({ code: 127, why: error.message })
-        reject(error)
-      })
-    })
-    child.once('exit', (code, exitSignal) => this.#exited.resolve({ code, signal: exitSignal }))
-    void this.#watch(child)
+    // `start` hears the error of a spawn; whatever comes later (a signal that could not be sent) must not end the host.
+    child.on('error', () => {})
+    return child
   }
 
   wait(): Promise<UnitEnd> {
@@ -120,7 +128,8 @@ export class ProcessUnit implements Unit {
   /** To the whole group. */
   #signal(signal: NodeJS.Signals): void {
     const group = this.#child?.pid
-    assert(group !== undefined && group > 1, 'a started unit has a process group')
+    if (group === undefined) return // it could not be spawned, and `start` is about to say so
+    assert(group > 1, 'a group of its own, never all processes')
     try {
       process.kill(-group, signal)
     } catch {
@@ -161,8 +170,18 @@ export class ProcessUnit implements Unit {
   async #pump(source: Readable | null, stream: UnitLogLine['stream']): Promise<void> {
     if (source === null) return
     const splitter = new LineSplitter()
+    let windowAtMs = performance.now()
+    let windowBytes = 0
     try {
-      for await (const chunk of source) await this.#log.append(stream, splitter.push(chunk as Uint8Array))
+      for await (const chunk of source as AsyncIterable<Uint8Array>) {
+        await this.#log.append(stream, splitter.push(chunk))
+        windowBytes += chunk.length
+        if (windowBytes < pace.bytes) continue
+        const leftMs = windowAtMs + pace.perMs - performance.now()
+        if (leftMs > 0 && this.#child?.exitCode === null) await sleep(leftMs)
+        windowAtMs = performance.now()
+        windowBytes = 0
+      }
     } catch {
       // The pipe was destroyed under us when the task was over: what was read is kept.
     }

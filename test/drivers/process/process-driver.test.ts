@@ -209,7 +209,7 @@ t.test('a task whose log cannot be written runs all the same', async (t) => {
 })
 
 t.test('a task that floods its output waits on its pipe instead of filling the memory of the peer', async (t) => {
-  const floodBytes = 100 * 1024 * 1024
+  const floodBytes = 20 * 1024 * 1024
   const { unit } = await started(
     t,
     { command: ['sh', '-c', `yes 'a line of an endless flood' | head -c ${floodBytes}`] },
@@ -239,6 +239,15 @@ t.test('a script without a program to run it fails at its start, not before', as
   const unit = await driver.prepare(task({ command: ['./odd.sh'], workingDir: dir }), never)
   await t.rejects(unit.start(never), { code: 'ENOENT' })
   t.equal((await unit.wait()).code, 127)
+})
+
+t.test('arguments longer than the system takes fail the start, and what is left can be removed', async (t) => {
+  const driver = processDriver({ dir: t.testdir() })
+  t.teardown(() => driver.close?.())
+  const unit = await driver.prepare(task({ command: ['true', 'x'.repeat(4 * 1024 * 1024)] }), never)
+  await t.rejects(unit.start(never), { code: 'E2BIG' })
+  t.equal((await unit.wait()).code, 127)
+  await unit.remove()
 })
 
 t.test('a group of nobody is not alive', async (t) => {
