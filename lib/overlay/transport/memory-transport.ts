@@ -32,7 +32,7 @@ export class Switchboard {
   /** The network as this host sees it. */
   host(name: string): Transport {
     return {
-      dial: (address, signal) => this.#dial(name, address, signal),
+      dial: async (address, signal) => this.#dial(name, address, signal),
       listen: async (address, accept) => this.#listen(address, accept),
     }
   }

@@ -119,7 +119,7 @@ export class Rpc {
         yield taken.value
       }
     } finally {
-      this.#giveUp(id)
+      this.#giveUp(id, readerLeft(method))
     }
   }
 
@@ -131,8 +131,7 @@ export class Rpc {
   ): Promise<unknown> {
     const { id, result, outlet } = this.#begin('up', method, params, signal, deadlineMs)
     this.#upload(id, outlet as Outlet, chunks).catch((error: unknown) => {
-      this.#giveUp(id)
-      result.reject(error)
+      this.#giveUp(id, error)
     })
     return result.promise
   }
@@ -231,7 +230,7 @@ export class Rpc {
   }
 
   /** Ends our own call, telling the other end; nothing happens when it is over already. */
-  #giveUp(id: number, error: SkeinError = new SkeinError('ERR_SKEIN_ABORTED', 'the reader left', { what: 'stream' })): void {
+  #giveUp(id: number, error: unknown): void {
     const call = this.#outgoing.get(id)
     if (call === undefined) return
     call.inlet?.fail(error)
@@ -239,7 +238,7 @@ export class Rpc {
     this.#send({ type: 'cancel', id })
   }
 
-  #settle(id: number, error: SkeinError | undefined, value?: unknown): void {
+  #settle(id: number, error: unknown, value?: unknown): void {
     const call = this.#outgoing.get(id)
     if (call === undefined) return
     this.#outgoing.delete(id)
@@ -386,6 +385,10 @@ async function nextOf(iterator: AsyncIterator<unknown>, onEnd: () => void): Prom
 
 function isAsyncIterable(value: unknown): value is AsyncIterable<unknown> {
   return typeof value === 'object' && value !== null && Symbol.asyncIterator in value
+}
+
+function readerLeft(method: string): SkeinError {
+  return new SkeinError('ERR_SKEIN_ABORTED', `${method}: its reader left`, { what: method })
 }
 
 function unknownMethod(method: string): SkeinError {

@@ -29,7 +29,7 @@ export class WsTransport implements Transport {
     this.#options = { clock, upgradeTimeoutMs, upgradesMax }
   }
 
-  dial(address: string, signal: AbortSignal): Promise<Connection> {
+  async dial(address: string, signal: AbortSignal): Promise<Connection> {
     const target = formatHostPort(parseAddress(address))
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(aborted(target, signal))

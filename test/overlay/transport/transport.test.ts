@@ -1,0 +1,160 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import t from 'tap'
+import { WebSocket } from 'ws'
+import { deferred } from '../../../lib/base/deferred.js'
+import { type Connection, type ConnectionEnd, Switchboard, WsTransport } from '../../../lib/overlay/transport/index.js'
+import { systemClock } from '../../../lib/peer/system-world.js'
+import { ManualClock } from '../../../lib/testing/manual-clock.js'
+import { testTransport } from '../../../lib/testing/transport-suite.js'
+import { failure, until } from './support.js'
+
+const never = new AbortController().signal
+
+t.test('suites', async (t) => {
+  await testTransport(t, {
+    name: 'ws',
+    open: async () => {
+      const transport = new WsTransport({ clock: systemClock })
+      return { client: transport, server: transport, listenAddress: '127.0.0.1:0' }
+    },
+  })
+  await testTransport(t, {
+    name: 'memory',
+    open: async () => {
+      const switchboard = new Switchboard(systemClock)
+      return { client: switchboard.host('a'), server: switchboard.host('b'), listenAddress: 'b:0' }
+    },
+  })
+})
+
+t.test('ws over IPv6', async (t) => {
+  const transport = new WsTransport({ clock: systemClock })
+  const listener = await transport.listen('[::1]:0', (connection) => connection.destroy()).catch(() => undefined)
+  if (listener === undefined) return t.comment('no IPv6 here')
+  t.match(listener.address, /^\[::1\]:\d+$/)
+  const connection = await transport.dial(listener.address, never)
+  connection.destroy()
+  await listener.close()
+})
+
+t.test('sockets that never ask for the upgrade are cut off after the timeout', async (t) => {
+  const clock = new ManualClock()
+  const listener = await new WsTransport({ clock, upgradeTimeoutMs: 1000 }).listen('127.0.0.1:0', () => t.fail('nobody comes'))
+  const socket = await tcp(listener.address)
+  socket.write('GET / HTTP/1.1\r\n')
+  await until(() => clock.pending > 0)
+  clock.advance(1000)
+  await closed(socket)
+  await until(() => listener.turnedAway === 1)
+  t.equal(clock.pending, 0)
+  await listener.close()
+})
+
+t.test('sockets before their upgrade are bounded in number, and others still come in once they are gone', async (t) => {
+  const accepted = deferred<Connection>()
+  const transport = new WsTransport({ clock: systemClock, upgradesMax: 3 })
+  const listener = await transport.listen('127.0.0.1:0', (connection) => accepted.resolve(connection))
+  const idle = [await tcp(listener.address), await tcp(listener.address), await tcp(listener.address)]
+  const fourth = await tcp(listener.address)
+  await closed(fourth)
+  t.equal(listener.turnedAway, 1)
+  for (const socket of idle) socket.destroy()
+  await until(() => listener.turnedAway === 4)
+  const dialled = await transport.dial(listener.address, never)
+  ;(await accepted.promise).destroy()
+  dialled.destroy()
+  await listener.close()
+})
+
+t.test('a listener with half-open sockets closes', async (t) => {
+  const listener = await new WsTransport({ clock: systemClock }).listen('127.0.0.1:0', () => t.fail('nobody comes'))
+  const socket = await tcp(listener.address)
+  await Promise.all([listener.close(), closed(socket)])
+})
+
+t.test('a browser, another protocol and junk are turned away, and nobody crashes', async (t) => {
+  const transport = new WsTransport({ clock: systemClock })
+  const listener = await transport.listen('127.0.0.1:0', () => t.fail('nobody comes'))
+  const response = await fetch(`http://${listener.address}/`)
+  t.equal(response.status, 426)
+  await response.text()
+  const other = new WebSocket(`ws://${listener.address}`, 'chat')
+  t.match(await once(other, 'error'), [/426/])
+  const junk = await tcp(listener.address)
+  junk.write(Buffer.alloc(1000, 7))
+  await closed(junk)
+  await listener.close()
+})
+
+t.test('a frame over the bound ends the connection', async (t) => {
+  const accepted = deferred<Connection>()
+  const transport = new WsTransport({ clock: systemClock })
+  const listener = await transport.listen('127.0.0.1:0', (connection) => accepted.resolve(connection))
+  const dialled = await transport.dial(listener.address, never)
+  const end = deferred<ConnectionEnd>()
+  ;(await accepted.promise).open({ message: () => t.fail('too large'), drained: () => undefined, closed: end.resolve })
+  dialled.open({ message: () => undefined, drained: () => undefined, closed: () => undefined })
+  dialled.send(new Uint8Array(1_000_000))
+  t.match(await end.promise, { reason: /payload/i })
+  await listener.close()
+})
+
+t.test('a dial to something that is not skein says so', async (t) => {
+  const transport = new WsTransport({ clock: systemClock })
+  t.match(await failure(transport.dial('nonsense', never)), { code: 'ERR_SKEIN_INVALID_OPTION' })
+  t.match(await failure(transport.listen('no port', () => undefined)), { code: 'ERR_SKEIN_INVALID_OPTION' })
+  t.match(await failure(transport.listen('203.0.113.1:0', () => undefined)), { code: 'ERR_SKEIN_INVALID_OPTION' })
+})
+
+t.test('memory: what is sent over a cut waits and arrives when it is healed', async (t) => {
+  const clock = new ManualClock()
+  const board = new Switchboard(clock)
+  const accepted = deferred<Connection>()
+  const listener = await board.host('b').listen('b:1', (connection) => accepted.resolve(connection))
+  const dialling = board.host('a').dial('b:1', never)
+  clock.advance(0)
+  const dialled = await dialling
+  const arrived: number[] = []
+  dialled.open({ message: () => undefined, drained: () => undefined, closed: () => undefined })
+  ;(await accepted.promise).open({
+    message: ([byte]) => arrived.push(byte as number),
+    drained: () => undefined,
+    closed: () => undefined,
+  })
+  await Promise.resolve()
+  board.cut('b', 'a')
+  dialled.send(Uint8Array.of(1))
+  clock.advance(60_000)
+  t.strictSame(arrived, [])
+  t.equal(dialled.bufferedBytes, 1)
+  board.heal('a', 'b')
+  clock.advance(0)
+  t.strictSame(arrived, [1])
+  board.delay('a', 'b', 100)
+  dialled.send(Uint8Array.of(2))
+  clock.advance(99)
+  t.strictSame(arrived, [1])
+  clock.advance(1)
+  t.strictSame(arrived, [1, 2])
+  dialled.destroy()
+  clock.advance(100)
+  await listener.close()
+})
+
+function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) resolve()
+    else socket.once('close', () => resolve())
+  })
+}
+
+async function tcp(address: string): Promise<Socket> {
+  const [host, port] = address.split(':')
+  const socket = connect({ host: host as string, port: Number(port) })
+  // A reset is as good an end as any here.
+  socket.on('error', () => undefined)
+  socket.resume()
+  await once(socket, 'connect')
+  return socket
+}
