@@ -310,6 +310,7 @@ t.test('§3.5: a follower replaces what conflicts, keeps what does not, and writ
     [2, 2, [3], [1, 2, 3], [3]],
     [1, 1, [3, 4], [1, 3, 4], [3, 4]],
     [0, 0, [1], [1, 2], []],
+    [0, 0, [1, 3], [1, 3], [3]],
     [0, 0, [3], [3], [3]],
   ]
   for (const [logTerm, index, sent, log, written] of rows) {

@@ -302,6 +302,29 @@ t.test('a follower that forgets its leader stays in its term, may vote, and reme
   t.end()
 })
 
+t.test('a follower on whose silence lease reads rely does not forget its leader', (t) => {
+  const follower = new Peer(1, { checkQuorum: true, readOnlyOption: 'lease' })
+  follower.step('MsgHeartbeat', 2, 1)
+  follower.node.forgetLeader()
+  t.equal(follower.node.raft.lead, 2)
+  t.end()
+})
+
+t.test('a late vote of a lost election is no pre-vote', (t) => {
+  const peer = new Peer(1, { preVote: true })
+  peer.node.campaign()
+  peer.take()
+  peer.step('MsgPreVoteResp', 2, 1)
+  peer.take()
+  t.match(peer.node.basicStatus(), { raftState: 'StateCandidate', term: 1 })
+  peer.node.campaign()
+  peer.take()
+  t.match(peer.node.basicStatus(), { raftState: 'StatePreCandidate', term: 1 })
+  for (const from of [2, 3]) peer.step('MsgVoteResp', from, 1)
+  t.match(peer.node.basicStatus(), { raftState: 'StatePreCandidate', term: 1 })
+  t.end()
+})
+
 t.test('an election timeout can be set for a test', (t) => {
   const cluster = new Group([new Peer(1, { voters: [1] })])
   cluster.peer(1).node.setRandomizedElectionTimeout(3)

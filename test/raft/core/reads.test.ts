@@ -80,6 +80,23 @@ t.test('one confirmation answers every read before it, in order, and none after'
   t.end()
 })
 
+t.test('a late answer to an earlier heartbeat takes no confirmation back', (t) => {
+  const leader = new Peer(1, { voters: [1, 2, 3, 4, 5] }).becomeLeader()
+  leader.take()
+  for (const from of [2, 3]) leader.step('MsgAppResp', from, 1, { index: 1 })
+  leader.take()
+  leader.node.readIndex(ctx('a'))
+  const early = leader.take()[0]!.context
+  leader.node.readIndex(ctx('b'))
+  const late = leader.take()[0]!.context
+  leader.step('MsgHeartbeatResp', 2, 1, { context: late })
+  leader.step('MsgHeartbeatResp', 2, 1, { context: early })
+  leader.step('MsgHeartbeatResp', 3, 1, { context: late })
+  leader.take()
+  t.same(reads(leader), ['a@1', 'b@1'])
+  t.end()
+})
+
 t.test('a lost round of heartbeats is made up by the next periodic one', (t) => {
   const cluster = group(3)
   cluster.elect(1)

@@ -126,6 +126,14 @@ t.test('a snapshot of what is committed is not restored; the answer tells what i
   t.end()
 })
 
+t.test('a snapshot from before the own log begins is not restored', (t) => {
+  const follower = new Peer(1, { snapshot: snapshotAt(10, 1, conf([1, 2, 3])), log: [1] })
+  follower.step('MsgSnap', 2, 1, { snapshot: snapshotAt(5, 1, conf([1, 2, 3])) })
+  t.match(follower.take(), [{ type: 'MsgAppResp', index: 10 }])
+  t.equal(follower.node.raft.log.lastIndex(), 11)
+  t.end()
+})
+
 t.test('a snapshot of what the log has only moves the commit index', (t) => {
   const follower = new Peer(1, { log: [1, 1, 1], hardState: { term: 1, vote: 0, commit: 1 } })
   follower.step('MsgSnap', 2, 1, { snapshot: snapshotAt(2, 1, conf([1, 2, 3])) })

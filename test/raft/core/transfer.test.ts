@@ -94,6 +94,19 @@ t.test('while leadership is handed over proposals are refused; after an election
   t.end()
 })
 
+t.test('a transfer has a whole election timeout, whenever it begins', (t) => {
+  const cluster = elected()
+  const leader = cluster.peer(1)
+  cluster.isolate(3)
+  leader.tick(7)
+  leader.node.transferLeader(3)
+  leader.tick(9)
+  t.equal(transferee(leader), 3)
+  leader.tick()
+  t.equal(transferee(leader), 0)
+  t.end()
+})
+
 t.test('asking again does not prolong a transfer', (t) => {
   const cluster = stuckTransfer()
   const leader = cluster.peer(1)
