@@ -14,7 +14,7 @@ import { type AgentLogger, silentLogger } from './logger.js'
 import { taskLogs } from './logs.js'
 import { Reporter } from './reporter.js'
 import { TaskDb } from './task-db.js'
-import { pause } from './waits.js'
+import { pause, within } from './waits.js'
 import { Worker } from './worker.js'
 
 /** The way to the leading manager. */
@@ -51,7 +51,7 @@ export interface AgentStopOptions {
 
 /** Delay before the next try, drawn from [b/2, b), b doubling from firstMs to maxMs; begins anew with each session that opened. */
 const reconnect = { firstMs: 100, maxMs: 2_000 }
-/** How long a stopping agent waits for its last reports to be acknowledged. */
+/** How long a stopping agent waits for its goodbye to be heard. */
 const farewellMs = 1_000
 const stopReason = 'the peer stopped'
 const removedReason = 'the node was removed from the cluster'
@@ -72,7 +72,7 @@ export class Agent implements AsyncDisposable {
   readonly #fault = deferred<unknown>()
   #ended: Promise<unknown> = Promise.resolve()
   #stopped: Promise<void> | undefined
-  #session: string | undefined
+  #session: { readonly id: string; readonly api: SessionApi } | undefined
 
   /** @throws {SkeinError} ERR_SKEIN_INVALID_OPTION when two drivers share a name */
   constructor(options: AgentOptions) {
@@ -98,7 +98,7 @@ export class Agent implements AsyncDisposable {
 
   /** Id of the open session, if there is one. */
   get session(): string | undefined {
-    return this.#session
+    return this.#session?.id
   }
 
   /** Names of its drivers, sorted; what belongs into the node's description. */
@@ -146,13 +146,12 @@ export class Agent implements AsyncDisposable {
   }
 
   async #stop(drain: 'stop-tasks' | 'leave-tasks'): Promise<void> {
-    if (drain === 'leave-tasks') await this.#worker.leave()
-    else {
-      await this.#worker.halt(stopReason)
-      await this.#farewell()
-    }
+    await this.#farewell()
+    // First the session: nothing new is taken on while the tasks end, and nobody takes their end for a crash.
     this.#stopping.abort()
     await this.#ended
+    if (drain === 'leave-tasks') await this.#worker.leave()
+    else await this.#worker.halt(stopReason)
     for (const driver of this.#registry.all()) {
       try {
         await driver.close?.()
@@ -163,13 +162,16 @@ export class Agent implements AsyncDisposable {
     await this.#db.close()
   }
 
-  /** While the session still stands: then the manager replaces the tasks at once instead of after missing heartbeats. */
+  /** Says goodbye: then the manager replaces the tasks at once instead of after missing heartbeats. */
   async #farewell(): Promise<void> {
-    if (this.#session === undefined) return
-    const over = deferred()
-    const cancel = this.#options.clock.after(farewellMs, () => over.resolve())
-    await Promise.race([this.#reporter.flushed(), over.promise, this.#ended])
-    cancel()
+    const session = this.#session
+    if (session === undefined) return
+    const { node, clock } = this.#options
+    try {
+      await within(clock, farewellMs, session.api.leave(node, session.id), this.#stopping.signal, 'leave')
+    } catch (error) {
+      this.#logger.info({ node, why: messageOf(error) }, 'left without a goodbye')
+    }
   }
 
   /** One session after another. Ends when stopped; rejects when the cluster has removed this node. */
@@ -217,7 +219,7 @@ export class Agent implements AsyncDisposable {
       const hello = { description: await abortable(description(), over.signal, 'description'), address }
       const opened = await openSession(parts, hello, over.signal)
       wasOpen = true
-      this.#session = opened.session
+      this.#session = { id: opened.session, api: link.api }
       parts.onManagers(opened.managers)
       this.#logger.info({ node, session: opened.session, heartbeatMs: opened.heartbeatMs }, 'session opened')
       return await liveSession(parts, opened, over.signal)

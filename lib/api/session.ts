@@ -15,6 +15,8 @@ export interface SessionApi {
   assignments(node: string, session: string, signal: AbortSignal): AsyncIterable<Assignments>
   /** Observed states; `forget` names tasks the cluster does not know: the agent stops and forgets them. */
   report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }>
+  /** A goodbye: the peer stops, its node is down at once and its tasks are replaced without waiting for silence. */
+  leave(node: string, session: string): Promise<void>
 }
 
 export interface SessionHello {

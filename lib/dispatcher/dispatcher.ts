@@ -43,6 +43,10 @@ export class Dispatcher implements SessionApi {
     return await this.#leading().report(node, session, reports)
   }
 
+  async leave(node: string, session: string): Promise<void> {
+    await this.#leading().leave(node, session)
+  }
+
   /** A link to the node ended, or could not be made: its grace may become shorter. */
   linkDown(node: string, evidence: Evidence): void {
     this.#term?.linkDown(node, evidence)

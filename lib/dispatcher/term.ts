@@ -175,6 +175,13 @@ export class Term {
     return { forget }
   }
 
+  async leave(node: string, session: string): Promise<void> {
+    this.#refuseWithoutSession(node, session)
+    this.#sessions.forget(node)
+    this.#wake(node)
+    await this.#nodes.add([[node, { op: 'node.status', id: node, state: 'down', message: 'stopped' }]])
+  }
+
   linkDown(node: string, evidence: Evidence): void {
     this.#sessions.linkDown(node, evidence, this.#world.clock.now())
     this.#arm()

@@ -11,7 +11,7 @@ import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.j
 import type { Task as TaskRecord } from '../model/task.js'
 import { isExhausted, Reconciler } from '../orchestrator/index.js'
 import { describeReason, summaryOf } from '../scheduler/index.js'
-import type { LinkPool } from '../overlay/transport/index.js'
+import type { Evidence, LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
 import type { Storage } from '../storage/index.js'
 import { formatJoinString } from '../security/index.js'
@@ -76,6 +76,9 @@ export interface ManagerOptions {
   ): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
 }
 
+/** Election timeouts a call waits for a leader: an election with a split vote or two fits in. */
+const leaderWaitElections = 5
+
 /** What a manager runs: raft and the replicated tables always, the duties only while it leads. */
 export class Manager {
   readonly control: ControlServer
@@ -91,6 +94,8 @@ export class Manager {
   /** Ends when this manager's leadership does; what hangs on it (local sessions) then looks for the next leader. */
   #term = new AbortController()
   #news: Deferred<void> = deferred()
+  /** Nodes whose process seems to have died, by what their links said last; a new term begins with it. */
+  readonly #dead = new Map<string, Evidence>()
   readonly #failed: Deferred<unknown> = deferred<unknown>()
   #undo: (() => void)[] = []
 
@@ -157,7 +162,9 @@ export class Manager {
         this.#tellNews()
       }),
       this.#o.pool.observe((event) => {
-        if (event.type === 'down') {
+        if (event.type === 'up') this.#dead.delete(event.node)
+        if (event.type === 'down' || event.type === 'missed') {
+          if (event.evidence === 'refused' || event.evidence === 'reset') this.#dead.set(event.node, event.evidence)
           const raftId = this.store.view().node(event.node)?.raftId
           if (raftId !== undefined) this.raft.reportUnreachable(raftId)
           this.#dispatcher?.linkDown(event.node, event.evidence)
@@ -343,11 +350,16 @@ export class Manager {
     this.#reconciler = reconciler
     const roles = new RoleKeeper({ clock, store: this.store, raft: this.raft, log: (words, detail) => logger.debug(detail, words) })
     return [
-      { name: 'dispatcher', start: () => dispatcher.start(), stop: () => dispatcher.stop() },
+      { name: 'dispatcher', start: () => this.#startDispatcher(dispatcher), stop: () => dispatcher.stop() },
       { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
       roles,
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]
+  }
+
+  #startDispatcher(dispatcher: Dispatcher): void {
+    dispatcher.start()
+    for (const [node, evidence] of this.#dead) dispatcher.linkDown(node, evidence)
   }
 
   /** A planner that throws is a bug of ours: the peer stops, loudly, and another manager leads. */
@@ -386,6 +398,7 @@ export class Manager {
     return {
       clock: o.clock,
       store: this.store,
+      leaderWaitMs: leaderWaitElections * o.electionTicks * o.tickMs,
       status: () => this.status(),
       leading: () => this.leading,
       leaderNode: () => this.leaderNode(),

@@ -86,6 +86,10 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   })
   handlers.set('session.open', async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)))
   handlers.set('session.beat', async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session))
+  handlers.set('session.leave', async (value, { identity }) => {
+    await manager().sessions().leave(identity.node, read(sessionSchema, value).session)
+    return null
+  })
   handlers.set('session.assignments', (value, { identity, signal }) =>
     manager().sessions().assignments(identity.node, read(sessionSchema, value).session, signal),
   )

@@ -83,6 +83,7 @@ class RunningPeer implements Peer {
   #agent: Agent | undefined
   #stopped: Promise<void> | undefined
   #onAbort: (() => void) | undefined
+  #usable = false
 
   constructor(options: ResolvedPeerOptions) {
     this.#o = options
@@ -323,14 +324,14 @@ class RunningPeer implements Peer {
       },
     })
     await this.#agent.start()
-    // Removed from the cluster, or its disk failed: then there will be no session.
-    const failed = this.#agent.ended.then((error) => {
+    // Removed from the cluster, or its disk failed: before the first session this start fails with it, after it the peer ends with it.
+    void this.#agent.ended.then((error) => {
       if (error === undefined) return
-      void this.#fail(error)
-      throw error
+      registered.reject(error)
+      if (this.#usable) void this.#fail(error)
     })
-    failed.catch(() => undefined) // awaited only until the first session
-    await this.#orStopped(Promise.race([registered.promise, failed]), 'a session with the leader')
+    await this.#orStopped(registered.promise, 'a session with the leader')
+    this.#usable = true
   }
 
   stop({ drain = false, timeoutMs = 30_000 }: { readonly drain?: boolean; readonly timeoutMs?: number } = {}): Promise<void> {

@@ -28,6 +28,8 @@ export class SessionFinder {
   readonly #world: SessionFinderWorld
   /** What the last manager asked said of the leader. */
   #hint: ManagerAddress | undefined
+  /** The cluster refused this node for good. */
+  #refused: SkeinError | undefined
   #turn = 0
   #held: string | undefined
 
@@ -36,6 +38,7 @@ export class SessionFinder {
   }
 
   async connect(signal: AbortSignal): Promise<FoundSession> {
+    if (this.#refused !== undefined) throw this.#refused
     const manager = this.#world.manager()
     if (manager?.leading) return { api: localSession(manager), closed: manager.term }
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
@@ -82,6 +85,7 @@ export class SessionFinder {
     undo.push(
       this.#world.pool.observe((event) => {
         // Missed: nobody answers there; whoever waits for that link should ask another.
+        if (event.type === 'missed' && event.node === node && event.error.code === 'ERR_SKEIN_REMOVED') this.#refused = event.error
         if ((event.type === 'down' || event.type === 'missed') && event.node === node) end()
       }),
     )
@@ -116,6 +120,7 @@ export class SessionFinder {
       assignments: (_node, session, signal) => pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },
+      leave: async (_node, session) => void (await call('session.leave', { session })),
     }
   }
 
@@ -128,5 +133,6 @@ function localSession(manager: Manager): SessionApi {
     beat: async (node, session) => await manager.sessions().beat(node, session),
     assignments: (node, session, signal) => manager.sessions().assignments(node, session, signal),
     report: async (node, session, reports) => await manager.sessions().report(node, session, reports),
+    leave: async (node, session) => await manager.sessions().leave(node, session),
   }
 }

@@ -4,7 +4,8 @@ import type { LinkRole } from './identity.js'
 /** Who may call which verbs, by the part of the rpc method's name before the dot. What is not here, nobody may. */
 const allowed: Readonly<Record<string, readonly LinkRole[]>> = {
   join: ['newcomer', 'client', 'worker', 'manager'],
-  control: ['client', 'manager'],
+  // A worker's process is an app of the cluster, and its API goes through this link.
+  control: ['client', 'worker', 'manager'],
   session: ['worker', 'manager'],
   agent: ['manager'],
   raft: ['manager'],

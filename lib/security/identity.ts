@@ -17,7 +17,7 @@ export interface Identity {
   readonly proved: SecretKind
 }
 
-/** The secrets a process holds: managers both, workers the worker's, a client the manager's. */
+/** The secrets a process holds: managers both, workers the worker's, a client one of them. */
 export interface Secrets {
   readonly manager?: string
   readonly worker?: string
@@ -27,10 +27,11 @@ export interface Secrets {
 export function secretToProve(role: LinkRole, secrets: Secrets): SecretKind | undefined {
   if (role === 'worker') return secrets.worker === undefined ? undefined : 'worker'
   if (secrets.manager !== undefined) return 'manager'
-  return role === 'newcomer' && secrets.worker !== undefined ? 'worker' : undefined
+  // A client of a worker: the worker passes on what it asks, as it does its own.
+  return role !== 'manager' && secrets.worker !== undefined ? 'worker' : undefined
 }
 
 /** Whether knowing this secret lets a dialler claim this role. */
 export function mayClaim(role: LinkRole, proved: SecretKind): boolean {
-  return proved === 'manager' ? role !== 'worker' : role === 'worker' || role === 'newcomer'
+  return proved === 'manager' ? role !== 'worker' : role !== 'manager'
 }

@@ -23,7 +23,7 @@ export function createNode(draft: Draft, { id, name, role, availability, labels,
   }
   const record: Node = {
     id,
-    name: checkNodeName(name),
+    name: freeName(draft, checkNodeName(name)),
     role,
     availability,
     labels: checkLabels(labels),
@@ -39,6 +39,16 @@ export function createNode(draft: Draft, { id, name, role, availability, labels,
   draft.write({ kind: 'node', key: id, record })
 }
 
+/** People name nodes by these, so no two may share one; not even with one that is down: it may come back. */
+function freeName(draft: Draft, name: string): string {
+  for (const node of draft.tables.nodes()) {
+    if (node.name !== name) continue
+    const words = `a node named ${name} exists already (${node.id}, ${node.state}): give this one another name, or remove that one first`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'node', name })
+  }
+  return name
+}
+
 export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {
   const was = nodeOf(draft, op.id)
   if (op.ifVersion !== undefined && op.ifVersion !== was.version) {
@@ -49,7 +59,7 @@ export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {
     })
   }
   const wished = {
-    name: op.name === undefined ? was.name : checkNodeName(op.name),
+    name: op.name === undefined || op.name === was.name ? was.name : freeName(draft, checkNodeName(op.name)),
     availability: op.availability ?? was.availability,
     labels: op.labels === undefined ? was.labels : mergeLabels(was.labels, op.labels),
   }

@@ -23,6 +23,7 @@ t.test('a description is taken with the keys we know: a newer peer may say more'
     detail: { path: 'description.drivers' },
   })
   t.throws(() => checkNodeDescription({ ...description, resources: { cpuNanos: -1, memoryBytes: 1 } }), {
+    code: 'ERR_SKEIN_INVALID_SPEC',
     detail: { path: 'description.resources.cpuNanos', got: -1 },
   })
   t.throws(() => checkNodeDescription('h'), { message: /description: expected an object/ })
@@ -44,9 +45,11 @@ t.test('labels are text under names that constraints can say', async (t) => {
 t.test('cluster settings have their bounds', async (t) => {
   t.same(checkClusterSettings(defaultClusterSettings), defaultClusterSettings)
   t.throws(() => checkClusterSettings({ ...defaultClusterSettings, heartbeatMs: 1 }), {
+    code: 'ERR_SKEIN_INVALID_SPEC',
     detail: { path: 'settings.heartbeatMs', got: 1 },
   })
   t.throws(() => checkClusterSettings({ ...defaultClusterSettings, graceFactor: 1 }), {
+    code: 'ERR_SKEIN_INVALID_SPEC',
     detail: { path: 'settings.graceFactor' },
   })
 })

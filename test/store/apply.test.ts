@@ -309,6 +309,27 @@ t.test('removing a node orphans what had not ended there and refuses its ids for
   )
 })
 
+t.test('no two nodes share a name, not even with one that is down', async (t) => {
+  const world = founded()
+  world.apply({ op: 'node.status', id: 'node00000001', state: 'down', message: '' })
+  const twin: Op = {
+    op: 'node.create',
+    id: 'node00000009',
+    name: 'name-node00000001',
+    role: 'worker',
+    availability: 'active',
+    labels: {},
+    address: '',
+    raftId: undefined,
+  }
+  const taken = { ok: false, code: 'ERR_SKEIN_ALREADY_EXISTS', detail: { kind: 'node', name: 'name-node00000001' } }
+  t.match(world.apply(twin), taken)
+  t.match(world.apply({ op: 'node.update', id: 'node00000002', name: 'name-node00000001' }), taken)
+  t.match(world.apply({ op: 'node.update', id: 'node00000001', name: 'name-node00000001' }), { ok: true }, 'its own it may keep')
+  world.apply({ op: 'node.remove', id: 'node00000001' })
+  t.match(world.apply(twin), { ok: true }, 'free again once that node is removed')
+})
+
 t.test('what is observed of a node is no conflict for its operator', async (t) => {
   const world = founded()
   const { version } = world.tables.node('node00000001') as { version: number }

@@ -35,7 +35,7 @@ export const op: fc.Arbitrary<Op> = fc
     fc.record({
       op: fc.constant('node.create' as const),
       id: node,
-      name: fc.constantFrom('a', 'b'),
+      name: fc.constantFrom('a', 'b', 'node00000001'),
       role: fc.constantFrom('manager' as const, 'worker' as const),
       availability: fc.constant('active' as const),
       labels: fc.constantFrom({}, { zone: 'eu' }),

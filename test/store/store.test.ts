@@ -1,7 +1,8 @@
+import { join } from 'node:path'
 import t from 'tap'
 import { SkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
-import { MemoryStorage, makeKey, type Storage } from '../../lib/storage/index.js'
+import { LevelStorage, MemoryStorage, makeKey, type Storage } from '../../lib/storage/index.js'
 import { encodeCommand } from '../../lib/store/command-codec.js'
 import { snapshotChunks } from '../../lib/store/snapshot.js'
 import { Store } from '../../lib/store/store.js'
@@ -64,6 +65,23 @@ t.test('what was applied is there again after closing and opening, at the same i
 
   const again = await Store.open({ ...quiet, storage })
   t.equal(again.appliedIndex, 9)
+  t.same(bytesOf(again), bytesOf(store))
+})
+
+t.test('tables on a real disk are there again, from the middle of a write too', async (t) => {
+  const dir = join(t.testdir(), 'state')
+  const storage = await LevelStorage.open(dir)
+  const { store, clock, submit } = await openHarness({ storage })
+  await submit(found, ...node('node00000001'), ...service('service00001', 'web', 50))
+  await store.restore(store.snapshot(), { index: 7 })
+  await submit(put('k'))
+  clock.advance(50)
+  await store.close()
+  await storage.close()
+  const reopened = await LevelStorage.open(dir)
+  t.teardown(() => reopened.close())
+  const again = await Store.open({ ...quiet, storage: reopened })
+  t.equal(again.appliedIndex, 8)
   t.same(bytesOf(again), bytesOf(store))
 })
 
