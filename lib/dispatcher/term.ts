@@ -245,7 +245,7 @@ export class Term {
     this.#deadline = undefined
     const lateMs = clock.now() - plannedMs
     // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
-    if (lateMs > settings().heartbeatMs / 4) {
+    if (lateMs > settings().heartbeatMs / 2) {
       this.#sessions.excuse(clock.now())
     } else {
       for (const node of this.#sessions.expire(clock.now())) {

@@ -8,15 +8,10 @@ import type { View } from './view.js'
 /** Candidates an ambiguous reference names at most. */
 const candidatesMax = 10
 
-/**
- * By id, name or unique id prefix, in this order. Several nodes may have one name (a machine that came back empty); then only an id will do.
- * @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS with the candidates
- */
+/** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS with the candidates */
 export function resolveNode(view: View, ref: string): Node {
-  const exact = view.node(ref)
-  if (exact !== undefined) return exact
-  const named = [...view.nodes()].filter((node) => node.name === ref)
-  return onlyOne('node', ref, named.length > 0 ? named : startingWith(view.nodes(), ref, idOf), idOf)
+  const exact = view.node(ref) ?? [...view.nodes()].find((node) => node.name === ref)
+  return exact ?? onlyOne('node', ref, startingWith(view.nodes(), ref, idOf), idOf)
 }
 
 /** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */

@@ -43,13 +43,8 @@ export function unpackRow(value: unknown, path: string): Row {
   return { ...ref, record: forms[ref.kind].unpack(parts[2], `${path}.${ref.kind}.${ref.key}`) } as Row
 }
 
-/** Only the record, for where kind and key are told apart already. */
-export function packRecord({ kind, record: value }: Row): unknown {
-  return (forms[kind] as Form<unknown>).pack(value)
-}
-
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
-export function unpackRef(code: unknown, key: unknown, path: string): RowRef {
+function unpackRef(code: unknown, key: unknown, path: string): RowRef {
   const kind = rowKinds[integer(code, `${path}[0]`)]
   if (kind === undefined) throw badMessage(`${path}[0]`, `a kind of row below ${rowKinds.length}`, code)
   return { kind, key: kind === 'task' || kind === 'request' ? natural(key, `${path}[1]`) : string(key, `${path}[1]`) }
@@ -63,7 +58,11 @@ function fields<T extends object>(shape: { readonly [Key in keyof T]-?: Form<T[K
     unpack: (value, path) => {
       if (!Array.isArray(value)) throw badMessage(path, 'an array of fields', value)
       const parts: readonly unknown[] = value
-      return Object.fromEntries(entries.map(([key, form], index) => [key, form.unpack(parts[index], `${path}.${key}`)])) as T
+      const result: Partial<T> = {}
+      for (const [index, [key, form]] of entries.entries()) {
+        result[key] = form.unpack(parts[index], `${path}.${key}`) as T[typeof key]
+      }
+      return result as T
     },
   }
 }

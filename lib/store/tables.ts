@@ -219,5 +219,5 @@ function deepFreeze(value: unknown): void {
   // Bytes cannot be frozen; whoever holds them must not write into them.
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || Object.isFrozen(value)) return
   Object.freeze(value)
-  for (const part of Object.values(value)) deepFreeze(part)
+  for (const key in value) deepFreeze((value as Readonly<Record<string, unknown>>)[key])
 }
