@@ -2,6 +2,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
+import { deferred } from '../base/deferred.js'
 import { type ErrorCode, type ErrorDetail, SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
 import type { Random } from '../base/random.js'
@@ -54,6 +55,7 @@ export class Store implements AsyncDisposable {
   readonly #persister: Persister | undefined
   readonly #watchers: Watchers
   readonly #listeners = new Set<ChangeListener>()
+  readonly #closed = deferred<undefined>()
   #tables: Tables
   /** Changes of entries applied since watchers were last told. */
   #untold: Change[] = []
@@ -82,7 +84,7 @@ export class Store implements AsyncDisposable {
 
   /** Never rejects: undefined after `close`, the error if the tables could not be written. */
   get ended(): Promise<unknown> {
-    return this.#persister?.ended ?? Promise.resolve(undefined)
+    return this.#persister?.ended ?? this.#closed.promise
   }
 
   /** The tables as they are, live: read what belongs together without awaiting, and ask again after. */
@@ -171,6 +173,7 @@ export class Store implements AsyncDisposable {
     this.#watchers.close()
     this.#listeners.clear()
     await this.#persister?.close()
+    this.#closed.resolve(undefined)
   }
 
   [Symbol.asyncDispose](): Promise<void> {
