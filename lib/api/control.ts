@@ -63,7 +63,7 @@ export interface ControlCaller {
   stream<V extends StreamVerb>(verb: V, params: ControlStreams[V][0], signal: AbortSignal | undefined): AsyncIterable<ControlStreams[V][1]>
 }
 
-/** Verbs that only read: safe to retry, and answerable from a manager without quorum (marked stale). */
+/** Verbs that only read: safe to retry. */
 export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'status',
   'nodes.list',
@@ -76,6 +76,9 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'kv.get',
   'kv.list',
 ])
+
+/** Reads that a manager without quorum answers from its own tables, marked stale. A key is not among them: code decides on its value. */
+export const maybeStaleVerbs: ReadonlySet<Verb> = new Set([...readVerbs].filter((verb) => verb !== 'kv.get' && verb !== 'kv.list'))
 
 const ref = v.pipe(v.string(), v.nonEmpty('a name, id or id prefix'), v.maxLength(256))
 const labels = v.record(v.string(), v.string())

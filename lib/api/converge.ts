@@ -100,8 +100,8 @@ function progressOf(service: Service, tasks: readonly Task[]): Progress {
     if (best === undefined || task.generation > best.generation) newest.set(task.slot, task)
   }
   const current = [...newest.values()].sort((a, b) => a.slot - b.slot)
-  const running = current.filter((task) => isCurrent(task, service)).length
-  const outdated = tasks.some((task) => task.desired !== 'remove' && task.observed === 'running' && !isCurrent(task, service))
+  const running = current.filter(isDone).length
+  const outdated = tasks.some((task) => task.desired !== 'remove' && task.observed === 'running' && !isDone(task))
   return {
     desired: service.desired,
     running,
@@ -110,8 +110,9 @@ function progressOf(service: Service, tasks: readonly Task[]): Progress {
   }
 }
 
-function isCurrent(task: Task, service: Service): boolean {
-  return task.observed === 'running' && task.desired === 'running' && task.specVersion === service.specVersion
+/** What a slot should come to: its task runs, or has completed and need not run again. */
+function isDone(task: Task): boolean {
+  return task.current && (task.finished || (task.observed === 'running' && task.desired === 'running'))
 }
 
 /** A slot whose newest attempt failed and that will not be tried again. */

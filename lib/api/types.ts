@@ -15,6 +15,8 @@ export interface Meta {
   readonly version: Version
   readonly createdAt: Date
   readonly updatedAt: Date
+  /** True when a manager without quorum answered: true once, perhaps not now. */
+  readonly stale?: boolean
 }
 
 /** Options of one call. `deadlineMs` is milliseconds from now (default 10,000); past it a write's outcome is unknown, not failed. */
@@ -56,8 +58,12 @@ export interface Task extends Meta {
   /** The reason of the observed state; for a pending task why it cannot be placed. */
   readonly why: string
   readonly exitCode: number | undefined
+  /** It is what the service's present spec asks for; a change that leaves running tasks alone leaves them current. */
+  readonly current: boolean
   /** Its slot used up its restart attempts, or may not restart: no further attempt follows. */
   readonly exhausted: boolean
+  /** It completed and its policy asks for no further run. */
+  readonly finished: boolean
 }
 
 export interface Node extends Meta {
@@ -87,6 +93,7 @@ export interface Why {
   }
   /** Earlier attempts in the slot, newest first. */
   readonly history: readonly Task[]
+  readonly stale?: boolean
 }
 
 export interface Status {
@@ -185,6 +192,7 @@ export interface Nodes {
 }
 
 export interface KV {
+  /** @throws ERR_SKEIN_NO_QUORUM unless `stale`: then the asked manager's own value, however old */
   get(key: string, o?: Call & { readonly stale?: boolean }): Promise<{ readonly value: Uint8Array; readonly version: Version } | undefined>
   /** @throws ERR_SKEIN_VERSION_CONFLICT when `ifVersion` does not hold */
   put(key: string, value: Uint8Array | string, o?: Call & { readonly ifVersion?: Version | 'absent' }): Promise<Version>

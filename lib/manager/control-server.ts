@@ -3,7 +3,7 @@ import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
 import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
-import { readVerbs } from '../api/control.js'
+import { maybeStaleVerbs, readVerbs } from '../api/control.js'
 import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
 import { resolveServiceSpec } from '../model/resolve-service.js'
 import type { Op } from '../model/command.js'
@@ -86,7 +86,7 @@ export class ControlServer implements ControlCaller {
           return await this.#world.forward(leader, verb, params, { ...head, deadlineMs: Math.max(1, giveUpMs - clock.now()) })
         }
       } catch (error) {
-        if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && readVerbs.has(verb)) return this.#stale(verb, params)
+        if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && maybeStaleVerbs.has(verb)) return this.#stale(verb, params)
         if (!isOneOf(error, passing) && !isOneOf(error, unknown)) throw error
         // Once the outcome is open, a later clean refusal does not close it.
         if (!isOneOf(lastError, unknown)) lastError = error
@@ -96,7 +96,7 @@ export class ControlServer implements ControlCaller {
       // A leader that is there but slow may use the caller's whole deadline; only having none ends early.
       if (this.#world.leading()) giveUpMs = endMs
     }
-    if (readVerbs.has(verb)) return this.#stale(verb, params)
+    if (maybeStaleVerbs.has(verb)) return this.#stale(verb, params)
     if (isOneOf(lastError, unknown)) {
       throw new SkeinError(
         'ERR_SKEIN_OUTCOME_UNKNOWN',
@@ -157,7 +157,7 @@ export class ControlServer implements ControlCaller {
   /** From this manager's own tables, and says so. */
   async #stale<V extends Verb>(verb: V, params: ControlVerbs[V][0]): Promise<ControlVerbs[V][1]> {
     const answer = await this.#verbs[verb](params, { requestId: 'stale', deadlineMs: this.#world.leaderWaitMs })
-    return (isList(answer) ? { ...(answer as object), stale: true } : answer) as ControlVerbs[V][1]
+    return (verb === 'kv.get' ? answer : { ...(answer as object), stale: true }) as ControlVerbs[V][1]
   }
 
   #makeVerbs(): VerbTable {
@@ -371,10 +371,6 @@ function wantsStale(params: object): boolean {
 
 function isOneOf(error: unknown, codes: readonly ErrorCode[]): boolean {
   return codes.some((code) => isSkeinError(error, code))
-}
-
-function isList(answer: unknown): answer is List<unknown> {
-  return typeof answer === 'object' && answer !== null && 'stale' in answer
 }
 
 function matches(service: ServiceRecord, filter: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> }): boolean {

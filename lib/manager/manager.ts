@@ -8,8 +8,8 @@ import type { LogLine, Status, Why } from '../api/types.js'
 import { Dispatcher } from '../dispatcher/index.js'
 import { type ClusterSettings, type Cluster, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
-import type { Task as TaskRecord } from '../model/task.js'
-import { isExhausted, Reconciler } from '../orchestrator/index.js'
+import { isTerminal, type Task as TaskRecord } from '../model/task.js'
+import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
 import { describeReason, summaryOf } from '../scheduler/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
@@ -424,7 +424,11 @@ export class Manager {
         const report = this.#reconciler?.why(task.handle)
         return report === undefined ? undefined : summaryOf(report)
       },
-      exhausted: (task) => isExhausted(this.store.view(), task),
+      current: isCurrent,
+      slotEnd: (view, task) => {
+        const end = isTerminal(task.observed) ? slotEnd(view, task.service, task.slot) : undefined
+        return end?.task.handle === task.handle ? end.kind : undefined
+      },
     }
   }
 

@@ -11,7 +11,9 @@ export interface Lights {
   raftRole(raftId: number): Node['raft']
   /** Why a pending task is not placed; known on the leader. */
   pendingWhy(task: TaskRecord): string | undefined
-  exhausted(task: TaskRecord): boolean
+  current(view: View, task: TaskRecord): boolean
+  /** How its slot came to rest with this task; undefined while it has not. */
+  slotEnd(view: View, task: TaskRecord): 'exhausted' | 'finished' | undefined
 }
 
 export function presentService(view: View, service: ServiceRecord): Service {
@@ -35,6 +37,7 @@ export function presentService(view: View, service: ServiceRecord): Service {
 
 export function presentTask(view: View, task: TaskRecord, lights: Lights): Task {
   const serviceName = serviceNameOf(view, task)
+  const end = lights.slotEnd(view, task)
   return {
     id: taskId(task),
     name: `${serviceName}.${task.slot}`,
@@ -52,7 +55,9 @@ export function presentTask(view: View, task: TaskRecord, lights: Lights): Task 
     observed: task.observed,
     why: (task.observed === 'pending' ? lights.pendingWhy(task) : undefined) ?? task.message,
     exitCode: task.exitCode,
-    exhausted: lights.exhausted(task),
+    current: lights.current(view, task),
+    exhausted: end === 'exhausted',
+    finished: end === 'finished',
   }
 }
 

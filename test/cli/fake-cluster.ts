@@ -48,7 +48,9 @@ export function fakeTask(service: string, slot: number, more: Partial<Task> = {}
     observed: 'running',
     why: 'started',
     exitCode: undefined,
+    current: true,
     exhausted: false,
+    finished: false,
     ...more,
   }
 }
