@@ -75,15 +75,16 @@ export class Raft {
   }
 
   #startAfter(applied: number): void {
-    const { committed } = this.log
-    const first = this.log.firstIndex()
-    if (applied < first - 1 || applied > committed) {
+    const [before, last] = [this.log.firstIndex() - 1, this.log.lastIndex()]
+    if (applied < before || applied > last) {
       throw new SkeinError(
         'ERR_SKEIN_INVALID_OPTION',
-        `applied: expected ${first - 1} to ${committed}, which this log can continue, got ${applied}: restore a matching snapshot`,
+        `applied: expected ${before} to ${last}, which this log can continue, got ${applied}: restore a matching snapshot`,
         { option: 'applied', got: applied },
       )
     }
+    // Only what is committed is ever applied; the commit index on disk may lag behind (thesis §3.8).
+    this.log.commitTo(applied)
     this.log.appliedTo(applied, 0)
   }
 
@@ -130,7 +131,10 @@ export class Raft {
 
   // --- messages in
 
-  /** @throws {RaftError} ERR_PROPOSAL_DROPPED; nothing else leaves, whatever the message */
+  /**
+   * @throws {RaftError} ERR_PROPOSAL_DROPPED
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE if it proposes a configuration change that does not decode
+   */
   step(m: Message): void {
     // Term 0 marks local messages, and requests on their way to a leader of any term.
     if (m.term !== 0 && m.term !== this.term) {

@@ -75,6 +75,7 @@ export interface ReadState {
 /**
  * What the runner must do next. Order with synchronous storage: persist (one write: hard state, snapshot, then entries), send,
  * apply, advance. With asynchronous storage the same travels in MsgStorageAppend and MsgStorageApply among `messages`.
+ * (A MsgStorageAppend whose term, vote and commit are all 0 brings no hard state.)
  */
 export interface Ready {
   readonly softState?: SoftState

@@ -56,10 +56,10 @@ t.test('an option left out has its documented default', (t) => {
 t.test('a state machine that the log cannot continue is refused at the start', (t) => {
   const hardState = { term: 2, vote: 0, commit: 12 }
   const storage = new MemoryStorage({ snapshot: snapshotAt(10, 1, conf([1])), entries: entriesOf([1, 1, 2], 11), hardState })
-  for (const applied of [9, 13]) {
+  for (const applied of [9, 14]) {
     t.throws(() => new RawNode({ ...good, storage, applied }), {
       code: 'ERR_SKEIN_INVALID_OPTION',
-      message: /^applied: expected 10 to 12/,
+      message: /^applied: expected 10 to 13/,
     })
   }
   const node = new RawNode({ ...good, storage, applied: 11 })
@@ -68,6 +68,9 @@ t.test('a state machine that the log cannot continue is refused at the start', (
     [12],
     'what is applied is not handed out again',
   )
+  const ahead = new RawNode({ ...good, storage, applied: 13 })
+  t.match(ahead.basicStatus(), { applied: 13, commit: 13 }, 'what is applied is committed, whatever the hard state remembers')
+  t.notOk(ahead.hasReady())
   t.end()
 })
 
