@@ -55,11 +55,8 @@ export class ReadQueue {
     return early
   }
 
-  /** Queues a request; false if there is no room. */
-  add(index: number, request: Message): boolean {
-    if (this.size >= MAX_WAITING_READS) return false
-    this.#waiting.push({ position: ++this.#position, index, request })
-    return true
+  add(index: number, request: Message): void {
+    if (this.size < MAX_WAITING_READS) this.#waiting.push({ position: ++this.#position, index, request })
   }
 
   /** `id` still followed this leader when it saw `position`. */
@@ -85,19 +82,27 @@ export function requestRead(raft: Raft, request: Message): void {
     raft.reads.postpone(request)
     return
   }
-  if (raft.options.readOnlyOption === 'lease') {
-    answer(raft, request, raft.log.committed)
-    return
-  }
-  if (!raft.reads.add(raft.log.committed, request)) return
+  enqueue(raft, request)
+  askForConfirmation(raft)
+}
+
+/** The first entry of the term is committed: requests that came before it may go on, all with one round of heartbeats. */
+export function releasePostponedReads(raft: Raft): void {
+  const requests = raft.reads.takePostponed()
+  for (const request of requests) enqueue(raft, request)
+  if (requests.length > 0) askForConfirmation(raft)
+}
+
+function enqueue(raft: Raft, request: Message): void {
+  const { committed } = raft.log
+  if (raft.options.readOnlyOption === 'lease') answer(raft, request, committed)
+  else raft.reads.add(committed, request)
+}
+
+function askForConfirmation(raft: Raft): void {
   raft.reads.ack(raft.id, raft.reads.lastPosition)
   answerConfirmed(raft)
   if (raft.reads.lastPosition > 0) broadcastHeartbeat(raft)
-}
-
-/** The first entry of the term is committed: requests that came before it may go on. */
-export function releasePostponedReads(raft: Raft): void {
-  for (const request of raft.reads.takePostponed()) requestRead(raft, request)
 }
 
 /** A follower's heartbeat answer proves that it still followed us at the position it echoes. */
