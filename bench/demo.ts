@@ -26,7 +26,10 @@ interface Run {
 /** One story through `npm start`; the first two times are taken here, from outside, so that npm and loading count. */
 async function play(): Promise<Run> {
   const startedMs = performance.now()
-  const child = spawn('npm', ['start', '--silent', '--', '--script', '--format', 'json'], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn('npm', ['start', '--silent', '--', '--script', '--format', 'json'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
   let leader = Number.NaN
   let allRunning = Number.NaN
   createInterface({ input: child.stderr }).on('line', (line) => {
@@ -45,10 +48,16 @@ async function play(): Promise<Run> {
 function installedSize(): { readonly megabytes: number; readonly packages: number } {
   const dir = mkdtempSync(join(tmpdir(), 'skein-size-'))
   try {
-    const packed = spawnSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', dir], { cwd: root, encoding: 'utf8' })
+    const packed = spawnSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', dir], {
+      cwd: root,
+      encoding: 'utf8',
+    })
     writeFileSync(join(dir, 'package.json'), '{"private":true}')
     const tarball = join(dir, packed.stdout.trim().split('\n').at(-1) ?? '')
-    const installed = spawnSync('npm', ['install', '--silent', '--prefer-offline', '--no-audit', '--no-fund', tarball], { cwd: dir, encoding: 'utf8' })
+    const installed = spawnSync('npm', ['install', '--silent', '--prefer-offline', '--no-audit', '--no-fund', tarball], {
+      cwd: dir,
+      encoding: 'utf8',
+    })
     if (installed.status !== 0) throw new Error(`the packed package does not install: ${installed.stderr}`)
     const modules = join(dir, 'node_modules')
     return { megabytes: Math.round(bytesUnder(modules) / 1e5) / 10, packages: packagesIn(modules) }

@@ -1,5 +1,5 @@
-import { cpus, release, totalmem, type } from 'node:os'
 import { readFileSync } from 'node:fs'
+import { cpus, release, totalmem, type } from 'node:os'
 
 /** One line of a benchmark: what was measured, ours, theirs, and whether the bar holds. */
 export interface Row {
@@ -59,12 +59,16 @@ export function print(report: Report, format: 'text' | 'json', notes: readonly s
   const widths = (table[0] as string[]).map((_, column) => Math.max(...table.map((row) => (row[column] as string).length)))
   const words = Object.entries(report.machine).map(([name, value]) => `${name} ${value}`)
   process.stdout.write(`${words.join(' · ')}\n\n`)
-  for (const row of table) process.stdout.write(`${row.map((cell, column) => cell.padEnd((widths[column] as number) + 2)).join('')}\n`)
+  for (const row of table)
+    process.stdout.write(`${row.map((cell, column) => cell.padEnd((widths[column] as number) + 2)).join('')}\n`)
   for (const note of notes) process.stdout.write(`\n${note}\n`)
 }
 
 /** `--format json`, `--runs 7`: the arguments every benchmark takes. @throws on anything else, naming it */
-export function readArguments(args: readonly string[], defaultRuns: number): { readonly format: 'text' | 'json'; readonly runs: number } {
+export function readArguments(
+  args: readonly string[],
+  defaultRuns: number,
+): { readonly format: 'text' | 'json'; readonly runs: number } {
   let format: 'text' | 'json' = 'text'
   let runs = defaultRuns
   for (let at = 0; at < args.length; at += 2) {

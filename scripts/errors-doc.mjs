@@ -5,10 +5,12 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const source = readFileSync(join(root, 'lib', 'base', 'errors.ts'), 'utf8')
-const rows = [...source.matchAll(/\/\*\* ((?:(?!\*\/)[\s\S])*?) ?\*\/\s+(ERR_SKEIN_\w+): (\{[^}]*\})/g)].map(([, words, code, detail]) => {
-  const fields = [...detail.matchAll(/readonly (\w+)\??:/g)].map(([, name]) => `\`${name}\``)
-  return `| \`${code}\` | ${words.replace(/\s*\n\s*\*\s*/g, ' ').trim()} | ${fields.join(', ')} |`
-})
+const rows = [...source.matchAll(/\/\*\* ((?:(?!\*\/)[\s\S])*?) ?\*\/\s+(ERR_SKEIN_\w+): (\{[^}]*\})/g)].map(
+  ([, words, code, detail]) => {
+    const fields = [...detail.matchAll(/readonly (\w+)\??:/g)].map(([, name]) => `\`${name}\``)
+    return `| \`${code}\` | ${words.replace(/\s*\n\s*\*\s*/g, ' ').trim()} | ${fields.join(', ')} |`
+  },
+)
 const page = `# Errors
 
 One class, \`SkeinError\`: match on \`code\` with \`isSkeinError(error, code)\`; \`detail\` holds what the code says here. Made from \`lib/base/errors.ts\` by \`scripts/errors-doc.mjs\`.

@@ -41,7 +41,8 @@ console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`)
 process.exit(counts.failed === 0 ? 0 : 1)
 
 async function runTap() {
-  const files = only.length > 0 ? only : testFiles(join('dist', 'test')).sort((a, b) => weight(a) - weight(b) || a.localeCompare(b))
+  const files =
+    only.length > 0 ? only : testFiles(join('dist', 'test')).sort((a, b) => weight(a) - weight(b) || a.localeCompare(b))
   mkdirSync('.tap', { recursive: true })
   const output = join('.tap', 'all.tap')
   rmSync(output, { force: true })

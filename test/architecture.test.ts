@@ -119,7 +119,10 @@ t.test('imports only go downhill', async (t) => {
 t.test('every folder has its place on the hill', async (t) => {
   const known = new Set([...Object.keys(mayImport), ...Object.keys(top), ...beside])
   const folders = new Set(files.map((file) => folderOf(relative(lib, file))))
-  t.strictSame([...folders].filter((folder) => !known.has(folder)), [])
+  t.strictSame(
+    [...folders].filter((folder) => !known.has(folder)),
+    [],
+  )
 })
 
 t.test('no file imports itself through others', async (t) => {

@@ -16,7 +16,9 @@ for (const [entry, names] of Object.entries(exported)) {
 t.test('importing the package starts nothing', async (t) => {
   await import('../lib/index.js')
   t.same(
-    process.getActiveResourcesInfo().filter((kind) => !['TTYWrap', 'PipeWrap', 'FSReqPromise', 'Timeout', 'Immediate', 'TickObject'].includes(kind)),
+    process
+      .getActiveResourcesInfo()
+      .filter((kind) => !['TTYWrap', 'PipeWrap', 'FSReqPromise', 'Timeout', 'Immediate', 'TickObject'].includes(kind)),
     [],
   )
 })

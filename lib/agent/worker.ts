@@ -170,8 +170,9 @@ export class Worker {
   }
 }
 
-function newReport({ id }: AssignedTask): TaskReport {
-  return { id, state: 'assigned', message: 'assigned' }
+/** A task whose end this node has forgotten, but the cluster has not, never runs again. */
+function newReport({ id, ended }: AssignedTask): TaskReport {
+  return { id, state: ended ?? 'assigned', message: ended === undefined ? 'assigned' : 'ended before' }
 }
 
 /** Only what may run is asked after; a driver without `recover` has nothing that outlives the peer. */

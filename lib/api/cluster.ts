@@ -1,12 +1,12 @@
 import { toBytes } from '../base/bytes.js'
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
-import type { Random } from '../base/random.js'
 import { makeId } from '../base/ids.js'
+import type { Random } from '../base/random.js'
 import type { LogOptions } from '../drivers/driver.js'
 import type { ServiceSpec } from '../model/service.js'
-import { converge } from './converge.js'
 import type { CallHead, ControlCaller, ControlVerbs, LogRequest, Verb } from './control.js'
+import { converge } from './converge.js'
 import type { Call, Cluster, Services, WatchOptions } from './types.js'
 
 /** Milliseconds a call may take unless it says otherwise. */

@@ -60,7 +60,11 @@ export interface CallHead {
 /** Whoever can carry verbs to a manager: a link, or the manager itself. */
 export interface ControlCaller {
   call<V extends Verb>(verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
-  stream<V extends StreamVerb>(verb: V, params: ControlStreams[V][0], signal: AbortSignal | undefined): AsyncIterable<ControlStreams[V][1]>
+  stream<V extends StreamVerb>(
+    verb: V,
+    params: ControlStreams[V][0],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ControlStreams[V][1]>
 }
 
 /** Verbs that only read: safe to retry. */
@@ -78,7 +82,9 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
 ])
 
 /** Reads that a manager without quorum answers from its own tables, marked stale. A key is not among them: code decides on its value. */
-export const maybeStaleVerbs: ReadonlySet<Verb> = new Set([...readVerbs].filter((verb) => verb !== 'kv.get' && verb !== 'kv.list'))
+export const maybeStaleVerbs: ReadonlySet<Verb> = new Set(
+  [...readVerbs].filter((verb) => verb !== 'kv.get' && verb !== 'kv.list'),
+)
 
 const ref = v.pipe(v.string(), v.nonEmpty('a name, id or id prefix'), v.maxLength(256))
 const labels = v.record(v.string(), v.string())

@@ -28,7 +28,11 @@ export async function* converge(
   const onAbort = (): void => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) onAbort()
-  const head = () => ({ requestId: `r-${makeId(world.random)}`, deadlineMs: Math.max(1, endMs - world.clock.now()), signal: stop.signal })
+  const head = () => ({
+    requestId: `r-${makeId(world.random)}`,
+    deadlineMs: Math.max(1, endMs - world.clock.now()),
+    signal: stop.signal,
+  })
   let stableSinceMs: number | undefined
   let last = ''
   let progress: Progress | undefined

@@ -47,7 +47,8 @@ export class LinkCaller implements ControlCaller {
       } catch (error) {
         if (!isLost(error)) throw error
         const waitMs = backoffMs(attempt, { firstMs: 50, maxMs: 500 }, random)
-        if (clock.now() + waitMs >= endMs) throw sent && !readVerbs.has(verb) ? unknownOutcome(verb, head.requestId, error) : error
+        if (clock.now() + waitMs >= endMs)
+          throw sent && !readVerbs.has(verb) ? unknownOutcome(verb, head.requestId, error) : error
         await pause(waitMs, clock, head.signal)
       }
     }
@@ -83,7 +84,9 @@ export class LinkCaller implements ControlCaller {
 /** The link broke or nobody answered: nothing was said about the call itself. */
 function isLost(error: unknown): boolean {
   return (
-    isSkeinError(error, 'ERR_SKEIN_UNREACHABLE') || isSkeinError(error, 'ERR_SKEIN_LINK_LOST') || isSkeinError(error, 'ERR_SKEIN_STOPPED')
+    isSkeinError(error, 'ERR_SKEIN_UNREACHABLE') ||
+    isSkeinError(error, 'ERR_SKEIN_LINK_LOST') ||
+    isSkeinError(error, 'ERR_SKEIN_STOPPED')
   )
 }
 

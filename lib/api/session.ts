@@ -44,6 +44,8 @@ export interface AssignedTask {
   readonly serviceName: string
   readonly slot: number
   readonly desired: DesiredState
+  /** Its end, once the cluster knows of it: such a task never runs again, and its lines stay readable until it is removed. */
+  readonly ended?: TaskState
   readonly spec: ResolvedServiceSpec['task']
 }
 

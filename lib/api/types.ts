@@ -122,7 +122,13 @@ export interface LogLine {
 export type Kind = 'service' | 'task' | 'node' | 'kv'
 
 export type Change =
-  | { readonly type: 'set'; readonly kind: Kind; readonly version: Version; readonly object: Meta; readonly was: Meta | undefined }
+  | {
+      readonly type: 'set'
+      readonly kind: Kind
+      readonly version: Version
+      readonly object: Meta
+      readonly was: Meta | undefined
+    }
   | { readonly type: 'removed'; readonly kind: Kind; readonly version: Version; readonly was: Meta }
   /** Nothing new, still connected; at least every 10 s. */
   | { readonly type: 'mark'; readonly version: Version }
@@ -139,7 +145,12 @@ export interface Progress {
   readonly desired: number
   readonly running: number
   readonly phase: 'rolling' | 'verifying' | 'converged'
-  readonly slots: readonly { readonly slot: number; readonly state: string; readonly node: string | undefined; readonly why: string }[]
+  readonly slots: readonly {
+    readonly slot: number
+    readonly state: string
+    readonly node: string | undefined
+    readonly why: string
+  }[]
 }
 
 export interface Filter {
@@ -193,7 +204,10 @@ export interface Nodes {
 
 export interface KV {
   /** @throws ERR_SKEIN_NO_QUORUM unless `stale`: then the asked manager's own value, however old */
-  get(key: string, o?: Call & { readonly stale?: boolean }): Promise<{ readonly value: Uint8Array; readonly version: Version } | undefined>
+  get(
+    key: string,
+    o?: Call & { readonly stale?: boolean },
+  ): Promise<{ readonly value: Uint8Array; readonly version: Version } | undefined>
   /** @throws ERR_SKEIN_VERSION_CONFLICT when `ifVersion` does not hold */
   put(key: string, value: Uint8Array | string, o?: Call & { readonly ifVersion?: Version | 'absent' }): Promise<Version>
   delete(key: string, o?: Call): Promise<void>

@@ -1,4 +1,7 @@
-/** What one worker has been told, and what to tell it next: everything once, then differences. Pure. */
+/**
+ * What one worker has been told, and what to tell it next: everything once, then differences. Pure.
+ * An ended task stays assigned until the cluster forgets it: the worker keeps its lines as long as people can ask for them.
+ */
 
 import type { AssignedTask, Assignments, ManagerAddress } from '../api/session.js'
 import { assert } from '../base/assert.js'
@@ -21,7 +24,7 @@ export class AssignmentFeed {
     this.#told.clear()
     this.#managersTold = JSON.stringify(managers)
     this.#sequence = 1
-    const set = [...currentTasks(view, this.#node)].map((task) => this.#tell(view, task))
+    const set = [...view.tasksOfNode(this.#node)].map((task) => this.#tell(view, task))
     return { type: 'complete', appliesTo: 0, resultsIn: this.#sequence, set, remove: [], managers }
   }
 
@@ -30,7 +33,7 @@ export class AssignmentFeed {
     assert(this.#sequence > 0, 'a difference applies to something told before')
     const current = new Set<string>()
     const set: AssignedTask[] = []
-    for (const task of currentTasks(view, this.#node)) {
+    for (const task of view.tasksOfNode(this.#node)) {
       const id = taskId(task)
       current.add(id)
       if (this.#told.get(id) !== task.desired) set.push(this.#tell(view, task))
@@ -55,7 +58,15 @@ export class AssignmentFeed {
     assert(spec !== undefined, 'a spec is kept while a task refers to it')
     const id = taskId(task)
     this.#told.set(id, task.desired)
-    return { id, service: task.service, serviceName: spec.name, slot: task.slot, desired: task.desired, spec: spec.task }
+    return {
+      id,
+      service: task.service,
+      serviceName: spec.name,
+      slot: task.slot,
+      desired: task.desired,
+      ...(isTerminal(task.observed) && { ended: task.observed }),
+      spec: spec.task,
+    }
   }
 
   #newManagers(managers: readonly ManagerAddress[]): readonly ManagerAddress[] | undefined {
@@ -63,12 +74,5 @@ export class AssignmentFeed {
     if (text === this.#managersTold) return undefined
     this.#managersTold = text
     return managers
-  }
-}
-
-/** A task that has ended, and whose end is recorded, is the worker's no longer. */
-function* currentTasks(view: View, node: string): Generator<Task> {
-  for (const task of view.tasksOfNode(node)) {
-    if (!isTerminal(task.observed)) yield task
   }
 }

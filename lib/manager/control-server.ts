@@ -1,21 +1,29 @@
 import { createHash } from 'node:crypto'
-import { assert } from '../base/assert.js'
-import type { Clock } from '../base/clock.js'
-import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import { maybeStaleVerbs, readVerbs } from '../api/control.js'
 import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
-import { resolveServiceSpec } from '../model/resolve-service.js'
+import { assert } from '../base/assert.js'
+import type { Clock } from '../base/clock.js'
+import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
 import type { Op } from '../model/command.js'
 import type { Node as NodeRecord, NodeRole } from '../model/node.js'
+import { resolveServiceSpec } from '../model/resolve-service.js'
 import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
 import { parseTaskId, type Task as TaskRecord } from '../model/task.js'
 import { parseConstraints, parseSpread } from '../scheduler/index.js'
+import type { StoreChange } from '../store/changes.js'
 import { resolveNode, resolveService, resolveTask } from '../store/queries.js'
 import type { Store } from '../store/store.js'
-import type { StoreChange } from '../store/changes.js'
 import { mergeLogs } from './logs.js'
-import { bySlotNewestFirst, type Lights, presentKey, presentKeyMeta, presentNode, presentService, presentTask } from './present.js'
+import {
+  bySlotNewestFirst,
+  type Lights,
+  presentKey,
+  presentKeyMeta,
+  presentNode,
+  presentService,
+  presentTask,
+} from './present.js'
 
 /** What the control server needs of the manager around it. */
 export interface ControlWorld extends Lights {
@@ -43,7 +51,12 @@ export interface ControlWorld extends Lights {
   /** Throws when removing this manager would risk the quorum. */
   checkRemovable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
-  agentLogs(node: string, task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+  agentLogs(
+    node: string,
+    task: string,
+    request: ControlStreams['logs'][0],
+    signal: AbortSignal,
+  ): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
 }
 
 type VerbTable = { readonly [V in Verb]: (params: ControlVerbs[V][0], head: CallHead) => Promise<ControlVerbs[V][1]> }
@@ -81,7 +94,8 @@ export class ControlServer implements ControlCaller {
       if (head.signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${verb} was aborted by its caller`, { what: verb })
       const leader = this.#world.leaderNode()
       try {
-        if (this.#world.leading()) return await this.carryOut(verb, params, { ...head, deadlineMs: Math.max(1, endMs - clock.now()) })
+        if (this.#world.leading())
+          return await this.carryOut(verb, params, { ...head, deadlineMs: Math.max(1, endMs - clock.now()) })
         if (leader !== undefined && leader !== this.#world.status().node) {
           return await this.#world.forward(leader, verb, params, { ...head, deadlineMs: Math.max(1, giveUpMs - clock.now()) })
         }
@@ -126,7 +140,11 @@ export class ControlServer implements ControlCaller {
     return await this.#verbs[verb](params, head)
   }
 
-  stream<V extends StreamVerb>(verb: V, params: ControlStreams[V][0], signal: AbortSignal | undefined): AsyncIterable<ControlStreams[V][1]> {
+  stream<V extends StreamVerb>(
+    verb: V,
+    params: ControlStreams[V][0],
+    signal: AbortSignal | undefined,
+  ): AsyncIterable<ControlStreams[V][1]> {
     if (verb === 'watch') return this.#watch(params as ControlStreams['watch'][0], signal) as AsyncIterable<ControlStreams[V][1]>
     const leader = this.#world.leaderNode()
     if (!this.#world.leading() && leader !== undefined && leader !== this.#world.status().node) {
@@ -148,10 +166,14 @@ export class ControlServer implements ControlCaller {
   #refuseWithoutQuorum(verb: Verb): void {
     const { voters, reachable } = this.#world.status().quorum
     if (reachable > voters / 2) return
-    throw new SkeinError('ERR_SKEIN_NO_QUORUM', `${verb} refused: only ${reachable} of ${voters} managers answer. Bring managers back`, {
-      voters,
-      reachable,
-    })
+    throw new SkeinError(
+      'ERR_SKEIN_NO_QUORUM',
+      `${verb} refused: only ${reachable} of ${voters} managers answer. Bring managers back`,
+      {
+        voters,
+        reachable,
+      },
+    )
   }
 
   /** From this manager's own tables, and says so. */
@@ -267,10 +289,14 @@ export class ControlServer implements ControlCaller {
 
   #checkName(record: ServiceRecord, spec: ServiceSpec): void {
     if (spec.name === record.spec.name) return
-    throw new SkeinError('ERR_SKEIN_INVALID_SPEC', `name: a service keeps its name (${record.spec.name}); create another and remove this one`, {
-      path: 'name',
-      got: spec.name,
-    })
+    throw new SkeinError(
+      'ERR_SKEIN_INVALID_SPEC',
+      `name: a service keeps its name (${record.spec.name}); create another and remove this one`,
+      {
+        path: 'name',
+        got: spec.name,
+      },
+    )
   }
 
   #tasksFor({ service, node }: ControlVerbs['tasks.list'][0]): TaskRecord[] {
@@ -373,7 +399,10 @@ function isOneOf(error: unknown, codes: readonly ErrorCode[]): boolean {
   return codes.some((code) => isSkeinError(error, code))
 }
 
-function matches(service: ServiceRecord, filter: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> }): boolean {
+function matches(
+  service: ServiceRecord,
+  filter: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> },
+): boolean {
   const { name, labels = {} } = service.spec
   if (filter.name !== undefined && !name.startsWith(filter.name)) return false
   return Object.entries(filter.labels ?? {}).every(([key, value]) => labels[key] === value)
@@ -382,5 +411,8 @@ function matches(service: ServiceRecord, filter: { readonly name?: string; reado
 /** 12 characters of [0-9a-z] from a request id: a retried create names the same object. */
 function idFrom(requestId: string): string {
   const digest = createHash('sha256').update(requestId).digest()
-  return BigInt(`0x${digest.toString('hex')}`).toString(36).padStart(12, '0').slice(-12)
+  return BigInt(`0x${digest.toString('hex')}`)
+    .toString(36)
+    .padStart(12, '0')
+    .slice(-12)
 }

@@ -5,4 +5,4 @@
  * @module
  */
 export { ControlServer, type ControlWorld } from './control-server.js'
-export { Manager, type Founding, type ManagerOptions } from './manager.js'
+export { type Founding, Manager, type ManagerOptions } from './manager.js'

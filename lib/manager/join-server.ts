@@ -1,7 +1,7 @@
-import { SkeinError } from '../base/errors.js'
-import { below, type Random } from '../base/random.js'
 import type { JoinAnswer, JoinApi, JoinRequest } from '../api/join.js'
 import type { ManagerAddress } from '../api/session.js'
+import { SkeinError } from '../base/errors.js'
+import { below, type Random } from '../base/random.js'
 import type { NodeRole } from '../model/node.js'
 import type { Store } from '../store/store.js'
 
@@ -27,9 +27,12 @@ export class JoinServer implements JoinApi {
   async join(node: string, role: NodeRole, request: JoinRequest): Promise<JoinAnswer> {
     const { store } = this.#world
     const cluster = store.view().cluster
-    if (cluster === undefined) throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
+    if (cluster === undefined)
+      throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
     if (cluster.removedNodes.includes(node)) {
-      throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join with an empty directory`, { node })
+      throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join with an empty directory`, {
+        node,
+      })
     }
     const known = store.view().node(node)
     if (known === undefined) {

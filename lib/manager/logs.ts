@@ -1,8 +1,8 @@
-import { messageOf } from '../base/errors.js'
-import { deferred, type Deferred } from '../base/deferred.js'
 import type { LogRequest } from '../api/control.js'
 import type { LogLine } from '../api/types.js'
-import { taskId, type Task } from '../model/task.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { messageOf } from '../base/errors.js'
+import { type Task, taskId } from '../model/task.js'
 import type { Store } from '../store/store.js'
 
 type Line = Omit<LogLine, 'task' | 'node'>
@@ -21,7 +21,11 @@ const linesMax = 1_000
  * The lines of several tasks as one stream. Without `follow` they come sorted by time and the stream ends; with it they come as they
  * arrive, tasks that appear later join in, and the stream ends with the signal. A node that cannot be asked is named in a line of its own.
  */
-export async function* mergeLogs(sources: LogSources, request: LogRequest, signal: AbortSignal | undefined): AsyncGenerator<LogLine> {
+export async function* mergeLogs(
+  sources: LogSources,
+  request: LogRequest,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<LogLine> {
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })

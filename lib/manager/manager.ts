@@ -1,21 +1,21 @@
-import type { Clock } from '../base/clock.js'
-import { type Deferred, deferred } from '../base/deferred.js'
-import { messageOf, SkeinError } from '../base/errors.js'
-import type { Random } from '../base/random.js'
 import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
 import type { LogLine, Status, Why } from '../api/types.js'
+import type { Clock } from '../base/clock.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import { parseClusterId } from '../base/ids.js'
+import type { Random } from '../base/random.js'
 import { Dispatcher } from '../dispatcher/index.js'
-import { type ClusterSettings, type Cluster, defaultClusterSettings } from '../model/cluster.js'
+import { type Cluster, type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
 import { isTerminal, type Task as TaskRecord } from '../model/task.js'
 import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
-import { describeReason, summaryOf } from '../scheduler/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
-import type { Storage } from '../storage/index.js'
+import { describeReason, summaryOf } from '../scheduler/index.js'
 import { formatJoinString } from '../security/index.js'
-import { parseClusterId } from '../base/ids.js'
+import type { Storage } from '../storage/index.js'
 import { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
 import { JoinServer } from './join-server.js'
@@ -214,7 +214,9 @@ export class Manager {
   }
 
   managers(): readonly ManagerAddress[] {
-    const known = [...this.store.view().nodes()].flatMap(({ id, role, address }) => (role === 'manager' ? [{ node: id, address }] : []))
+    const known = [...this.store.view().nodes()].flatMap(({ id, role, address }) =>
+      role === 'manager' ? [{ node: id, address }] : [],
+    )
     return known.length > 0 ? known : this.#o.managers
   }
 
@@ -294,7 +296,8 @@ export class Manager {
       if (raftId !== undefined) this.links.learn(raftId, id)
       if (id !== this.#o.node) this.#o.pool.keep(id, address)
     }
-    if (nodes.length === 0) for (const { node, address } of this.#o.managers) if (node !== this.#o.node) this.#o.pool.keep(node, address)
+    if (nodes.length === 0)
+      for (const { node, address } of this.#o.managers) if (node !== this.#o.node) this.#o.pool.keep(node, address)
     for (const gone of this.store.view().cluster?.removedNodes ?? []) this.#o.pool.forget(gone)
   }
 
@@ -348,7 +351,12 @@ export class Manager {
     })
     this.#dispatcher = dispatcher
     this.#reconciler = reconciler
-    const roles = new RoleKeeper({ clock, store: this.store, raft: this.raft, log: (words, detail) => logger.debug(detail, words) })
+    const roles = new RoleKeeper({
+      clock,
+      store: this.store,
+      raft: this.raft,
+      log: (words, detail) => logger.debug(detail, words),
+    })
     return [
       { name: 'dispatcher', start: () => this.#startDispatcher(dispatcher), stop: () => dispatcher.stop() },
       { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
@@ -383,7 +391,9 @@ export class Manager {
   async #handOver(): Promise<void> {
     const { role, progress, id } = this.raft.status()
     if (role !== 'leader' || progress === undefined) return
-    const next = [...progress].filter(([other, seen]) => other !== id && !seen.isLearner && seen.recentActive).sort((a, b) => b[1].match - a[1].match)[0]
+    const next = [...progress]
+      .filter(([other, seen]) => other !== id && !seen.isLearner && seen.recentActive)
+      .sort((a, b) => b[1].match - a[1].match)[0]
     if (next === undefined) return
     try {
       await this.raft.transferLeadership(next[0])
@@ -444,7 +454,8 @@ export class Manager {
   /** The join string for the next machine, with every manager's address. */
   invite(role: NodeRole): string {
     const cluster = this.store.view().cluster
-    if (cluster === undefined) throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
+    if (cluster === undefined)
+      throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
     const own = this.managers().filter(({ node }) => node === this.#o.node)
     const others = this.managers().filter(({ node }) => node !== this.#o.node)
     return formatJoinString({
@@ -457,11 +468,17 @@ export class Manager {
     if (node.role !== 'manager' || node.raftId === undefined) return
     const { conf } = this.raft.status()
     if (node.id === this.#o.node) {
-      throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${node.name} leads: stop its process first, then remove it`, { what: 'node leads' })
+      throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${node.name} leads: stop its process first, then remove it`, {
+        what: 'node leads',
+      })
     }
     if (!conf.voters.includes(node.raftId) || mayRemoveVoter(conf, this.#reachable(), node.raftId)) return
-    throw new SkeinError('ERR_SKEIN_PRECONDITION', `removing manager ${node.name} would lose the quorum: bring another manager back first`, {
-      what: 'quorum',
-    })
+    throw new SkeinError(
+      'ERR_SKEIN_PRECONDITION',
+      `removing manager ${node.name} would lose the quorum: bring another manager back first`,
+      {
+        what: 'quorum',
+      },
+    )
   }
 }

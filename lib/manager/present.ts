@@ -1,9 +1,10 @@
 /** Replicated records as the public API shows them. Pure. */
-import type { KeyValue, View } from '../store/view.js'
-import type { Change, Meta, Node, Service, Task } from '../api/types.js'
+
+import type { Meta, Node, Service, Task } from '../api/types.js'
 import type { Node as NodeRecord } from '../model/node.js'
 import type { Service as ServiceRecord } from '../model/service.js'
-import { isTerminal, rank, taskId, type Task as TaskRecord } from '../model/task.js'
+import { isTerminal, rank, type Task as TaskRecord, taskId } from '../model/task.js'
+import type { KeyValue, View } from '../store/view.js'
 
 /** What the records alone do not say: raft's view of members, and the leader's reasons. */
 export interface Lights {
@@ -111,4 +112,3 @@ export function presentKeyMeta({ key, version }: KeyValue): Meta {
   const never = new Date(0)
   return { id: key, version, createdAt: never, updatedAt: never }
 }
-

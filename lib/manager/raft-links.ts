@@ -43,7 +43,8 @@ export class RaftLinks implements RaftTransport {
 
   async sendSnapshot(to: number, message: Uint8Array, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
     const node = this.#nodeOf.get(to)
-    if (node === undefined) throw new SkeinError('ERR_SKEIN_UNREACHABLE', `raft member ${to} has no known node`, { address: String(to) })
+    if (node === undefined)
+      throw new SkeinError('ERR_SKEIN_UNREACHABLE', `raft member ${to} has no known node`, { address: String(to) })
     await this.#pool.streamUp(node, 'raft.snapshot', { from: this.#self, message }, chunks, { signal })
   }
 }

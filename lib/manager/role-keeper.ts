@@ -78,6 +78,9 @@ export class RoleKeeper implements Duty {
   }
 }
 
-function equal(wanted: readonly { readonly raftId: number }[], conf: { readonly voters: readonly number[]; readonly learners: readonly number[] }): boolean {
+function equal(
+  wanted: readonly { readonly raftId: number }[],
+  conf: { readonly voters: readonly number[]; readonly learners: readonly number[] },
+): boolean {
   return conf.learners.length === 0 && conf.voters.length === wanted.length
 }

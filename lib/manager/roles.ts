@@ -1,4 +1,4 @@
-import type { ConfState, ConfChangeSingle } from '../raft/core/state.js'
+import type { ConfChangeSingle, ConfState } from '../raft/core/state.js'
 
 /** A manager's record as far as raft membership cares. */
 export interface WantedMember {

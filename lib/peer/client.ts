@@ -32,7 +32,9 @@ export async function connect(url: string, o: { readonly signal?: AbortSignal } 
   let dialing: Promise<Link> | undefined
   let turn = 0
   const dialNext = async (signal: AbortSignal | undefined): Promise<Link> => {
-    let last: unknown = new SkeinError('ERR_SKEIN_UNREACHABLE', `nobody answers at ${addresses.join(', ')}`, { address: addresses.join(',') })
+    let last: unknown = new SkeinError('ERR_SKEIN_UNREACHABLE', `nobody answers at ${addresses.join(', ')}`, {
+      address: addresses.join(','),
+    })
     for (let tries = 0; tries < addresses.length; tries++) {
       const address = addresses[turn++ % addresses.length] as string
       try {

@@ -1,9 +1,9 @@
+import { type JoinAnswer, type JoinRequest, readJoinAnswer } from '../api/join.js'
 import { backoffMs } from '../base/backoff.js'
+import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
-import type { Clock } from '../base/clock.js'
 import type { Random } from '../base/random.js'
-import { type JoinAnswer, type JoinRequest, readJoinAnswer } from '../api/join.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 
 export interface JoinAttempt {
@@ -20,7 +20,16 @@ const joinTimeoutMs = 30_000
 const dialMs = 5_000
 
 /** Errors that may pass: nobody there yet, an election under way, a leader just gone. */
-const passing = ['ERR_SKEIN_UNREACHABLE', 'ERR_SKEIN_LINK_LOST', 'ERR_SKEIN_NOT_LEADER', 'ERR_SKEIN_STOPPED', 'ERR_SKEIN_TIMEOUT', 'ERR_SKEIN_OUTCOME_UNKNOWN', 'ERR_SKEIN_NO_QUORUM', 'ERR_SKEIN_BUSY'] as const
+const passing = [
+  'ERR_SKEIN_UNREACHABLE',
+  'ERR_SKEIN_LINK_LOST',
+  'ERR_SKEIN_NOT_LEADER',
+  'ERR_SKEIN_STOPPED',
+  'ERR_SKEIN_TIMEOUT',
+  'ERR_SKEIN_OUTCOME_UNKNOWN',
+  'ERR_SKEIN_NO_QUORUM',
+  'ERR_SKEIN_BUSY',
+] as const
 
 /**
  * Asks the addresses in turn to be taken in, following a manager's word on who leads; the same node may ask again.

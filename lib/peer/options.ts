@@ -55,15 +55,28 @@ export interface ResolvedPeerOptions {
   readonly electionTicks: number
 }
 
-const address = v.pipe(v.string(), v.regex(/^(\[[^\]]+\]|[^:[\]]+):\d{1,5}$/, 'expected host:port, such as 127.0.0.1:7946 or [::1]:0'))
+const address = v.pipe(
+  v.string(),
+  v.regex(/^(\[[^\]]+\]|[^:[\]]+):\d{1,5}$/, 'expected host:port, such as 127.0.0.1:7946 or [::1]:0'),
+)
 const whole = (from: number, to: number) =>
-  v.pipe(v.number(), v.integer(`expected an integer from ${from} to ${to}`), v.minValue(from, `expected at least ${from}`), v.maxValue(to, `expected at most ${to}`))
+  v.pipe(
+    v.number(),
+    v.integer(`expected an integer from ${from} to ${to}`),
+    v.minValue(from, `expected at least ${from}`),
+    v.maxValue(to, `expected at most ${to}`),
+  )
 const schema = v.strictObject({
   dir: v.optional(v.pipe(v.string(), v.nonEmpty('expected a path'))),
   join: v.optional(v.union([v.string(), v.function()], 'expected a join string or a function that gives one')),
   listen: v.optional(address),
   advertise: v.optional(address),
-  name: v.optional(v.pipe(v.string(), v.regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, 'expected 1 to 63 characters of [a-zA-Z0-9._-], the first a letter or digit'))),
+  name: v.optional(
+    v.pipe(
+      v.string(),
+      v.regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, 'expected 1 to 63 characters of [a-zA-Z0-9._-], the first a letter or digit'),
+    ),
+  ),
   labels: v.optional(v.record(v.string(), v.string('expected a text'))),
   availability: v.optional(v.picklist(['active', 'pause', 'drain'])),
   drivers: v.optional(v.array(v.custom<RuntimeDriver>(isDriver, 'expected a RuntimeDriver: name, describe, prepare'))),
@@ -78,13 +91,22 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
   if (!result.success) {
     const issue = result.issues[0]
     const option = v.getDotPath(issue) ?? 'options'
-    const words = issue.type === 'strict_object' ? `unknown option; known are ${Object.keys(schema.entries).join(', ')}` : `${issue.message}, got ${issue.received}`
+    const words =
+      issue.type === 'strict_object'
+        ? `unknown option; known are ${Object.keys(schema.entries).join(', ')}`
+        : `${issue.message}, got ${issue.received}`
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${option}: ${words}`, { option, got: issue.received })
   }
-  const drivers = options.drivers ?? [processDriver(options.dir === undefined ? {} : { dir: `${options.dir}/tasks` }), inlineDriver({ functions: {} })]
+  const drivers = options.drivers ?? [
+    processDriver(options.dir === undefined ? {} : { dir: `${options.dir}/tasks` }),
+    inlineDriver({ functions: {} }),
+  ]
   const twice = drivers.find(({ name }, at) => drivers.findIndex((other) => other.name === name) !== at)
   if (twice !== undefined) {
-    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `drivers: two are named ${twice.name}; give each its own name`, { option: 'drivers', got: twice.name })
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `drivers: two are named ${twice.name}; give each its own name`, {
+      option: 'drivers',
+      got: twice.name,
+    })
   }
   return Object.freeze({
     dir: options.dir,

@@ -1,10 +1,10 @@
 /** What a peer answers over its links: method → handler. Each reads its parameters with suspicion. */
 import * as v from 'valibot'
-import { SkeinError } from '../base/errors.js'
-import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
 import type { ControlCaller, LogRequest } from '../api/control.js'
+import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
 import { readJoinRequest } from '../api/join.js'
 import type { LogLine } from '../api/types.js'
+import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { RpcHandler } from '../overlay/transport/index.js'
 
@@ -43,7 +43,17 @@ const reportsSchema = v.object({
     v.array(
       v.object({
         id: short,
-        state: v.picklist(['accepted', 'preparing', 'ready', 'starting', 'running', 'complete', 'shutdown', 'failed', 'rejected']),
+        state: v.picklist([
+          'accepted',
+          'preparing',
+          'ready',
+          'starting',
+          'running',
+          'complete',
+          'shutdown',
+          'failed',
+          'rejected',
+        ]),
         message: v.pipe(v.string(), v.maxLength(4096)),
         exitCode: v.optional(v.number()),
       }),
@@ -84,8 +94,14 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const request = readJoinRequest(value)
     return await manager().joining().join(identity.node, identity.proved, request)
   })
-  handlers.set('session.open', async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)))
-  handlers.set('session.beat', async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session))
+  handlers.set(
+    'session.open',
+    async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)),
+  )
+  handlers.set(
+    'session.beat',
+    async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session),
+  )
   handlers.set('session.leave', async (value, { identity }) => {
     await manager().sessions().leave(identity.node, read(sessionSchema, value).session)
     return null

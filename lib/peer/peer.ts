@@ -8,17 +8,25 @@ import type { Call, Cluster, LogLine, Status } from '../api/types.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
-import type { NodeDescription, NodeRole } from '../model/node.js'
 import { Manager } from '../manager/index.js'
+import type { NodeDescription, NodeRole } from '../model/node.js'
 import { type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
 import { formatJoinString, makeSecret, parseJoinString, type Secrets } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
-import { shared } from './shared-storage.js'
 import { joinCluster } from './join.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { installHandlers } from './peer-handlers.js'
 import { SessionFinder } from './session-finder.js'
-import { openStateDir, readIdentity, removeControlFile, type StateDir, type StoredIdentity, writeControlFile, writeIdentity } from './state-dir.js'
+import { shared } from './shared-storage.js'
+import {
+  openStateDir,
+  readIdentity,
+  removeControlFile,
+  type StateDir,
+  type StoredIdentity,
+  writeControlFile,
+  writeIdentity,
+} from './state-dir.js'
 import { systemClock, systemRandom, thisMachine } from './system-world.js'
 
 export interface PeerEvents {
@@ -87,7 +95,11 @@ class RunningPeer implements Peer {
 
   constructor(options: ResolvedPeerOptions) {
     this.#o = options
-    this.#relay = new LinkCaller({ clock: systemClock, random: systemRandom, manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal) })
+    this.#relay = new LinkCaller({
+      clock: systemClock,
+      random: systemRandom,
+      manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal),
+    })
     // A manager's own calls go straight to its control server, a worker's over a link.
     const caller: ControlCaller = {
       call: (verb, params, head) => (this.#manager?.control ?? this.#relay).call(verb, params, head),
@@ -149,7 +161,8 @@ class RunningPeer implements Peer {
 
   async start(): Promise<void> {
     const { signal } = this.#o
-    if (signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', 'the peer was aborted before it started', { what: 'createPeer' })
+    if (signal?.aborted)
+      throw new SkeinError('ERR_SKEIN_ABORTED', 'the peer was aborted before it started', { what: 'createPeer' })
     this.#onAbort = () => void this.stop()
     signal?.addEventListener('abort', this.#onAbort, { once: true })
     this.#dir = this.#o.dir === undefined ? undefined : await openStateDir(this.#o.dir)
@@ -174,7 +187,9 @@ class RunningPeer implements Peer {
   }
 
   /** Who to be: what the directory says, else a newcomer with a token, else the founder of a cluster. */
-  async #plan(stored: StoredIdentity | undefined): Promise<{ identity: StoredIdentity; joinAddresses: readonly string[] | undefined }> {
+  async #plan(
+    stored: StoredIdentity | undefined,
+  ): Promise<{ identity: StoredIdentity; joinAddresses: readonly string[] | undefined }> {
     const { join, name } = this.#o
     const text = typeof join === 'function' ? await join() : join
     const invitation = text === undefined ? undefined : parseJoinString(text)
@@ -188,7 +203,11 @@ class RunningPeer implements Peer {
       }
       if (stored.joining !== true) return { identity: stored, joinAddresses: undefined }
       if (invitation === undefined) {
-        throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `join: dir ${this.#o.dir} was left in the middle of joining; give the join string again`, { option: 'join' })
+        throw new SkeinError(
+          'ERR_SKEIN_INVALID_OPTION',
+          `join: dir ${this.#o.dir} was left in the middle of joining; give the join string again`,
+          { option: 'join' },
+        )
       }
       return { identity: stored, joinAddresses: invitation.addresses }
     }
@@ -196,17 +215,24 @@ class RunningPeer implements Peer {
     if (invitation === undefined) {
       const secrets = { manager: makeSecret(systemRandom), worker: makeSecret(systemRandom) }
       const raftId = 1 + Math.floor(systemRandom() * (2 ** 48 - 1))
-      return { identity: { ...fresh, cluster: makeId(systemRandom), role: 'manager', raftId, founding: true, secrets }, joinAddresses: undefined }
+      return {
+        identity: { ...fresh, cluster: makeId(systemRandom), role: 'manager', raftId, founding: true, secrets },
+        joinAddresses: undefined,
+      }
     }
     const { role, cluster, secret } = invitation.token
-    return { identity: { ...fresh, cluster, role, joining: true, secrets: { [role]: secret } }, joinAddresses: invitation.addresses }
+    return {
+      identity: { ...fresh, cluster, role, joining: true, secrets: { [role]: secret } },
+      joinAddresses: invitation.addresses,
+    }
   }
 
   /** On the wished address; a peer that comes back without one tries its last, so that others find it again. */
   async #listen(stored: StoredIdentity | undefined): Promise<LinkPool> {
     const wished = this.#o.listen
     const free = wished === undefined || wished.endsWith(':0')
-    if (stored === undefined || stored.address === '' || !free || this.#o.advertise !== undefined) return await this.#listenOn(wished ?? '127.0.0.1:0')
+    if (stored === undefined || stored.address === '' || !free || this.#o.advertise !== undefined)
+      return await this.#listenOn(wished ?? '127.0.0.1:0')
     try {
       return await this.#listenOn(stored.address)
     } catch (error) {
@@ -258,15 +284,22 @@ class RunningPeer implements Peer {
     const { availability, labels, tickMs, electionTicks, logger } = this.#o
     const pool = this.#thePool()
     if (raftId === undefined || secrets.manager === undefined) {
-      throw new SkeinError('ERR_SKEIN_CORRUPT', `the identity in ${this.#o.dir} lacks what a manager needs; remove the directory and join again`, {
-        file: 'identity.json',
-      })
+      throw new SkeinError(
+        'ERR_SKEIN_CORRUPT',
+        `the identity in ${this.#o.dir} lacks what a manager needs; remove the directory and join again`,
+        {
+          file: 'identity.json',
+        },
+      )
     }
     this.#manager = await Manager.open({
       node,
       cluster,
       raftId,
-      founding: founding === true ? { secrets: { manager: secrets.manager, worker: secrets.worker ?? '' }, name, address, availability, labels } : undefined,
+      founding:
+        founding === true
+          ? { secrets: { manager: secrets.manager, worker: secrets.worker ?? '' }, name, address, availability, labels }
+          : undefined,
       raftDir: this.#dir?.raft,
       storage: shared(this.#theStorage()),
       pool,
@@ -277,9 +310,15 @@ class RunningPeer implements Peer {
       electionTicks,
       logger,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
-      remoteLogs: (to, task, request, signal) => pool.stream(to, 'agent.logs', { task, request }, { signal }) as AsyncIterable<Omit<LogLine, 'task' | 'node'>>,
+      remoteLogs: (to, task, request, signal) =>
+        pool.stream(to, 'agent.logs', { task, request }, { signal }) as AsyncIterable<Omit<LogLine, 'task' | 'node'>>,
       forward: async (to, verb, params, { requestId, deadlineMs, signal }) =>
-        (await pool.call(to, `control.${verb}`, { params, requestId, deadlineMs, forwarded: true }, { deadlineMs, ...(signal && { signal }) })) as never,
+        (await pool.call(
+          to,
+          `control.${verb}`,
+          { params, requestId, deadlineMs, forwarded: true },
+          { deadlineMs, ...(signal && { signal }) },
+        )) as never,
       forwardStream: (to, verb, params, signal) =>
         pool.stream(to, `control.${verb}`, { params, forwarded: true }, { ...(signal && { signal }) }) as AsyncIterable<never>,
     })
@@ -290,7 +329,10 @@ class RunningPeer implements Peer {
     // Better gone than wrong: the others elect, and the operator sees why this one ended.
     void manager.failed.then((error) => this.#fail(error))
     manager.start()
-    await this.#until('a leader is known', () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined))
+    await this.#until(
+      'a leader is known',
+      () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
+    )
     if (founding === true) {
       const { founding: _, ...rest } = this.#known()
       this.#identity = rest
@@ -422,7 +464,8 @@ class RunningPeer implements Peer {
   }
 
   #localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>> {
-    if (this.#agent === undefined) throw new SkeinError('ERR_SKEIN_NOT_FOUND', `task ${task} is not on this node`, { kind: 'task', ref: task })
+    if (this.#agent === undefined)
+      throw new SkeinError('ERR_SKEIN_NOT_FOUND', `task ${task} is not on this node`, { kind: 'task', ref: task })
     return this.#agent.logs(task, {
       follow: request.follow,
       signal,
@@ -440,7 +483,9 @@ class RunningPeer implements Peer {
 
   #admit(node: string): SkeinError | undefined {
     if (!this.#manager?.store.view().cluster?.removedNodes.includes(node)) return undefined
-    return new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join again with an empty directory`, { node })
+    return new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join again with an empty directory`, {
+      node,
+    })
   }
 
   #secrets(): Secrets {
@@ -467,7 +512,8 @@ class RunningPeer implements Peer {
     }
     const managers = this.#managerAddresses()
     const target = managers[Math.floor(systemRandom() * managers.length)]
-    if (target === undefined) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known to this worker', { address: 'none' })
+    if (target === undefined)
+      throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known to this worker', { address: 'none' })
     return await pool.dial(target.address, { deadlineMs: Math.min(deadlineMs, 2_000), ...(signal && { signal }) })
   }
 

@@ -1,5 +1,5 @@
-import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 
@@ -85,7 +85,8 @@ export class SessionFinder {
     undo.push(
       this.#world.pool.observe((event) => {
         // Missed: nobody answers there; whoever waits for that link should ask another.
-        if (event.type === 'missed' && event.node === node && event.error.code === 'ERR_SKEIN_REMOVED') this.#refused = event.error
+        if (event.type === 'missed' && event.node === node && event.error.code === 'ERR_SKEIN_REMOVED')
+          this.#refused = event.error
         if ((event.type === 'down' || event.type === 'missed') && event.node === node) end()
       }),
     )
@@ -108,7 +109,11 @@ export class SessionFinder {
       try {
         return await pool.call(node, method, params, { deadlineMs: callMs })
       } catch (error) {
-        if (isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') && error.detail.leader !== undefined && error.detail.address !== undefined) {
+        if (
+          isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') &&
+          error.detail.leader !== undefined &&
+          error.detail.address !== undefined
+        ) {
           this.#hint = { node: error.detail.leader, address: error.detail.address }
         }
         throw error
@@ -117,13 +122,13 @@ export class SessionFinder {
     return {
       open: async (_node: string, hello: SessionHello) => (await call('session.open', hello)) as SessionOpened,
       beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
-      assignments: (_node, session, signal) => pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
+      assignments: (_node, session, signal) =>
+        pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },
       leave: async (_node, session) => void (await call('session.leave', { session })),
     }
   }
-
 }
 
 /** The leader's own agent talks to the dispatcher beside it, whichever serves the present term. */

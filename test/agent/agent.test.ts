@@ -499,7 +499,7 @@ t.test('a task assigned again while it is on its way out begins anew only when i
   t.equal(driver.running.size, 1)
 })
 
-t.test('stop stops all tasks side by side, tells the manager, then closes drivers and disk', async (t) => {
+t.test('stop says goodbye, stops all tasks side by side, then closes drivers and disk', async (t) => {
   const { agent, manager, driver, storage } = bench(t)
   const tasks = ['web.1.1', 'web.2.1', 'web.3.1'].map((id) => aTask(id))
   manager.first = complete([...tasks, aTask('web.4.1', 'ready')])
@@ -509,14 +509,20 @@ t.test('stop stops all tasks side by side, tells the manager, then closes driver
   driver.stopGate = gate
   const stopped = agent.stop()
   await settle()
+  t.same(manager.left, ['s1'], 'the manager replaces its tasks without waiting for silence')
   t.equal(driver.calls.filter((call) => call.startsWith('stop')).length, 4, 'all at once')
   t.equal(driver.closed, 0)
   gate.resolve()
   await stopped
   t.equal(driver.running.size, 0)
   t.equal(driver.closed, 1)
-  t.match(manager.reportOf('web.1.1'), { state: 'failed', message: 'the peer stopped' })
-  t.match(manager.reportOf('web.4.1'), { state: 'rejected', message: 'the peer stopped' })
+  t.equal(manager.stateOf('web.1.1'), 'running', 'no end is reported that could be taken for a crash')
+  t.match(agent.tasks(), [
+    { id: 'web.1.1', state: 'failed', message: 'the peer stopped' },
+    {},
+    {},
+    { id: 'web.4.1', state: 'rejected', message: 'the peer stopped' },
+  ])
   t.equal(await agent.ended, undefined)
   const writes = storage.writes
   await agent.stop()
@@ -529,7 +535,7 @@ t.test('stop gives up on a manager that does not listen, and on a unit that cann
   await agent.start()
   await manager.until(() => manager.stateOf('web.1.1') === 'running')
   await settle()
-  manager.reportGate = deferred()
+  manager.leaveGate = deferred()
   driver.stopErrors = 100
   let isStopped = false
   const stopped = agent.stop().then(() => {

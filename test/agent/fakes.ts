@@ -138,6 +138,8 @@ export class FakeManager implements SessionApi {
   readonly hellos: SessionHello[] = []
   readonly beats: string[] = []
   readonly reports: TaskReport[][] = []
+  readonly left: string[] = []
+  leaveGate: { promise: Promise<void> } | undefined
   /** Messages pushed to the newest assignment stream. */
   #streams: { session: string; push(message: Assignments): void; end(): void }[] = []
   readonly #watchers = new Set<() => void>()
@@ -192,6 +194,12 @@ export class FakeManager implements SessionApi {
     const forget = this.forget
     this.forget = []
     return { forget }
+  }
+
+  async leave(_node: string, session: string): Promise<void> {
+    this.left.push(session)
+    this.#changed()
+    await this.leaveGate?.promise
   }
 
   get streams(): number {

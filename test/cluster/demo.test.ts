@@ -20,8 +20,21 @@ t.test('the story of the main job holds from the first process to the last', { t
   const result = JSON.parse(out) as { checks: { passed: number; failed: number }; ms: Record<string, number> }
   t.equal(result.checks.failed, 0)
   t.ok(result.checks.passed >= 9, 'every step was checked')
-  for (const name of ['leader', 'allRunning', 'newLeaderAfterKill', 'healedAfterLeaderKill', 'rejoined', 'healedAfterWorkerKill', 'scaledUp', 'scaledDown']) {
+  for (const name of [
+    'leader',
+    'allRunning',
+    'newLeaderAfterKill',
+    'healedAfterLeaderKill',
+    'rejoined',
+    'healedAfterWorkerKill',
+    'scaledUp',
+    'scaledDown',
+  ]) {
     t.type(result.ms[name], 'number', name)
   }
-  t.same(demoDirs().filter((name) => !before.has(name)), [], 'no directory is left')
+  t.same(
+    demoDirs().filter((name) => !before.has(name)),
+    [],
+    'no directory is left',
+  )
 })

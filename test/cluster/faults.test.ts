@@ -3,7 +3,12 @@ import t from 'tap'
 import type { Peer, ServiceSpec } from '../../lib/index.js'
 import { eventually, freshDir, startPeer } from './support.js'
 
-const spec = (name: string, command: string[], more: Partial<ServiceSpec> = {}): ServiceSpec => ({ name, mode: { replicas: 1 }, task: { command }, ...more })
+const spec = (name: string, command: string[], more: Partial<ServiceSpec> = {}): ServiceSpec => ({
+  name,
+  mode: { replicas: 1 },
+  task: { command },
+  ...more,
+})
 
 async function solo(t: Parameters<typeof startPeer>[0]): Promise<Peer> {
   return await startPeer(t, { name: 'm1', dir: freshDir(t) })
@@ -12,26 +17,33 @@ async function solo(t: Parameters<typeof startPeer>[0]): Promise<Peer> {
 t.test('a command that does not exist: the task is rejected, and says why', { timeout: 60_000 }, async (t) => {
   const peer = await solo(t)
   await peer.services.create(spec('ghost', ['no-such-command-anywhere'], { restart: { when: 'none' } }))
-  const task = await eventually('it is rejected', async () => (await peer.tasks.list({ service: 'ghost' })).items.find(({ observed }) => observed === 'rejected'))
+  const task = await eventually('it is rejected', async () =>
+    (await peer.tasks.list({ service: 'ghost' })).items.find(({ observed }) => observed === 'rejected'),
+  )
   t.match(task.why, /no-such-command-anywhere/)
   const why = await peer.tasks.why('ghost.1')
   t.match(why.text, /ghost\.1 is rejected on m1.*no-such-command-anywhere/)
   t.equal(why.task.exhausted, true)
 })
 
-t.test('a command that exits at once is tried as often as the policy says, and then it ends clearly', { timeout: 60_000 }, async (t) => {
-  const peer = await solo(t)
-  const restart = { when: 'on-failure', delayMs: 10, attemptsMax: 2 } as const
-  await peer.services.create(spec('crash', [execPath, '-e', 'process.exit(3)'], { restart }))
-  const states: string[] = []
-  const follow = async (): Promise<void> => {
-    for await (const { slots } of peer.services.converge('crash', { timeoutMs: 30_000 })) states.push(slots.map(({ state }) => state).join())
-  }
-  await t.rejects(follow(), { code: 'ERR_SKEIN_TASKS_EXHAUSTED', message: /crash: gave up on crash\.1.*exit/ })
-  const { items } = await peer.tasks.list({ service: 'crash' })
-  t.equal(items.length, 3, 'the first attempt and two restarts')
-  t.ok(items.every(({ observed, exitCode }) => observed === 'failed' && exitCode === 3))
-})
+t.test(
+  'a command that exits at once is tried as often as the policy says, and then it ends clearly',
+  { timeout: 60_000 },
+  async (t) => {
+    const peer = await solo(t)
+    const restart = { when: 'on-failure', delayMs: 10, attemptsMax: 2 } as const
+    await peer.services.create(spec('crash', [execPath, '-e', 'process.exit(3)'], { restart }))
+    const states: string[] = []
+    const follow = async (): Promise<void> => {
+      for await (const { slots } of peer.services.converge('crash', { timeoutMs: 30_000 }))
+        states.push(slots.map(({ state }) => state).join())
+    }
+    await t.rejects(follow(), { code: 'ERR_SKEIN_TASKS_EXHAUSTED', message: /crash: gave up on crash\.1.*exit/ })
+    const { items } = await peer.tasks.list({ service: 'crash' })
+    t.equal(items.length, 3, 'the first attempt and two restarts')
+    t.ok(items.every(({ observed, exitCode }) => observed === 'failed' && exitCode === 3))
+  },
+)
 
 t.test('a task nobody can take is pending and says why, node by node', { timeout: 60_000 }, async (t) => {
   const peer = await solo(t)
@@ -65,7 +77,8 @@ t.test('drained, a node gives its tasks away; active again, it may take new ones
   const worker = await startPeer(t, { name: 'w1', join: await peer.invite('worker') })
   await peer.services.create(spec('sleepers', [execPath, '-e', 'setInterval(() => 0, 1000)'], { mode: { replicas: 2 } }))
   const on = async (name: string): Promise<number> =>
-    (await peer.tasks.list({ service: 'sleepers' })).items.filter((task) => task.observed === 'running' && task.nodeName === name).length
+    (await peer.tasks.list({ service: 'sleepers' })).items.filter((task) => task.observed === 'running' && task.nodeName === name)
+      .length
   await eventually('one on each', async () => (await on('m1')) === 1 && (await on('w1')) === 1)
   await peer.nodes.drain('w1')
   await eventually('both on m1', async () => (await on('m1')) === 2 && (await on('w1')) === 0)
@@ -87,6 +100,17 @@ t.test('the lines of a service come from all its nodes, in order', { timeout: 60
   })
   t.same(new Set(lines.map(({ node }) => node)), new Set(['m1', 'w1']))
   t.same(lines.map(({ stream, text }) => `${stream}:${text}`).sort(), ['stderr:two', 'stderr:two', 'stdout:one', 'stdout:one'])
+})
+
+t.test('the lines of a task that failed can still be read, and its end is final', { timeout: 60_000 }, async (t) => {
+  const peer = await solo(t)
+  const last = 'console.error("my last words"); process.exitCode = 7'
+  await peer.services.create(spec('dying', [execPath, '-e', last], { restart: { when: 'none' } }))
+  const task = await eventually('it failed', async () => (await peer.tasks.list({ service: 'dying' })).items.find(({ observed }) => observed === 'failed'))
+  t.equal(task.exitCode, 7)
+  const texts: string[] = []
+  for await (const { text } of peer.tasks.logs(task.id)) texts.push(text)
+  t.same(texts, ['my last words'])
 })
 
 t.test('a watch tells every change in order, from the version of the list on', { timeout: 60_000 }, async (t) => {

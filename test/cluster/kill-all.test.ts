@@ -39,6 +39,9 @@ t.test('every acknowledged write is there after SIGKILL of all five processes at
   })
   const found = new Set<string>()
   for await (const { key } of again.kv.list('w')) found.add(key)
-  t.same(acknowledged.filter((key) => !found.has(key)), [])
+  t.same(
+    acknowledged.filter((key) => !found.has(key)),
+    [],
+  )
   t.ok(atTheEnd.length >= 100)
 })

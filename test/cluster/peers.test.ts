@@ -1,5 +1,5 @@
-import { createServer } from 'node:net'
 import { once } from 'node:events'
+import { createServer } from 'node:net'
 import t from 'tap'
 import { connect, createPeer, inlineDriver, isSkeinError, type Peer } from '../../lib/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
@@ -10,54 +10,66 @@ const untilAborted = (signal: AbortSignal): Promise<void> =>
 t.test('one process alone is a cluster', async (t) => {
   const peer = await startPeer(t, { name: 'solo' })
   t.equal(peer.leading, true)
-  t.match(await peer.clusterStatus(), { leaderName: 'solo', role: 'manager', stale: false, quorum: { voters: 1, reachable: 1, mayLose: 0 } })
+  t.match(await peer.clusterStatus(), {
+    leaderName: 'solo',
+    role: 'manager',
+    stale: false,
+    quorum: { voters: 1, reachable: 1, mayLose: 0 },
+  })
   await peer.kv.put('theme', 'dark', { ifVersion: 'absent' })
   t.equal(Buffer.from((await peer.kv.get('theme'))?.value ?? []).toString(), 'dark')
   await t.rejects(peer.kv.put('theme', 'light', { ifVersion: 'absent' }), { code: 'ERR_SKEIN_VERSION_CONFLICT' })
 })
 
-t.test('three managers and a worker run a service of functions, and a stopped node loses its tasks to the others', { timeout: 60_000 }, async (t) => {
-  const running = new Set<string>()
-  const driver = () =>
-    inlineDriver({
-      functions: {
-        web: async ({ signal, task }) => {
-          running.add(task.id)
-          await untilAborted(signal)
-          running.delete(task.id)
+t.test(
+  'three managers and a worker run a service of functions, and a stopped node loses its tasks to the others',
+  { timeout: 60_000 },
+  async (t) => {
+    const running = new Set<string>()
+    const driver = () =>
+      inlineDriver({
+        functions: {
+          web: async ({ signal, task }) => {
+            running.add(task.id)
+            await untilAborted(signal)
+            running.delete(task.id)
+          },
         },
-      },
+      })
+    const first = await startPeer(t, { name: 'm1', drivers: [driver()] })
+    const [asManager, asWorker] = [await first.invite('manager'), await first.invite('worker')]
+    const others = await Promise.all([
+      startPeer(t, { name: 'm2', join: asManager, drivers: [driver()] }),
+      startPeer(t, { name: 'm3', join: asManager, drivers: [driver()] }),
+      startPeer(t, { name: 'w1', join: asWorker, drivers: [driver()] }),
+    ])
+    const worker = others[2] as Peer
+    t.same(
+      others.map(({ role }) => role),
+      ['manager', 'manager', 'worker'],
+    )
+    await eventually('three voters', async () => (await first.clusterStatus()).quorum.voters === 3)
+
+    await worker.services.create({ name: 'web', mode: { replicas: 4 }, task: { driver: 'inline', command: ['web'] } })
+    const phases: string[] = []
+    for await (const { phase } of worker.services.converge('web', { monitorMs: 100 })) phases.push(phase)
+    t.equal(phases.at(-1), 'converged')
+    t.equal(running.size, 4)
+    const { items } = await others[0]!.tasks.list({ service: 'web' })
+    t.equal(new Set(items.map(({ nodeName }) => nodeName)).size, 4, 'one on each node')
+
+    await worker.stop()
+    await eventually('four tasks on the three that are left', async () => {
+      const { items } = await first.tasks.list({ service: 'web' })
+      const now = items.filter(({ observed, desired }) => observed === 'running' && desired === 'running')
+      return now.length === 4 && now.every(({ nodeName }) => nodeName !== 'w1')
     })
-  const first = await startPeer(t, { name: 'm1', drivers: [driver()] })
-  const [asManager, asWorker] = [await first.invite('manager'), await first.invite('worker')]
-  const others = await Promise.all([
-    startPeer(t, { name: 'm2', join: asManager, drivers: [driver()] }),
-    startPeer(t, { name: 'm3', join: asManager, drivers: [driver()] }),
-    startPeer(t, { name: 'w1', join: asWorker, drivers: [driver()] }),
-  ])
-  const worker = others[2] as Peer
-  t.same(others.map(({ role }) => role), ['manager', 'manager', 'worker'])
-  await eventually('three voters', async () => (await first.clusterStatus()).quorum.voters === 3)
-
-  await worker.services.create({ name: 'web', mode: { replicas: 4 }, task: { driver: 'inline', command: ['web'] } })
-  const phases: string[] = []
-  for await (const { phase } of worker.services.converge('web', { monitorMs: 100 })) phases.push(phase)
-  t.equal(phases.at(-1), 'converged')
-  t.equal(running.size, 4)
-  const { items } = await others[0]!.tasks.list({ service: 'web' })
-  t.equal(new Set(items.map(({ nodeName }) => nodeName)).size, 4, 'one on each node')
-
-  await worker.stop()
-  await eventually('four tasks on the three that are left', async () => {
-    const { items } = await first.tasks.list({ service: 'web' })
-    const now = items.filter(({ observed, desired }) => observed === 'running' && desired === 'running')
-    return now.length === 4 && now.every(({ nodeName }) => nodeName !== 'w1')
-  })
-  await first.services.scale('web', 2)
-  await eventually('two functions run', async () => running.size === 2)
-  await first.services.remove('web')
-  await eventually('none runs', async () => running.size === 0)
-})
+    await first.services.scale('web', 2)
+    await eventually('two functions run', async () => running.size === 2)
+    await first.services.remove('web')
+    await eventually('none runs', async () => running.size === 0)
+  },
+)
 
 t.test('a planned stop of the leader hands over, and the rest goes on', { timeout: 60_000 }, async (t) => {
   const first = await startPeer(t, { name: 'm1' })
@@ -103,24 +115,31 @@ t.test('who may not join is told why', { timeout: 60_000 }, async (t) => {
   await t.rejects(createPeer({ join, name: 'm1' }), { code: 'ERR_SKEIN_ALREADY_EXISTS' })
 })
 
-t.test('a taken port, a used directory and a directory of another cluster are three different errors', { timeout: 60_000 }, async (t) => {
-  const taken = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => taken.close())
-  await once(taken, 'listening')
-  const { port } = taken.address() as { port: number }
-  await t.rejects(createPeer({ listen: `127.0.0.1:${port}` }), { code: 'ERR_SKEIN_PORT_IN_USE' })
+t.test(
+  'a taken port, a used directory and a directory of another cluster are three different errors',
+  { timeout: 60_000 },
+  async (t) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    t.teardown(() => taken.close())
+    await once(taken, 'listening')
+    const { port } = taken.address() as { port: number }
+    await t.rejects(createPeer({ listen: `127.0.0.1:${port}` }), { code: 'ERR_SKEIN_PORT_IN_USE' })
 
-  const dir = freshDir(t)
-  const peer = await startPeer(t, { dir })
-  await t.rejects(createPeer({ dir }), { code: 'ERR_SKEIN_DIR_IN_USE' })
-  await peer.stop()
-  const other = await startPeer(t, { name: 'other' })
-  await t.rejects(createPeer({ dir, join: await other.invite('worker') }), { code: 'ERR_SKEIN_OTHER_CLUSTER' })
-  await t.rejects(createPeer({ dir: '/dev/null/nowhere' }), { code: 'ERR_SKEIN_DIR_UNUSABLE' })
-})
+    const dir = freshDir(t)
+    const peer = await startPeer(t, { dir })
+    await t.rejects(createPeer({ dir }), { code: 'ERR_SKEIN_DIR_IN_USE' })
+    await peer.stop()
+    const other = await startPeer(t, { name: 'other' })
+    await t.rejects(createPeer({ dir, join: await other.invite('worker') }), { code: 'ERR_SKEIN_OTHER_CLUSTER' })
+    await t.rejects(createPeer({ dir: '/dev/null/nowhere' }), { code: 'ERR_SKEIN_DIR_UNUSABLE' })
+  },
+)
 
 t.test('bad options are refused by name', async (t) => {
-  await t.rejects(createPeer({ timing: { tickMs: 1 } }), { code: 'ERR_SKEIN_INVALID_OPTION', detail: { option: 'timing.tickMs' } })
+  await t.rejects(createPeer({ timing: { tickMs: 1 } }), {
+    code: 'ERR_SKEIN_INVALID_OPTION',
+    detail: { option: 'timing.tickMs' },
+  })
   await t.rejects(createPeer({ nmae: 'x' } as object), /nmae: unknown option/)
   await t.rejects(createPeer({ listen: 'here' }), { code: 'ERR_SKEIN_INVALID_OPTION', detail: { option: 'listen' } })
 })

@@ -2,7 +2,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { mayRemoveVoter, planRoles, type RolesView } from '../../lib/manager/roles.js'
 
-const conf = (voters: number[], learners: number[] = []) => ({ voters, votersOutgoing: [], learners, learnersNext: [], autoLeave: false })
+const conf = (voters: number[], learners: number[] = []) => ({
+  voters,
+  votersOutgoing: [],
+  learners,
+  learnersNext: [],
+  autoLeave: false,
+})
 const view = (part: Partial<RolesView>): RolesView => ({
   self: 1,
   conf: conf([1]),
@@ -22,7 +28,11 @@ t.test('a learner votes only once it has caught up and answers', async (t) => {
   const learning = { conf: conf([1], [2]), wanted: wanted(1, 2) }
   t.equal(planRoles(view({ ...learning, progress: new Map([[2, seen(100)]]) })), undefined, 'far behind')
   t.equal(planRoles(view({ ...learning, progress: new Map([[2, seen(1_000, false)]]) })), undefined, 'silent')
-  t.equal(planRoles(view({ ...learning, commitIndex: 3, progress: new Map([[2, seen(0)]]) })), undefined, 'never acknowledged anything')
+  t.equal(
+    planRoles(view({ ...learning, commitIndex: 3, progress: new Map([[2, seen(0)]]) })),
+    undefined,
+    'never acknowledged anything',
+  )
   t.same(planRoles(view({ ...learning, progress: new Map([[2, seen(990)]]) })), { type: 'v', nodeId: 2 })
 })
 
@@ -49,18 +59,31 @@ t.test('following the plan reaches the wanted voters, whatever the start, one ch
   const ids = fc.uniqueArray(fc.integer({ min: 2, max: 9 }), { maxLength: 6 })
   fc.assert(
     fc.property(ids, ids, ids, (voters, learners, want) => {
-      let state = conf([1, ...voters], learners.filter((id) => !voters.includes(id)))
+      let state = conf(
+        [1, ...voters],
+        learners.filter((id) => !voters.includes(id)),
+      )
       const wish = wanted(1, ...want)
       for (let steps = 0; steps < 40; steps++) {
         const progress = new Map([...state.voters, ...state.learners].map((id) => [id, seen(1_000)]))
         const step = planRoles(view({ conf: state, wanted: wish, progress }))
         if (step === undefined) break
-        const others = { voters: state.voters.filter((id) => id !== step.nodeId), learners: state.learners.filter((id) => id !== step.nodeId) }
+        const others = {
+          voters: state.voters.filter((id) => id !== step.nodeId),
+          learners: state.learners.filter((id) => id !== step.nodeId),
+        }
         if (step.type === 'v') state = conf([...others.voters, step.nodeId], others.learners)
         else if (step.type === 'l') state = conf(others.voters, [...others.learners, step.nodeId])
         else state = conf(others.voters, others.learners)
       }
-      return state.learners.length === 0 && [...state.voters].sort().join() === wish.map(({ raftId }) => raftId).sort().join()
+      return (
+        state.learners.length === 0 &&
+        [...state.voters].sort().join() ===
+          wish
+            .map(({ raftId }) => raftId)
+            .sort()
+            .join()
+      )
     }),
   )
 })

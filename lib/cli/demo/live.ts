@@ -131,7 +131,16 @@ async function showUntilEnded({ fleet, cluster, say, out, interactive, signal, e
     }
     if (interactive) {
       const { cluster: id, term } = status
-      const picture = { cluster: id, term, machines: fleet.machines, nodes, tasks, events, nowMs: Date.now(), width: out.columns ?? 120 }
+      const picture = {
+        cluster: id,
+        term,
+        machines: fleet.machines,
+        nodes,
+        tasks,
+        events,
+        nowMs: Date.now(),
+        width: out.columns ?? 120,
+      }
       out.write(paint(drawPicture(picture)))
     }
     await pause(refreshMs, signal)
@@ -155,5 +164,8 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
 /** undefined when the signal came first; the work is then left to fail when its peers are stopped. */
 async function raceAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
   work.catch(() => undefined) // when the signal wins nobody waits for it
-  return await Promise.race([work, new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }))])
+  return await Promise.race([
+    work,
+    new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true })),
+  ])
 }

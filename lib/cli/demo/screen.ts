@@ -32,7 +32,9 @@ export function drawPicture(picture: Picture): readonly string[] {
 
 /** Rewrites the screen in place; the state is in the words, colour only helps. */
 export function paint(lines: readonly string[]): string {
-  const coloured = lines.map((line, at) => (at === 0 ? pc.bold(line) : line.replace('★ leader', pc.green('★ leader')).replace(/\bdead\b/, pc.red('dead'))))
+  const coloured = lines.map((line, at) =>
+    at === 0 ? pc.bold(line) : line.replace('★ leader', pc.green('★ leader')).replace(/\bdead\b/, pc.red('dead')),
+  )
   return `\u001b[H${coloured.map((line) => `${line}\u001b[K`).join('\n')}\u001b[J`
 }
 
@@ -50,11 +52,21 @@ function taskLines({ tasks, nowMs }: Picture): readonly string[] {
   const newest = tasks.filter((task) => !tasks.some((other) => other.name === task.name && other.generation > task.generation))
   const rows = newest
     .filter(({ desired }) => desired !== 'remove')
-    .map((task) => [task.name, task.nodeName ?? '–', task.observed, `${Math.max(0, Math.round((nowMs - task.updatedAt.getTime()) / 1_000))}s`])
+    .map((task) => [
+      task.name,
+      task.nodeName ?? '–',
+      task.observed,
+      `${Math.max(0, Math.round((nowMs - task.updatedAt.getTime()) / 1_000))}s`,
+    ])
   return columns([['TASK', 'NODE', 'STATE', 'SINCE'], ...rows])
 }
 
 function columns(rows: readonly (readonly string[])[]): readonly string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  return rows.map((row) => row.map((cell, column) => cell.padEnd((widths[column] ?? 0) + 2)).join('').trimEnd())
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd((widths[column] ?? 0) + 2))
+      .join('')
+      .trimEnd(),
+  )
 }

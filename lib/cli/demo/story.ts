@@ -1,9 +1,9 @@
 import { get } from 'node:http'
 import { fileURLToPath } from 'node:url'
-import { connect } from '../../peer/client.js'
 import type { Cluster, Node, Task } from '../../api/types.js'
 import { messageOf } from '../../base/errors.js'
 import { loadStack } from '../../compose/index.js'
+import { connect } from '../../peer/client.js'
 import { Fleet, type Machine } from './fleet.js'
 
 export type DemoCluster = Cluster & AsyncDisposable
@@ -43,7 +43,10 @@ export class CheckFailed extends Error {
 }
 
 /** Starts 3 managers and 2 workers; resolves when all five nodes are ready and three of them vote. */
-export async function foundCluster(fleet: Fleet, say: (text: string) => void): Promise<{ cluster: DemoCluster; leaderMs: number }> {
+export async function foundCluster(
+  fleet: Fleet,
+  say: (text: string) => void,
+): Promise<{ cluster: DemoCluster; leaderMs: number }> {
   const first = fleet.add('m1', 'manager')
   const others = [fleet.add('m2', 'manager'), fleet.add('m3', 'manager'), fleet.add('w1', 'worker'), fleet.add('w2', 'worker')]
   const { invite } = await fleet.start(first)
@@ -108,7 +111,11 @@ export async function playStory(say: (text: string) => void, keep: 'keep' | 'rem
     await fleet.stop()
   }
   const left = fleet.leftOver()
-  checks.push({ name: 'nothing is left behind', ok: left.length === 0, why: left.map(({ pid }) => `process ${pid} still runs`).join(', ') })
+  checks.push({
+    name: 'nothing is left behind',
+    ok: left.length === 0,
+    why: left.map(({ pid }) => `process ${pid} still runs`).join(', '),
+  })
   return { checks, ms }
 }
 
@@ -167,7 +174,8 @@ async function playOn({ fleet, cluster, ms, startedMs, check }: Stage): Promise<
       ms.rejoined = since(backMs)
       for (const [key, value] of acknowledged) {
         const found = await own.kv.get(key, { stale: true })
-        if (found === undefined || Buffer.from(found.value).toString() !== value) return `${key} was acknowledged and is not there`
+        if (found === undefined || Buffer.from(found.value).toString() !== value)
+          return `${key} was acknowledged and is not there`
       }
       return undefined
     } finally {
@@ -275,7 +283,8 @@ async function until<T>(what: string, ask: () => Promise<T>): Promise<NonNullabl
     } catch (error) {
       last = error
     }
-    if (performance.now() >= endMs) throw new Error(`not within ${waitMs / 1_000} s: ${what}${last === undefined ? '' : ` (${messageOf(last)})`}`)
+    if (performance.now() >= endMs)
+      throw new Error(`not within ${waitMs / 1_000} s: ${what}${last === undefined ? '' : ` (${messageOf(last)})`}`)
     await new Promise((resolve) => setTimeout(resolve, pollMs))
   }
 }
