@@ -6,37 +6,24 @@ import { NodeView } from './node-view.js'
 import type { SimDisk } from './sim-disk.js'
 
 /** Every claim a run is held to. */
-export type CheckName =
-  /** At most one leader per term (paper §5.2). */
-  | 'election-safety'
-  /** At most one vote per node and term, across restarts. */
-  | 'vote-once'
-  /** Whoever leads has its term durable: it must not lead the same term twice with two logs. */
-  | 'leader-durable'
-  /** A leader never overwrites or removes entries of its own log. */
-  | 'leader-append-only'
-  /** Same index and term: same entry, same predecessors (paper §5.3). */
-  | 'log-matching'
-  /** A new leader holds everything committed in earlier terms (paper §5.4.3). */
-  | 'leader-completeness'
-  /** All nodes apply the same entries, in order, without gaps. */
-  | 'state-machine-safety'
-  /** What a leader commits is of its own term and durable on a quorum of every half. */
-  | 'commit-durable'
-  /** A vote or an acknowledgement leaves only after what it promises is durable. */
-  | 'persisted-before-send'
-  /** Term, commit and match never fall; match < next. */
-  | 'monotonic'
-  /** Legal configurations, the same everywhere, one change at a time, with meeting quorums. */
-  | 'configuration'
-  /** A read sees everything committed before it was asked (thesis §6.4). */
-  | 'reads'
-  /** Only durable entries are applied. */
-  | 'apply-stable'
-  /** Once the faults end, the group leads, commits, converges and goes quiet. */
-  | 'liveness'
-  /** The core never throws anything but a documented refusal. */
-  | 'core-threw'
+export const claims = {
+  'election-safety': 'at most one node leads a term (paper §5.2)',
+  'vote-once': 'a node votes for at most one candidate in a term, across restarts',
+  'leader-durable': 'whoever leads a term has it on disk, and so cannot lead it again with another log',
+  'leader-append-only': 'a leader never overwrites or removes entries of its own log',
+  'log-matching': 'entries with the same index and term are the same, and so is everything before them (paper §5.3)',
+  'leader-completeness': 'a new leader holds everything committed in earlier terms (paper §5.4.3)',
+  'state-machine-safety': 'all nodes apply the same committed entries, in order, without gaps',
+  'commit-durable': 'what a leader commits is of its own term and durable on a quorum of every half',
+  'persisted-before-send': 'a vote or an acknowledgement leaves only after what it promises is durable',
+  monotonic: 'term, commit and match never fall, and match stays below next',
+  configuration: 'configurations are legal, the same everywhere, change one step at a time, and their quorums meet',
+  reads: 'a read sees everything committed before it was asked (thesis §6.4)',
+  'apply-stable': 'only durable entries are applied',
+  liveness: 'once the faults end, the group leads, commits, converges and goes quiet',
+  'core-threw': 'the core throws nothing but its documented refusals',
+} as const
+export type CheckName = keyof typeof claims
 
 /** A claim turned out false in a run. */
 export class SimViolation extends Error {

@@ -5,8 +5,8 @@
  * Source: Ongaro 2014 for the claims; the two phases (anything fails, then a calm world must converge) after TigerBeetle's VOPR.
  * @module
  */
-export { type CheckName, type RunCounts, SimViolation } from './checks.js'
+export { type CheckName, claims, type RunCounts, SimViolation } from './checks.js'
 export { type SimOptions, simulate, type Verdict } from './raft-sim.js'
 export { type Shorter, shrink } from './shrink.js'
-export { type Ingredient, ingredients } from './sim-plan.js'
+export { type Ingredient, ingredients, type SimPlan } from './sim-plan.js'
 export type { SimCore, SimCoreConfig, SimHooks } from './sim-world.js'

@@ -29,6 +29,8 @@ export interface SimOptions {
   readonly trace?: (line: string) => void
 }
 
+export const EVENTS_DEFAULT = 2_500
+
 /** What became of a run. */
 export type Verdict =
   | { readonly outcome: 'held'; readonly seed: number; readonly step: number; readonly counts: RunCounts }
@@ -83,7 +85,7 @@ class RaftSim implements SimWorld, SimGroup {
   #isCalm = false
   #sent = 0
 
-  constructor({ seed, eventsMax = 2_500, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
+  constructor({ seed, eventsMax = EVENTS_DEFAULT, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
     const plan = planFor(seed, eventsMax, new Set(without))
     this.plan = adjust === undefined ? plan : adjust(plan)
     this.hooks = hooks
@@ -143,8 +145,9 @@ class RaftSim implements SimWorld, SimGroup {
 
   post(message: Message): void {
     this.#sent++
-    const isUnderWay = this.network.send(message, (delay, copy) => this.after(delay, { type: 'deliver', message: copy }))
-    if (!isUnderWay) this.#lost(message)
+    const carried = this.hooks.carry === undefined ? message : this.hooks.carry(message)
+    const carry = (delay: number, copy: Message): void => this.after(delay, { type: 'deliver', message: copy })
+    if (carried === undefined || !this.network.send(carried, carry)) this.#lost(message)
   }
 
   leader(): SimNode | undefined {

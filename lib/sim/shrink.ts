@@ -1,7 +1,7 @@
 import { type SimOptions, simulate, type Verdict } from './raft-sim.js'
 import { type Ingredient, ingredients } from './sim-plan.js'
 
-/** A run that breaks the same check with fewer ingredients or earlier. */
+/** A run that breaks the same check with fewer ingredients. */
 export interface Shorter {
   readonly seed: number
   readonly without: readonly Ingredient[]
@@ -13,29 +13,28 @@ const NEIGHBOURS = 20
 
 /**
  * Looks for a simpler run that breaks the same check: leaves ingredients out one by one, on the same seed and on some others,
- * and keeps whatever still fails; among equals the one that fails earliest.
+ * and keeps each set that still fails, with the seed that fails earliest.
  */
 export function shrink(failed: Extract<Verdict, { outcome: 'violated' }>, options: Omit<SimOptions, 'seed'>): Shorter {
   let best: Shorter = { seed: failed.seed, without: [...(options.without ?? [])], step: failed.step }
   for (const ingredient of ingredients) {
     if (best.without.includes(ingredient)) continue
-    const found = earliest(failed, { ...options, without: [...best.without, ingredient] })
-    if (found !== undefined) best = found
+    best = earliest(failed, options, [...best.without, ingredient]) ?? best
   }
-  return earliest(failed, { ...options, without: best.without }, best) ?? best
+  return best
 }
 
 function earliest(
-  failed: Extract<Verdict, { outcome: 'violated' }>,
+  { seed: failedSeed, check }: Extract<Verdict, { outcome: 'violated' }>,
   options: Omit<SimOptions, 'seed'>,
-  known?: Shorter,
+  without: readonly Ingredient[],
 ): Shorter | undefined {
-  let best = known
+  let best: Shorter | undefined
   for (let at = 0; at <= NEIGHBOURS; at++) {
-    const seed = at === 0 ? failed.seed : failed.seed * NEIGHBOURS + at
-    const verdict = simulate({ ...options, seed })
-    if (verdict.outcome === 'held' || verdict.check !== failed.check) continue
-    if (best === undefined || verdict.step < best.step) best = { seed, without: [...(options.without ?? [])], step: verdict.step }
+    const seed = at === 0 ? failedSeed : failedSeed * NEIGHBOURS + at
+    const verdict = simulate({ ...options, without, seed })
+    if (verdict.outcome === 'held' || verdict.check !== check) continue
+    if (best === undefined || verdict.step < best.step) best = { seed, without, step: verdict.step }
   }
   return best
 }

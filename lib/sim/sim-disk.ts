@@ -1,7 +1,7 @@
 import { assert } from '../base/assert.js'
 import type { Random } from '../base/random.js'
 import { below } from '../base/random.js'
-import { MemoryStorage } from '../raft/core/memory-storage.js'
+import { MemoryStorage, type MemoryStorageStart } from '../raft/core/memory-storage.js'
 import type { Message } from '../raft/core/messages.js'
 import type { Entry, HardState, Snapshot } from '../raft/core/state.js'
 import type { DiskPlan } from './sim-plan.js'
@@ -83,18 +83,15 @@ export class SimDisk {
   }
 
   /** The power goes: what is not durable is lost, but for a prefix of the batch under way if the disk tore it. */
-  crash(found: (hardState: HardState) => HardState): void {
+  crash(found: (start: MemoryStorageStart) => MemoryStorageStart): void {
     if (this.#syncing.length > 0) this.tear(this.#syncing)
     this.#syncing = []
     this.#waiting = []
     const snapshot = this.#storage.snapshot()
     const first = snapshot.index + 1
     const last = this.#storage.lastIndex()
-    this.#storage = new MemoryStorage({
-      hardState: found(this.hardState),
-      snapshot,
-      entries: last < first ? [] : this.#storage.entries(first, last + 1, Number.POSITIVE_INFINITY),
-    })
+    const entries = last < first ? [] : this.#storage.entries(first, last + 1, Number.POSITIVE_INFINITY)
+    this.#storage = new MemoryStorage(found({ hardState: this.hardState, snapshot, entries }))
   }
 
   /** Keeps a random prefix of the atoms of `records`, or nothing where the disk does not tear. */

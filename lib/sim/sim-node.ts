@@ -108,7 +108,7 @@ export class SimNode {
     this.#isFlushDue = false
     this.#isDoomed = false
     this.#restoringIndex = 0
-    this.disk.crash((hardState) => hooks.found?.(hardState, this.id) ?? hardState)
+    this.disk.crash((start) => hooks.found?.(start, this.id) ?? start)
     this.view.crash()
   }
 
@@ -292,17 +292,16 @@ export class SimNode {
   }
 
   #send(message: Message): void {
-    const carried = this.#world.hooks.carry === undefined ? message : this.#world.hooks.carry(message)
-    if (carried === undefined) return
-    if (carried.snapshot !== null && !membersOf(carried.snapshot.confState).includes(carried.to)) {
+    const { snapshot, to } = message
+    if (snapshot !== null && !membersOf(snapshot.confState).includes(to)) {
       // Older than the receiver's membership, so of no use to it: the leader needs a fresh one.
       this.snapshot()
-      this.#world.after(1, { type: 'snapshot-sent', node: this.id, to: carried.to, arrived: false })
+      this.#world.after(1, { type: 'snapshot-sent', node: this.id, to, arrived: false })
       return
     }
-    this.#world.checks.sends(this.view, carried)
-    this.#world.trace?.(`      ${describeMessage(carried)}`)
-    this.#world.post(carried)
+    this.#world.checks.sends(this.view, message)
+    this.#world.trace?.(`      ${describeMessage(message)}`)
+    this.#world.post(message)
   }
 
   #restore(snapshot: Snapshot): void {

@@ -1,6 +1,7 @@
 import type { Random } from '../base/random.js'
+import type { MemoryStorageStart } from '../raft/core/memory-storage.js'
 import type { Message } from '../raft/core/messages.js'
-import type { ConfChange, ConfState, Entry, HardState, RaftId, Ready, Storage } from '../raft/core/state.js'
+import type { ConfChange, ConfState, Entry, RaftId, Ready, Storage } from '../raft/core/state.js'
 import type { Checks } from './checks.js'
 import type { SimPlan } from './sim-plan.js'
 
@@ -48,8 +49,8 @@ export type SimCoreConfig = SimPlan['core'] & {
 export interface SimHooks {
   readonly createCore?: (config: SimCoreConfig) => SimCore
   /** Changes what a node finds on its disk at a restart. */
-  readonly found?: (hardState: HardState, node: RaftId) => HardState
-  /** Changes or drops what leaves a node. */
+  readonly found?: (start: MemoryStorageStart, node: RaftId) => MemoryStorageStart
+  /** Changes or drops what is on its way between nodes. */
   readonly carry?: (message: Message) => Message | undefined
   /** Changes or leaves out what the state machine is given. */
   readonly apply?: (entry: Entry, node: RaftId) => Entry | undefined
