@@ -22,11 +22,6 @@ export class Inlet {
     this.#grant = grant
   }
 
-  /** Items that wait for their reader. */
-  get size(): number {
-    return this.#items.length
-  }
-
   /** False when the sender had no credit left: it breaks the protocol. */
   push(value: unknown, sizeBytes: number): boolean {
     if (this.#ungrantedBytes >= windowBytes) return false

@@ -85,7 +85,7 @@ export class LinkPool implements AsyncDisposable {
       cluster: () => host.cluster(),
       role: () => host.role(),
       secrets: () => host.secrets(),
-      admit: (identity) => this.#full() ?? host.admit(identity),
+      admit: (identity) => this.#full() ?? this.#impostor(identity) ?? host.admit(identity),
       onRaftFrame: (from, frame) => host.onRaftFrame(from, frame),
     }
   }
@@ -138,17 +138,17 @@ export class LinkPool implements AsyncDisposable {
     if (signal?.aborted) throw abortedDial(address, signal)
     const { clock, transport } = this.#options
     const giveUp = new AbortController()
-    const onAbort = (): void => giveUp.abort(signal?.reason)
+    const onAbort = (): void => giveUp.abort(abortedDial(address, signal))
     signal?.addEventListener('abort', onAbort, { once: true })
     const cancel = afterFairly(clock, deadlineMs, () => giveUp.abort(noAnswer(address, deadlineMs)))
     this.#dials.add(giveUp)
     let connection: Connection | undefined
     try {
       connection = await transport.dial(address, giveUp.signal)
+      giveUp.signal.throwIfAborted()
       return await abortable(this.#shake(connection, 'dialler'), giveUp.signal, `dial ${address}`)
     } catch (error) {
-      // The reason to give up, where it is one of ours, says more than that it was given up.
-      throw giveUp.signal.reason instanceof SkeinError ? giveUp.signal.reason : error
+      throw giveUp.signal.aborted ? giveUp.signal.reason : error
     } finally {
       cancel()
       signal?.removeEventListener('abort', onAbort)
@@ -346,6 +346,15 @@ export class LinkPool implements AsyncDisposable {
     return new SkeinError('ERR_SKEIN_BUSY', `this peer holds ${linksMax} links already`, { limit: 'links' })
   }
 
+  /** The worker's secret must not be enough to take the place of a manager whose link is up. */
+  #impostor({ node, role }: Identity): SkeinError | undefined {
+    if (role === 'manager' || this.#links.get(node)?.identity.role !== 'manager') return undefined
+    return new SkeinError('ERR_SKEIN_FORBIDDEN', `node ${node} is linked as manager and cannot be a ${role} too`, {
+      role,
+      verb: 'link',
+    })
+  }
+
   #onDown(link: Link, { evidence, reason }: ConnectionEnd): void {
     const { node } = link.identity
     if (this.#links.get(node) !== link) return
@@ -413,8 +422,8 @@ function noAnswer(address: string, timeoutMs: number): SkeinError {
   return new SkeinError('ERR_SKEIN_UNREACHABLE', `${address}: no answer within ${timeoutMs} ms`, { address }, { cause })
 }
 
-function abortedDial(address: string, { reason }: AbortSignal): SkeinError {
-  return new SkeinError('ERR_SKEIN_ABORTED', `dial ${address}: aborted`, { what: 'dial' }, { cause: reason })
+function abortedDial(address: string, signal: AbortSignal | undefined): SkeinError {
+  return new SkeinError('ERR_SKEIN_ABORTED', `dial ${address}: aborted`, { what: 'dial' }, { cause: signal?.reason })
 }
 
 function unreachable(node: string): SkeinError {

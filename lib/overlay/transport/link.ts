@@ -70,7 +70,7 @@ export class Link implements RpcLink {
     const { connection, side, host, options } = world
     this.#world = world
     this.#heardMs = options.clock.now()
-    this.#outbox = new Outbox(connection)
+    this.#outbox = new Outbox(connection, () => this.#goDown({ evidence: 'silent', reason: 'it does not read' }))
     this.#handshake = new Handshake(side, selfOf(world))
     this.#rpc = new Rpc({
       side,
@@ -185,17 +185,24 @@ export class Link implements RpcLink {
     if (message === undefined) return
     switch (frame.channel.name) {
       case 'raft':
+        // A manager is one that proved it; what a worker may not call, it may not send either.
+        if (!this.#isManager()) throw badFrame('channel', `a ${this.identity.role} sends no raft frames`)
         this.#world.host.onRaftFrame(this.identity.node, message)
         break
       case 'rpc':
         this.#rpc.receive(message)
         break
       case 'control':
-        if (message.length === 1 && message[0] === ping[0]) this.#outbox.sendAtOnce(channels.control, pong)
+        if (message.length === 1 && message[0] === ping[0]) this.#outbox.sendLossy(channels.control, pong)
         break
       default:
         throw badFrame('channel', `nobody listens on ${frame.channel.name}`)
     }
+  }
+
+  #isManager(): boolean {
+    const { role, proved } = this.identity
+    return role === 'manager' && proved === 'manager'
   }
 
   #take({ send, outcome }: Step): void {
@@ -228,7 +235,7 @@ export class Link implements RpcLink {
     }
     // We were the slow one: what it sent may lie unread, so it gets the whole time again.
     if (verdict === 'late') this.#heardMs = nowMs
-    if (nowMs - this.#heardMs >= keepAliveMs / 2 || verdict === 'late') this.#outbox.sendAtOnce(channels.control, ping)
+    if (nowMs - this.#heardMs >= keepAliveMs / 2 || verdict === 'late') this.#outbox.sendLossy(channels.control, ping)
   }
 
   #failHandshake(error: SkeinError): void {

@@ -6,15 +6,18 @@ import type { Connection } from './transport.js'
 /** Queued frames go to the connection while it holds less than this, so that a raft frame never waits behind more. */
 const connectionLowBytes = 256 * 1024
 /** Lossy messages are dropped while the connection holds this much. */
-export const lossyMaxBytes = 8 * 1024 * 1024
+const lossyMaxBytes = 8 * 1024 * 1024
 /** Ordered messages are refused while this much is queued. */
-export const orderedMaxBytes = 32 * 1024 * 1024
+const orderedMaxBytes = 32 * 1024 * 1024
+/** With this much queued the other end is taken not to read at all, and the link must go. */
+const overrunBytes = 2 * orderedMaxBytes
 /** Streams wait while this much is queued. */
 const roomBytes = 1024 * 1024
 
 /** What one link has to send: lossy and control frames at once, ordered ones in turn as the connection takes them. */
 export class Outbox {
   readonly #connection: Connection
+  readonly #overrun: () => void
   #frames: Uint8Array[] = []
   #head = 0
   #queuedBytes = 0
@@ -25,12 +28,10 @@ export class Outbox {
   /** Set once by the handshake. */
   version = 0
 
-  constructor(connection: Connection) {
+  /** @param overrun called when answers pile up because the other end asks and does not read */
+  constructor(connection: Connection, overrun: () => void) {
     this.#connection = connection
-  }
-
-  get queuedBytes(): number {
-    return this.#queuedBytes
+    this.#overrun = overrun
   }
 
   /** Sends ahead of everything queued. False when it was dropped: congested, too large, or closed. */
@@ -44,14 +45,14 @@ export class Outbox {
     return true
   }
 
-  /** For small messages the link itself needs: ahead of everything, never dropped. */
+  /** For the handshake: ahead of everything, never dropped. */
   sendAtOnce(channel: Channel, message: Uint8Array): void {
     for (const frame of framesOf(this.version, channel, message)) this.#connection.send(frame)
   }
 
   /**
    * Queues in order.
-   * @param bound `always` passes over the queue's bound, for messages whose number is bounded elsewhere.
+   * @param bound `always` passes over the queue's bound, for messages without which calls could not end.
    * @throws {SkeinError} ERR_SKEIN_BUSY, ERR_SKEIN_TOO_LARGE
    */
   sendOrdered(channel: Channel, message: Uint8Array, bound: 'bounded' | 'always'): void {
@@ -71,6 +72,7 @@ export class Outbox {
       this.#queuedBytes += frame.length
     }
     this.pump()
+    if (this.#queuedBytes > overrunBytes) this.#overrun()
   }
 
   /** Resolves when little is queued, or the link is down. */

@@ -96,11 +96,6 @@ export class Rpc {
     this.#nextId = world.side === 'dialler' ? 2 : 1
   }
 
-  /** Calls under way, both directions. */
-  get active(): number {
-    return this.#outgoing.size + this.#incoming.size
-  }
-
   async call(method: string, params: unknown, { signal, deadlineMs = deadlineDefaultMs }: CallOptions = {}): Promise<unknown> {
     const { result } = this.#begin('call', method, params, signal, deadlineMs)
     return result.promise
@@ -296,7 +291,7 @@ export class Rpc {
       if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) })
       if (error instanceof SkeinBug) this.#world.fault(error)
     } finally {
-      this.#incoming.delete(id)
+      if (this.#incoming.get(id) === call) this.#incoming.delete(id)
       call.inlet?.fail(new SkeinError('ERR_SKEIN_ABORTED', `${method} is over`, { what: method }))
     }
   }

@@ -224,6 +224,23 @@ for (const network of networks()) {
       t.strictSame(events, ['up', 'down', 'up'])
     })
 
+    t.test('the worker’s secret is not enough to take a manager’s place, nor to send raft frames', async (t) => {
+      const pools = new Pools(t, network)
+      const serverHost = makeHost()
+      const server = await pools.listen('server', serverHost)
+      const up = eventOf(server, 'up')
+      const manager = await pools.client('one', makeHost({ node: larger })).dial(server.address)
+      await up
+      const impostor = pools.client('two', makeHost({ node: larger, role: 'worker' }))
+      t.match(await failure(impostor.dial(server.address)), { code: 'ERR_SKEIN_FORBIDDEN', message: /linked as manager/ })
+      t.ok(manager.isUp)
+      const worker = await pools.client('three', makeHost({ role: 'worker' })).dial(server.address)
+      worker.sendRaft(Uint8Array.of(1))
+      t.match(await worker.ended, { evidence: 'closed', reason: /sends no raft frames/ })
+      t.equal(serverHost.frames.length, 0)
+      t.equal(server.counters.malformed, 1)
+    })
+
     t.test('more links than the bound are refused with ERR_SKEIN_BUSY', async (t) => {
       const pools = new Pools(t, network)
       const server = await pools.listen('server', makeHost(), { linksMax: 2 })
