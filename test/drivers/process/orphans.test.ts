@@ -117,6 +117,21 @@ t.test('a group that was forgotten is not killed', async (t) => {
   t.ok(isRunning(kept.pid ?? 0))
 })
 
+t.test('the replacement of a killed guardian is told of the groups, marked or not', async (t) => {
+  const guardian = new Guardian('mark-of-replacement')
+  guardian.ensure()
+  const child = spawn('sleep', ['1000'], { detached: true, stdio: 'ignore' })
+  t.teardown(() => child.kill('SIGKILL'))
+  const ended = once(child, 'exit')
+  guardian.watch(child.pid ?? 0)
+  const first = guardian.pid ?? 0
+  process.kill(first, 'SIGKILL')
+  await until(() => ![undefined, first].includes(guardian.pid))
+  await guardian.close()
+  const [, signal] = await ended
+  t.equal(signal, 'SIGKILL')
+})
+
 t.test('a guardian keeps no process from ending by itself', async (t) => {
   const peer = await startHost(t, { commands: [['sh', '-c', 'echo $$']] })
   const [code] = (await peer.ended) as [number]
