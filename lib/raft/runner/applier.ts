@@ -1,6 +1,6 @@
 import { assert } from '../../base/assert.js'
 import type { Clock } from '../../base/clock.js'
-import { type ConfState, type Entry, isConfChange, type Message } from '../core/index.js'
+import { type ConfState, type Entry, entrySizeBytes, isConfChange, type Message } from '../core/index.js'
 import type { StateMachine } from './state-machine.js'
 
 export interface ApplierHooks {
@@ -30,6 +30,8 @@ export class Applier {
   #appliedTerm: number
   #conf: ConfState
   #notifiedIndex: number
+  /** Bytes of all entries applied in this life. */
+  appliedBytes = 0
 
   constructor(
     machine: StateMachine,
@@ -109,6 +111,7 @@ export class Applier {
     assert(entry.index === this.#appliedIndex + 1, 'entries are applied without a gap')
     this.#appliedIndex = entry.index
     this.#appliedTerm = entry.term
+    this.appliedBytes += entrySizeBytes(entry)
     if (isConfChange(entry)) {
       this.#conf = this.#hooks.conf(entry)
     } else if (entry.data.length === 0) {

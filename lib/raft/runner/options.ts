@@ -24,7 +24,9 @@ export interface RaftRunnerOptions {
   readonly electionTicks?: number
   /** Entries applied between snapshots. Default 10,000. */
   readonly snapshotEveryEntries?: number
-  /** Entries kept in memory behind a snapshot, so that a peer a little behind needs no snapshot. Default 2,000. */
+  /** Bytes of entries applied between snapshots, if that comes first. Default 64 MiB. */
+  readonly snapshotEveryBytes?: number
+  /** Entries kept in memory behind a snapshot, so that a peer a little behind needs no snapshot; at most 16 MiB of them. Default 2,000. */
   readonly trailingEntries?: number
   /** Bytes of one proposal; more is refused with ERR_SKEIN_TOO_LARGE. Default 1.5 MiB. */
   readonly maxEntryBytes?: number
@@ -51,6 +53,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     tickMs: 100,
     electionTicks: 10,
     snapshotEveryEntries: 10_000,
+    snapshotEveryBytes: 64 * 1024 * 1024,
     trailingEntries: 2_000,
     maxEntryBytes: 1.5 * 1024 * 1024,
     maxPendingProposals: 10_000,
@@ -66,6 +69,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
   whole(resolved, 'tickMs', 1, 60_000)
   whole(resolved, 'electionTicks', 3, 10_000)
   whole(resolved, 'snapshotEveryEntries', 1, 1e9)
+  whole(resolved, 'snapshotEveryBytes', 1, 2 ** 40)
   whole(resolved, 'trailingEntries', 0, 1e9)
   whole(resolved, 'maxEntryBytes', 1, 8 * 1024 * 1024)
   whole(resolved, 'maxPendingProposals', 1, 1e7)

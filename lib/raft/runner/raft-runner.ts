@@ -22,6 +22,7 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
+import { IncomingSnapshots } from './incoming-snapshots.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
 import { Outbox } from './outbox.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
@@ -31,6 +32,7 @@ import { aborted, busy, confChangeRefused, noQuorum, notLeader, proposalRefused,
 import { type RaftEvent, RoleNews, roleOf } from './role-news.js'
 import { Snapshotter } from './snapshotter.js'
 import { Contacts, type QuorumStatus, type RaftRunnerMetrics, type RaftRunnerStatus } from './status.js'
+import { takeover } from './takeover.js'
 import { Ticker } from './ticker.js'
 
 const debug = createDebug('skein:raft')
@@ -53,6 +55,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #appender: Appender
   readonly #snapshotter: Snapshotter
   readonly #outbox: Outbox
+  readonly #incoming: IncomingSnapshots
   readonly #ticker: Ticker
   readonly #proposals = new Proposals()
   readonly #reads: Reads
@@ -66,7 +69,6 @@ export class RaftRunner implements AsyncDisposable {
   #failure: unknown
   #stopped: Promise<void> | undefined
   #turn: NodeJS.Immediate | undefined
-  #receivingSnapshot = false
   #readyBatches = 0
   #framesReceived = 0
   #framesDropped = 0
@@ -77,10 +79,11 @@ export class RaftRunner implements AsyncDisposable {
   private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
     this.#options = options
     this.#disk = disk
+    this.#incoming = new IncomingSnapshots(disk)
     this.repaired = repaired
     this.#storage = loadStorage(contents)
     this.#node = makeCore(options, this.#storage)
-    const { clock, random, stateMachine, transport, snapshotEveryEntries, trailingEntries } = options
+    const { clock, random, stateMachine, transport } = options
     const { index, term, confState } = this.#storage.snapshot()
     this.#applier = new Applier(
       stateMachine,
@@ -105,15 +108,16 @@ export class RaftRunner implements AsyncDisposable {
       storage: this.#storage,
       machine: stateMachine,
       applier: this.#applier,
-      everyEntries: snapshotEveryEntries,
-      trailingEntries,
+      everyEntries: options.snapshotEveryEntries,
+      everyBytes: options.snapshotEveryBytes,
+      trailingEntries: options.trailingEntries,
       mark: (meta) => this.#appender.mark(meta),
       failed: (error) => this.#fail(error),
     })
     this.#outbox = new Outbox(transport, {
       unreachable: (to) => this.#node.reportUnreachable(to),
       snapshotSent: (to, error) => this.#snapshotSent(to, error),
-      chunksOf: (message) => disk.readSnapshot(message.snapshot as Snapshot),
+      chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),
     })
     this.#reads = new Reads(Buffer.from(Array.from({ length: 8 }, () => Math.floor(random() * 256))))
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
@@ -231,24 +235,16 @@ export class RaftRunner implements AsyncDisposable {
         what: 'transferLeadership',
       })
     }
-    const timeoutMs = this.#electionMs * 2
-    const { promise, resolve, reject } = deferred()
-    const forget = this.observe((event) => {
-      if (event.type === 'role' && event.leader === to) resolve()
+    const done = takeover({
+      to,
+      timeoutMs: this.#electionMs * 2,
+      clock: this.#options.clock,
+      observe: (listener) => this.observe(listener),
+      over: this.ended.then((cause) => Promise.reject(stopped(cause))),
     })
-    const cancel = this.#options.clock.after(timeoutMs, () =>
-      reject(new SkeinError('ERR_SKEIN_TIMEOUT', `raft id ${to} did not take over`, { what: 'transferLeadership', timeoutMs })),
-    )
-    const ended = this.ended.then(() => reject(stopped()))
-    try {
-      this.#guard(() => this.#node.transferLeader(to))
-      this.#wake()
-      await Promise.race([promise, ended])
-      await promise
-    } finally {
-      cancel()
-      forget()
-    }
+    this.#guard(() => this.#node.transferLeader(to))
+    this.#wake()
+    return done
   }
 
   /** A frame from another peer. Malformed or foreign ones are dropped and counted. */
@@ -274,25 +270,16 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   /**
-   * A snapshot from the leader; resolves when it is stored here and handed to the core. One at a time.
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_BUSY, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   * A snapshot from the leader; resolves when it is stored here and handed to the core. The next one ends it.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
    */
   async receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     this.#refuseUnlessRunning()
-    if (this.#receivingSnapshot) throw busy('one incoming snapshot')
     const [m, ...others] = decodeFrame(message)
     if (m === undefined || m.snapshot === null || others.length > 0 || !this.#isFor(m, from)) {
       throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'frame: expected one MsgSnap from its sender to this peer', { path: 'frame' })
     }
-    this.#receivingSnapshot = true
-    try {
-      const { index, term, confState } = m.snapshot
-      const isNews = index > this.#node.basicStatus().commit && !this.#disk.hasSnapshot({ index, term })
-      if (isNews) await this.#disk.saveSnapshot({ index, term, confState }, chunks)
-      else await chunks[Symbol.asyncIterator]().return?.()
-    } finally {
-      this.#receivingSnapshot = false
-    }
+    await this.#incoming.store(m.snapshot, this.#node.basicStatus().commit, chunks)
     this.#refuseUnlessRunning()
     this.#contacts.heard(from, this.#options.clock.now())
     this.#guard(() => this.#step(m))
@@ -484,6 +471,16 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase === 'running') this.#tell({ type: 'conf', conf: confState })
   }
 
+  /** Our snapshot for another peer. One that no longer reads well is taken again: the state machine still knows it all. */
+  async *#ownChunks({ index, term }: Snapshot): AsyncGenerator<Uint8Array> {
+    try {
+      yield* this.#disk.readSnapshot({ index, term })
+    } catch (error) {
+      if (isSkeinError(error, 'ERR_SKEIN_CORRUPT')) this.#snapshotter.spoiled()
+      throw error
+    }
+  }
+
   #snapshotSent(to: RaftId, error: string | undefined): void {
     if (this.#phase !== 'running') return
     debug('%d: snapshot to %d: %s', this.#options.id, to, error ?? 'sent')
@@ -566,6 +563,7 @@ export class RaftRunner implements AsyncDisposable {
     this.#turn = undefined
     this.#snapshotter.stop()
     this.#outbox.close()
+    this.#incoming.end(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
     this.#reads.failAll(() => stopped(cause))
   }

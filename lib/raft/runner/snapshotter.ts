@@ -1,11 +1,13 @@
 import createDebug from 'debug'
 import { messageOf, SkeinError } from '../../base/errors.js'
-import type { MemoryStorage } from '../core/index.js'
+import { entrySizeBytes, type MemoryStorage } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta } from '../wal/index.js'
 import type { Applier } from './applier.js'
 import type { StateMachine } from './state-machine.js'
 
 const debug = createDebug('skein:raft')
+/** Entries behind a snapshot are a courtesy to peers a little behind; not at any price. */
+const trailingBytesMax = 16 * 1024 * 1024
 
 export interface SnapshotterParts {
   readonly disk: RaftDisk
@@ -13,6 +15,7 @@ export interface SnapshotterParts {
   readonly machine: StateMachine
   readonly applier: Applier
   readonly everyEntries: number
+  readonly everyBytes: number
   readonly trailingEntries: number
   /** The file is durable: let the log refer to it; `marked` follows. */
   mark(meta: SnapshotMeta): void
@@ -26,6 +29,7 @@ export interface SnapshotterParts {
 export class Snapshotter {
   readonly #parts: SnapshotterParts
   #nextIndex: number
+  #nextBytes: number
   #underWay = false
   #stopped = false
   taken = 0
@@ -34,16 +38,18 @@ export class Snapshotter {
   constructor(parts: SnapshotterParts) {
     this.#parts = parts
     this.#nextIndex = parts.storage.snapshot().index + parts.everyEntries
+    this.#nextBytes = parts.everyBytes
   }
 
   /** Begins a snapshot if one is due. The state is captured before this returns, its bytes are written later. */
   startIfDue(): void {
-    const { applier, machine, disk, storage, everyEntries, mark } = this.#parts
-    if (this.#underWay || this.#stopped || applier.appliedIndex < this.#nextIndex || !applier.canSnapshot) return
+    const { applier, machine, disk, storage, mark } = this.#parts
+    const isDue = applier.appliedIndex >= this.#nextIndex || applier.appliedBytes >= this.#nextBytes
+    if (!isDue || this.#underWay || this.#stopped || !applier.canSnapshot) return
     const meta = { index: applier.appliedIndex, term: storage.term(applier.appliedIndex), confState: applier.conf }
     const chunks = machine.snapshot()
     this.#underWay = true
-    this.#nextIndex = meta.index + everyEntries
+    this.#scheduleAfter(meta.index)
     disk.saveSnapshot(meta, this.#untilStopped(chunks)).then(
       (sizeBytes) => {
         if (this.#stopped) return
@@ -62,21 +68,45 @@ export class Snapshotter {
   marked(meta: SnapshotMeta, outcome: 'counts' | 'stale'): void {
     this.#underWay = false
     if (outcome === 'stale') return
-    const { storage, disk, trailingEntries, failed } = this.#parts
+    const { storage, disk, failed } = this.#parts
     this.taken++
     storage.setSnapshot({ ...meta, data: new Uint8Array(0) })
-    const index = meta.index - trailingEntries
+    const index = this.#compactTo(meta.index)
     if (index >= storage.firstIndex()) storage.compact(index)
     disk.release().catch(failed)
   }
 
   /** The leader's snapshot at this index took the place of everything before. */
   installed(index: number): void {
-    this.#nextIndex = index + this.#parts.everyEntries
+    this.#scheduleAfter(index)
+  }
+
+  /** The newest snapshot's file is damaged: another one is due at once. */
+  spoiled(): void {
+    this.#nextIndex = 0
   }
 
   stop(): void {
     this.#stopped = true
+  }
+
+  #scheduleAfter(index: number): void {
+    this.#nextIndex = index + this.#parts.everyEntries
+    this.#nextBytes = this.#parts.applier.appliedBytes + this.#parts.everyBytes
+  }
+
+  /** The last entry not worth its memory behind a snapshot. */
+  #compactTo(snapshotIndex: number): number {
+    const { storage, trailingEntries } = this.#parts
+    const first = Math.max(storage.firstIndex(), snapshotIndex - trailingEntries + 1)
+    if (first > snapshotIndex) return snapshotIndex
+    const kept = storage.entries(first, snapshotIndex + 1, Number.POSITIVE_INFINITY)
+    let sizeBytes = 0
+    const tooMany = kept.findLastIndex((entry) => {
+      sizeBytes += entrySizeBytes(entry)
+      return sizeBytes > trailingBytesMax
+    })
+    return first + tooMany
   }
 
   async *#untilStopped(chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
