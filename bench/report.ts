@@ -7,7 +7,7 @@ export interface Row {
   readonly skein: number
   /** The rival's figure in the same unit; null where there is none. */
   readonly rival: number | null
-  /** rival / skein for times and sizes: above 1 is better for skein. */
+  /** Rival / skein for times and sizes, skein / rival for throughput: above 1 is better for skein. Where the bar is `≤ n× rival`, skein / rival. */
   readonly ratio: number | null
   readonly bar: string
   readonly ok: boolean
@@ -33,6 +33,34 @@ export function machine(): Report['machine'] {
 export function atMost(figure: string, skein: number, bound: number, unit: string, rival: number | null = null): Row {
   const ratio = rival === null ? null : Math.round((rival / skein) * 100) / 100
   return { figure, skein, rival, ratio, bar: `≤ ${bound} ${unit}`, ok: skein <= bound }
+}
+
+/** A row whose figure must be at least `bound`; no rival. */
+export function atLeast(figure: string, skein: number, bound: number, unit: string): Row {
+  return { figure, skein, rival: null, ratio: null, bar: `≥ ${bound} ${unit}`, ok: skein >= bound }
+}
+
+/**
+ * A row measured against the rival's figure of the same run: at least (`more`) or at most (`less`) `times` as much. Without a rival it is
+ * not ok: nothing was compared.
+ */
+export function timesRival(figure: string, skein: number, rival: number | null, times: number, better: 'more' | 'less'): Row {
+  const bar = `${better === 'more' ? '≥' : '≤'} ${times}× rival`
+  if (rival === null) return { figure, skein, rival, ratio: null, bar, ok: false }
+  const part = skein / rival
+  return { figure, skein, rival, ratio: Math.round(part * 100) / 100, bar, ok: better === 'more' ? part >= times : part <= times }
+}
+
+/** A row without a bar. The ratio is above 1 where skein is better. */
+export function toTell(figure: string, skein: number, rival: number | null, better: 'more' | 'less'): Row {
+  const part = rival === null ? null : better === 'more' ? skein / rival : rival / skein
+  return { figure, skein, rival, ratio: part === null ? null : Math.round(part * 100) / 100, bar: '–', ok: true }
+}
+
+/** The smallest value that at least `part` of all are not above. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(sorted.length * part) - 1)] ?? Number.NaN
 }
 
 export function median(values: readonly number[]): number {

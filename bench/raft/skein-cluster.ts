@@ -1,0 +1,133 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { type Cluster, type LogCounters, type Member, until } from './cluster.js'
+import type { PeerNews, PeerOrder, PeerSetup, PeerStatus } from './skein-peer.js'
+
+const peers = [1, 2, 3].map((id) => ({ id, node: `benchpeer00${id}` }))
+
+interface Running extends Member {
+  readonly id: number
+  readonly child: ChildProcess
+  readonly links: string
+}
+
+export class SkeinCluster implements Cluster {
+  readonly rival = 'skein'
+  readonly #dir: string
+  #members: Running[] = []
+  #nextTag = 1
+
+  private constructor(dir: string) {
+    this.#dir = dir
+  }
+
+  static async start(): Promise<SkeinCluster> {
+    const cluster = new SkeinCluster(await mkdtemp(join(tmpdir(), 'skein-bench-')))
+    cluster.#members = await Promise.all(peers.map(({ id }) => cluster.#start(id, 0)))
+    for (const member of cluster.#members) cluster.#link(member)
+    await cluster.leader()
+    return cluster
+  }
+
+  get members(): readonly Member[] {
+    return this.#members
+  }
+
+  async leader(): Promise<Member> {
+    let leader: Member | undefined
+    await until('a leader of skein', async () => {
+      const all = await Promise.all(this.#members.map(async (member) => ({ member, status: await this.status(member) })))
+      leader = all.filter(({ status }) => status.leads).sort((a, b) => b.status.term - a.status.term)[0]?.member
+      return leader !== undefined
+    })
+    return leader as Member
+  }
+
+  async status(member: Member): Promise<PeerStatus> {
+    const tag = this.#nextTag++
+    const news = await this.#ask(member, { type: 'status', tag })
+    return (news as Extract<PeerNews, { type: 'status' }>).status
+  }
+
+  async counters(member: Member): Promise<LogCounters> {
+    return { fsyncs: (await this.status(member)).fsyncs }
+  }
+
+  /** Writes per second proposed inside the member's own process. */
+  async propose(member: Member, inFlight: number, forMs: number): Promise<number> {
+    const tag = this.#nextTag++
+    const news = await this.#ask(member, { type: 'propose', tag, inFlight, forMs })
+    return (news as Extract<PeerNews, { type: 'proposed' }>).perSecond
+  }
+
+  kill(member: Member): void {
+    const running = this.#running(member)
+    running.child.kill('SIGKILL')
+    this.#members = this.#members.filter((one) => one !== running)
+  }
+
+  async restart(member: Member): Promise<void> {
+    const { id, links } = member as Running
+    const again = await this.#start(id, Number(links.slice(links.lastIndexOf(':') + 1)))
+    this.#members.push(again)
+    this.#link(again)
+    const { appliedIndex } = await this.status(await this.leader())
+    await until('a member back in step', async () => (await this.status(again)).appliedIndex >= appliedIndex)
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(
+      this.#members.map(({ child }) => {
+        const gone = new Promise((resolve) => child.once('exit', resolve))
+        child.disconnect() // it ends by itself then
+        return gone
+      }),
+    )
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+
+  async #start(id: number, linkPort: number): Promise<Running> {
+    const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, linkPort }
+    const child = fork(fileURLToPath(new URL('./skein-peer.js', import.meta.url)), [JSON.stringify(setup)])
+    const news = await new Promise<PeerNews>((resolve, reject) => {
+      child.once('message', (first) => resolve(first as PeerNews))
+      child.once('exit', (code) => reject(new Error(`peer ${id} ended with ${code} before it listened`)))
+    })
+    if (news.type !== 'listening') throw new Error(`peer ${id} said ${news.type} first`)
+    const address = { host: '127.0.0.1', port: news.clientPort }
+    return { id, name: `skein ${id}`, pid: child.pid as number, child, address, links: news.links }
+  }
+
+  #link({ id, child }: Running): void {
+    const others = this.#members.filter((member) => member.id !== id)
+    const addresses = Object.fromEntries(others.map((other) => [nodeOf(other.id), other.links]))
+    child.send({ type: 'link', addresses } satisfies PeerOrder)
+  }
+
+  #ask(member: Member, order: PeerOrder & { readonly tag: number }): Promise<PeerNews> {
+    const { child } = this.#running(member)
+    return new Promise((resolve, reject) => {
+      const gone = (): void => reject(new Error(`${member.name} ended`))
+      const heard = (news: unknown): void => {
+        if ((news as { readonly tag?: number }).tag !== order.tag) return
+        child.off('message', heard)
+        child.off('exit', gone)
+        resolve(news as PeerNews)
+      }
+      child.on('message', heard)
+      child.once('exit', gone)
+      child.send(order)
+    })
+  }
+
+  #running(member: Member): Running {
+    return this.#members.find(({ pid }) => pid === member.pid) as Running
+  }
+}
+
+function nodeOf(id: number): string {
+  return (peers.find((peer) => peer.id === id) as (typeof peers)[number]).node
+}

@@ -1,0 +1,166 @@
+/** One raft peer with a key-value machine: a process of its own, told by its parent whom to link to. */
+import { type AddressInfo, createServer, type Socket } from 'node:net'
+import { LinkPool } from '../../lib/overlay/transport/index.js'
+import { systemClock, systemRandom } from '../../lib/peer/system-world.js'
+import { RaftRunner, type RaftTransport } from '../../lib/raft/index.js'
+import { KvMachine } from './kv-machine.js'
+import { answerHeadBytes, frameSize, kinds, outcomes, requestHeadBytes } from './skein-target.js'
+import { Cutter, Gather } from './target.js'
+
+export interface PeerSetup {
+  readonly id: number
+  readonly dir: string
+  /** All peers, this one too; `node` is the name on links. */
+  readonly peers: readonly { readonly id: number; readonly node: string }[]
+  /** Port of the links; 0 the first time. */
+  readonly linkPort: number
+}
+
+export type PeerOrder =
+  | { readonly type: 'link'; readonly addresses: Readonly<Record<string, string>> }
+  | { readonly type: 'status'; readonly tag: number }
+  | { readonly type: 'propose'; readonly tag: number; readonly inFlight: number; readonly forMs: number }
+
+export interface PeerStatus {
+  readonly leads: boolean
+  readonly term: number
+  readonly appliedIndex: number
+  readonly fsyncs: number
+  readonly entriesWritten: number
+  readonly snapshotsTaken: number
+}
+
+export type PeerNews =
+  | { readonly type: 'listening'; readonly links: string; readonly clientPort: number }
+  | { readonly type: 'status'; readonly tag: number; readonly status: PeerStatus }
+  | { readonly type: 'proposed'; readonly tag: number; readonly perSecond: number }
+
+const clusterId = 'bench0000000'
+const setup = JSON.parse(process.argv[2] ?? '') as PeerSetup
+const nodeOf = new Map(setup.peers.map(({ id, node }) => [id, node]))
+const idOf = new Map(setup.peers.map(({ id, node }) => [node, id]))
+let runner: RaftRunner | undefined
+
+const pool = await LinkPool.listen(
+  {
+    node: nodeOf.get(setup.id) as string,
+    role: () => 'manager',
+    cluster: () => clusterId,
+    secrets: () => ({ manager: 'm'.repeat(26) }),
+    admit: () => undefined,
+    handlers: new Map(),
+    onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),
+  },
+  { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
+)
+pool.observe((event) => {
+  if (event.type === 'down') runner?.reportUnreachable(idOf.get(event.node) as number)
+})
+const transport: RaftTransport = {
+  send: (to, frame) => pool.sendRaft(nodeOf.get(to) as string, frame),
+  sendSnapshot: () => Promise.reject(new Error('no peer of this benchmark falls so far behind')),
+}
+const machine = new KvMachine()
+runner = await RaftRunner.open({
+  id: setup.id,
+  clusterId,
+  dir: setup.dir,
+  bootstrap: { voters: setup.peers.map(({ id }) => id), votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+  stateMachine: machine,
+  transport,
+  clock: systemClock,
+  random: systemRandom,
+  // As etcd's defaults for the same two things.
+  snapshotEveryEntries: 100_000,
+  trailingEntries: 5_000,
+})
+const { ended } = runner
+void ended.then((error) => {
+  if (error !== undefined) throw error
+})
+
+const port = createServer({ noDelay: true }, serve)
+await new Promise<void>((resolve) => port.listen(0, '127.0.0.1', resolve))
+tell({ type: 'listening', links: pool.address, clientPort: (port.address() as AddressInfo).port })
+
+process.on('message', (order: PeerOrder) => void carryOut(order))
+process.on('disconnect', () => process.exit()) // the benchmark is over, however it ended
+
+async function carryOut(order: PeerOrder): Promise<void> {
+  const raft = runner as RaftRunner
+  switch (order.type) {
+    case 'link':
+      for (const [node, address] of Object.entries(order.addresses)) pool.keep(node, address)
+      raft.start()
+      return
+    case 'status': {
+      const { role, term, appliedIndex } = raft.status()
+      const { fsyncs, entriesWritten, snapshotsTaken } = raft.metrics()
+      const status = { leads: role === 'leader', term, appliedIndex, fsyncs, entriesWritten, snapshotsTaken }
+      tell({ type: 'status', tag: order.tag, status })
+      return
+    }
+    case 'propose':
+      tell({ type: 'proposed', tag: order.tag, perSecond: await proposeFor(raft, order.inFlight, order.forMs) })
+  }
+}
+
+/** Proposals from inside the leader's process, `inFlight` at a time; completed ones per second. */
+async function proposeFor(raft: RaftRunner, inFlight: number, forMs: number): Promise<number> {
+  let [done, isOver] = [0, false]
+  const commands = Array.from({ length: 1000 }, (_, i) => {
+    const key = `key-${i}`
+    const command = Buffer.alloc(2 + key.length + 256, 'v')
+    command.writeUInt16BE(key.length, 0)
+    command.write(key, 2, 'latin1')
+    return new Uint8Array(command)
+  })
+  const chain = async (start: number): Promise<void> => {
+    for (let next = start; !isOver; next++) {
+      await raft.propose(commands[next % commands.length] as Uint8Array)
+      done++
+    }
+  }
+  const chains = Promise.all(Array.from({ length: inFlight }, (_, i) => chain(i)))
+  await new Promise((resolve) => setTimeout(resolve, forMs / 5))
+  const [beganMs, before] = [performance.now(), done]
+  await new Promise((resolve) => setTimeout(resolve, forMs))
+  const perSecond = ((done - before) / (performance.now() - beganMs)) * 1000
+  isOver = true
+  await chains
+  return perSecond
+}
+
+/** Clients of the benchmark: the protocol is in skein-target.ts. */
+function serve(socket: Socket): void {
+  const gather = new Gather((chunk) => void (socket.writable && socket.write(chunk)))
+  const cutter = new Cutter(frameSize, (bytes, start, end) => {
+    const raft = runner as RaftRunner
+    const number = bytes.readUInt32BE(start + 4)
+    const keyEnd = start + requestHeadBytes + bytes.readUInt16BE(start + 9)
+    const refuse = (): void => answer(gather, number, outcomes.refused, undefined)
+    if (bytes[start + 8] === kinds.put) {
+      // A copy: the log keeps it for long, and the chunk it came in is large.
+      const command = new Uint8Array(bytes.subarray(start + 9, end))
+      raft.propose(command).then(() => answer(gather, number, outcomes.ok, undefined), refuse)
+    } else {
+      const key = bytes.toString('latin1', start + requestHeadBytes, keyEnd)
+      raft.read().then(() => answer(gather, number, outcomes.ok, machine.values.get(key)), refuse)
+    }
+  })
+  socket.on('data', (chunk: Buffer) => cutter.add(chunk))
+  socket.on('error', () => undefined) // a client that went away; `close` follows and there is nobody to tell
+}
+
+function answer(gather: Gather, number: number, outcome: number, value: Uint8Array | undefined): void {
+  const bytes = Buffer.allocUnsafe(answerHeadBytes + (value?.length ?? 0))
+  bytes.writeUInt32BE(bytes.length - 4, 0)
+  bytes.writeUInt32BE(number, 4)
+  bytes[8] = outcome
+  if (value !== undefined) bytes.set(value, answerHeadBytes)
+  gather.push(bytes)
+}
+
+function tell(news: PeerNews): void {
+  process.send?.(news)
+}
