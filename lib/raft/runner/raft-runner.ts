@@ -383,8 +383,15 @@ export class RaftRunner implements AsyncDisposable {
     for (const message of ready.messages) {
       if (message.to === APPEND_THREAD) this.#appender.push(message)
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
+      else if (message.snapshot !== null && !isMember(message.snapshot.confState, message.to)) this.#renewSnapshot(message.to)
       else this.#outbox.push(message)
     }
+  }
+
+  /** A peer ignores a snapshot older than its own membership; the next one will list it. */
+  #renewSnapshot(to: RaftId): void {
+    this.#snapshotter.spoiled()
+    this.#node.reportSnapshot(to, false)
   }
 
   /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
@@ -583,4 +590,8 @@ function makeCore(options: ResolvedRunnerOptions, storage: MemoryStorage): RawNo
     disableProposalForwarding: true,
     random: options.random,
   })
+}
+
+function isMember({ voters, votersOutgoing, learners }: ConfState, id: RaftId): boolean {
+  return voters.includes(id) || votersOutgoing.includes(id) || learners.includes(id)
 }

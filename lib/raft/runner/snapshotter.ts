@@ -81,7 +81,7 @@ export class Snapshotter {
     this.#scheduleAfter(index)
   }
 
-  /** The newest snapshot's file is damaged: another one is due at once. */
+  /** The newest snapshot is damaged, or older than a member that needs it: another one is due at once. */
   spoiled(): void {
     this.#nextIndex = 0
   }

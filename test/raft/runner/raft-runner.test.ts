@@ -189,6 +189,22 @@ t.test('a newcomer becomes a learner, catches up, becomes a voter, and then coun
   await t.rejects(first.runner.propose(bytes('half'), { deadlineMs: 60_000 }), { code: 'ERR_SKEIN_OUTCOME_UNKNOWN' })
 })
 
+t.test(
+  'a newcomer that needs a snapshot gets one that knows of it, though the newest is older than its membership',
+  async (t) => {
+    const cluster = await clusterFor(t)
+    const options = { snapshotEveryEntries: 20, trailingEntries: 2 }
+    const first = await cluster.start(1, { bootstrap: voters(1), ...options })
+    first.runner.campaign()
+    await cluster.leader()
+    for (let i = 0; i < 50; i++) await first.runner.propose(bytes(`write ${i}`))
+    const second = await cluster.start(2, options)
+    await first.runner.changeConf({ changes: [{ type: 'l', nodeId: 2 }] })
+    await cluster.until(() => second.machine.texts.length === 50)
+    t.ok(first.runner.metrics().snapshotsSent <= 2, 'none is sent in vain')
+  },
+)
+
 t.test('one change of members at a time', async (t) => {
   const cluster = await clusterFor(t)
   const leader = await cluster.found([1])
