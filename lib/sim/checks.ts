@@ -7,7 +7,7 @@ import type { SimDisk } from './sim-disk.js'
 
 /** Every claim a run is held to. */
 export const claims = {
-  'election-safety': 'at most one node leads a term (paper §5.2)',
+  'election-safety': 'at most one node leads a term, and a quorum of every half voted for it (paper §5.2)',
   'vote-once': 'a node votes for at most one candidate in a term, across restarts',
   'leader-durable': 'whoever leads a term has it on disk, and so cannot lead it again with another log',
   'leader-append-only': 'a leader never overwrites or removes entries of its own log',
@@ -110,7 +110,7 @@ export class Checks {
     if (softState !== undefined) view.role = softState.raftState
     if (snapshot !== undefined && snapshot.index > 0) this.#announceSnapshot(view, snapshot, ledBefore)
     if (entries.length > 0) this.#announceEntries(view, entries, ledBefore)
-    if (view.role === 'StateLeader' && view.ledTerm !== view.term) this.#becameLeader(view)
+    if (view.role === 'StateLeader' && view.ledTerm !== view.term) this.#becameLeader(view, config)
     if (hardState !== undefined) this.commit(view, hardState.commit, config)
   }
 
@@ -262,13 +262,16 @@ export class Checks {
     }
   }
 
-  #becameLeader(view: NodeView): void {
+  #becameLeader(view: NodeView, config: ConfState): void {
     const { id, term } = view
     view.ledTerm = term
     this.counts.leaders++
     const known = this.#leaderOfTerm.get(term)
     if (known !== undefined && known !== id) this.fail('election-safety', `${id} and ${known} both lead term ${term}`)
     this.#leaderOfTerm.set(term, id)
+    if (!hasQuorum(config, (voter) => this.#votes.get(keyOf(voter, term)) === id)) {
+      this.fail('election-safety', `${id}: leads term ${term} without votes of a quorum of ${configText(config)}`)
+    }
     const durable = view.disk.hardState
     if (durable.term < term || (durable.term === term && durable.vote !== id)) {
       this.fail('leader-durable', `${id}: leads term ${term}, its disk says term ${durable.term}, vote ${durable.vote}`)
