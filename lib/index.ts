@@ -39,5 +39,6 @@ export {
 } from './drivers/index.js'
 export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
 export { connect } from './peer/client.js'
-export type { Logger, PeerOptions } from './peer/options.js'
+export type { Logger } from './peer/logger.js'
+export type { PeerOptions } from './peer/options.js'
 export { createPeer, type Metrics, type Peer, type PeerEvents } from './peer/peer.js'

@@ -14,7 +14,11 @@ function platform(name) {
   const words = name.split(/[-/]/)
   const os = systems.filter((system) => words.includes(system))
   const cpu = processors.filter((processor) => words.includes(processor))
-  const libc = words.some((word) => word.startsWith('musl')) ? ['musl'] : words.some((word) => word.startsWith('gnu')) ? ['glibc'] : undefined
+  const libc = words.some((word) => word.startsWith('musl'))
+    ? ['musl']
+    : words.some((word) => word.startsWith('gnu'))
+      ? ['glibc']
+      : undefined
   return { ...(os.length > 0 && { os }), ...(cpu.length > 0 && { cpu: cpu.slice(0, 1) }), ...(libc && { libc }) }
 }
 

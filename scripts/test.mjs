@@ -45,12 +45,14 @@ async function runTap() {
     only.length > 0 ? only : testFiles(join('dist', 'test')).sort((a, b) => weight(a) - weight(b) || a.localeCompare(b))
   mkdirSync('.tap', { recursive: true })
   const output = join('.tap', 'all.tap')
+  const startedAt = Date.now()
   rmSync(output, { force: true })
   const status = await new Promise((resolve) => {
-    const tap = spawn(bin('tap'), ['run', '--reporter=terse', `--output-file=${output}`, ...files], { stdio: 'inherit' })
+    const tap = spawn(bin('tap'), ['run', '--reporter=silent', `--output-file=${output}`, ...files], { stdio: 'inherit' })
     tap.on('exit', (code) => resolve(code ?? 1))
   })
   const failedBefore = counts.failed
+  console.log(`${files.length} test files in ${Math.round((Date.now() - startedAt) / 1_000)} s`)
   await countTap(output)
   // tap also fails for what no test owns: a file that crashed, left a handle or planned nothing.
   if (status !== 0 && counts.failed === failedBefore) counts.failed++
@@ -70,26 +72,37 @@ function weight(file) {
   return slow.findIndex((part) => file.includes(part)) + 1
 }
 
-/** Counts the innermost tests: those whose children are assertions, not tests. */
+/** Counts the innermost tests (those whose children are assertions, not tests), and prints what failed. */
 function countTap(file) {
   return new Promise((resolve, reject) => {
     const parser = new Parser()
-    watchTests(parser)
+    watchTests(parser, [])
     parser.on('complete', resolve)
     createReadStream(file).on('error', reject).pipe(parser)
   })
 }
 
-function watchTests(parser) {
+function watchTests(parser, path) {
   let children = 0
   parser.on('child', (child) => {
     children++
-    watchTests(child)
+    watchTests(child, [...path, child.name])
+  })
+  parser.on('assert', (result) => {
+    if (result.skip) counts.skipped++
+    if (!result.ok && !result.todo && !result.skip && children === 0) {
+      console.log(`\nnot ok: ${[...path, result.name].join(' > ')}\n${words(result.diag)}`)
+    }
   })
   parser.on('complete', (results) => {
-    if (children > 0 || parser.level === 0) return
-    if (!results.ok) counts.failed++
-    else if (results.count === 0 || results.skip > 0 || parser.bailedOut) counts.skipped++
-    else counts.passed++
+    const isGroup = children > 0 || parser.level === 0
+    if (isGroup || results.plan?.skipAll) return
+    if (results.ok) counts.passed++
+    else counts.failed++
   })
+}
+
+function words({ diff, found, wanted, at, stack, message } = {}) {
+  const text = JSON.stringify({ message, found, wanted, at, stack }, undefined, 2)
+  return `${diff ?? ''}\n${text.slice(0, 2_000)}`
 }

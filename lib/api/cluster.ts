@@ -1,8 +1,7 @@
+import { nanoid } from 'nanoid'
 import { toBytes } from '../base/bytes.js'
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
-import { makeId } from '../base/ids.js'
-import type { Random } from '../base/random.js'
 import type { LogOptions } from '../drivers/driver.js'
 import type { ServiceSpec } from '../model/service.js'
 import type { CallHead, ControlCaller, ControlVerbs, LogRequest, Verb } from './control.js'
@@ -10,20 +9,14 @@ import { converge } from './converge.js'
 import type { Call, Cluster, Services, WatchOptions } from './types.js'
 
 /** Milliseconds a call may take unless it says otherwise. */
-export const defaultDeadlineMs = 10_000
+const defaultDeadlineMs = 10_000
 /** How often `services.update` tries again when someone else wrote the spec meanwhile. */
 const updateTriesMax = 10
 
-/** What the client side of the API needs of its world. */
-export interface ClusterWorld {
-  readonly clock: Clock
-  readonly random: Random
-}
-
 /** The public `Cluster` object over anything that can carry verbs. */
-export function clusterOver(caller: ControlCaller, world: ClusterWorld): Cluster {
+export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
   const call = <V extends Verb>(verb: V, params: ControlVerbs[V][0], o?: Call): Promise<ControlVerbs[V][1]> =>
-    caller.call(verb, params, headOf(o, world.random))
+    caller.call(verb, params, headOf(o))
   const services: Services = {
     create: (spec, o) => call('services.create', { spec }, o),
     get: (ref, o) => call('services.get', { ref }, o),
@@ -42,7 +35,7 @@ export function clusterOver(caller: ControlCaller, world: ClusterWorld): Cluster
         }
       }
     },
-    converge: (ref, o = {}) => converge(caller, world, ref, o),
+    converge: (ref, o = {}) => converge(caller, clock, ref, o),
     logs: (ref, o) => caller.stream('logs', logRequest({ service: ref }, o), o?.signal),
   }
   return {
@@ -79,7 +72,7 @@ export function clusterOver(caller: ControlCaller, world: ClusterWorld): Cluster
 }
 
 /** Fills in what a call leaves open. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */
-export function headOf(o: Call | undefined, random: Random): CallHead {
+function headOf(o: Call | undefined): CallHead {
   const deadlineMs = o?.deadlineMs ?? defaultDeadlineMs
   if (!(deadlineMs > 0 && Number.isFinite(deadlineMs))) {
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `deadlineMs: expected milliseconds above 0, got ${deadlineMs}`, {
@@ -87,7 +80,7 @@ export function headOf(o: Call | undefined, random: Random): CallHead {
       got: deadlineMs,
     })
   }
-  return { requestId: o?.requestId ?? `r-${makeId(random)}`, deadlineMs, ...(o?.signal && { signal: o.signal }) }
+  return { requestId: o?.requestId ?? nanoid(), deadlineMs, ...(o?.signal && { signal: o.signal }) }
 }
 
 function withoutRequestId(o: Call | undefined): Call {

@@ -1,8 +1,7 @@
+import { nanoid } from 'nanoid'
 import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
 import { SkeinError } from '../base/errors.js'
-import { makeId } from '../base/ids.js'
-import type { ClusterWorld } from './cluster.js'
 import type { ControlCaller } from './control.js'
 import type { Progress, Service, Task } from './types.js'
 
@@ -18,19 +17,19 @@ interface ConvergeOptions {
  */
 export async function* converge(
   caller: ControlCaller,
-  world: ClusterWorld,
+  clock: Clock,
   ref: string,
   { signal, timeoutMs = 60_000, monitorMs = 1_000 }: ConvergeOptions,
 ): AsyncGenerator<Progress> {
-  const endMs = world.clock.now() + timeoutMs
+  const endMs = clock.now() + timeoutMs
   // One signal for the watch and for every call under it: the caller's, or ours at the deadline.
   const stop = new AbortController()
   const onAbort = (): void => stop.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   if (signal?.aborted) onAbort()
   const head = () => ({
-    requestId: `r-${makeId(world.random)}`,
-    deadlineMs: Math.max(1, endMs - world.clock.now()),
+    requestId: nanoid(),
+    deadlineMs: Math.max(1, endMs - clock.now()),
     signal: stop.signal,
   })
   let stableSinceMs: number | undefined
@@ -55,8 +54,8 @@ export async function* converge(
         )
       }
       const all = progress.running === progress.desired && progress.slots.length === progress.desired
-      stableSinceMs = all ? (stableSinceMs ?? world.clock.now()) : undefined
-      const quietMs = stableSinceMs === undefined ? undefined : world.clock.now() - stableSinceMs
+      stableSinceMs = all ? (stableSinceMs ?? clock.now()) : undefined
+      const quietMs = stableSinceMs === undefined ? undefined : clock.now() - stableSinceMs
       if (quietMs !== undefined && quietMs >= monitorMs) {
         yield { ...progress, phase: 'converged' }
         return
@@ -64,9 +63,9 @@ export async function* converge(
       const seen = JSON.stringify(progress)
       if (seen !== last) yield progress
       last = seen
-      const waitMs = Math.min(endMs - world.clock.now(), quietMs === undefined ? 1_000 : monitorMs - quietMs)
-      if (waitMs <= 0 && world.clock.now() >= endMs) break
-      if (await changedWithin(pending, waitMs, world.clock)) {
+      const waitMs = Math.min(endMs - clock.now(), quietMs === undefined ? 1_000 : monitorMs - quietMs)
+      if (waitMs <= 0 && clock.now() >= endMs) break
+      if (await changedWithin(pending, waitMs, clock)) {
         pending = news.next()
         pending.catch(() => undefined) // as above
       }

@@ -12,7 +12,7 @@ import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
 import { parseTaskId, type Task as TaskRecord } from '../model/task.js'
 import { parseConstraints, parseSpread } from '../scheduler/index.js'
 import type { StoreChange } from '../store/changes.js'
-import { resolveNode, resolveService, resolveTask } from '../store/queries.js'
+import { resolveNode, resolveService, resolveTask, transact } from '../store/index.js'
 import type { Store } from '../store/store.js'
 import { mergeLogs } from './logs.js'
 import {
@@ -272,19 +272,19 @@ export class ControlServer implements ControlCaller {
   }
 
   /** Read, change, write against the version read; again if another write of the spec came between. */
-  async #changeSpec(id: string, change: (spec: ServiceSpec) => ServiceSpec, head: CallHead): Promise<void> {
-    for (let tries = 0; ; tries++) {
-      const { spec, version } = resolveService(this.#world.store.view(), id)
-      const wished = checkedSpec(change(spec))
-      try {
-        // Each try is a write of its own; a retry of the whole call meets the same ids in the same order.
-        const requestId = tries === 0 ? head.requestId : `${head.requestId}.${tries}`
-        await this.#submit([{ op: 'service.update', id, spec: wished, ifVersion: version }], { ...head, requestId })
-        return
-      } catch (error) {
-        if (tries >= 10 || !isSkeinError(error, 'ERR_SKEIN_VERSION_CONFLICT')) throw error
-      }
-    }
+  async #changeSpec(
+    id: string,
+    change: (spec: ServiceSpec) => ServiceSpec,
+    { requestId, deadlineMs, signal }: CallHead,
+  ): Promise<void> {
+    await transact(
+      this.#world.store,
+      ({ view, add }) => {
+        const { spec, version } = resolveService(view, id)
+        add({ op: 'service.update', id, spec: checkedSpec(change(spec)), ifVersion: version })
+      },
+      { requestId, deadlineMs, ...(signal && { signal }), by: 'client', retriesMax: 10 },
+    )
   }
 
   #checkName(record: ServiceRecord, spec: ServiceSpec): void {

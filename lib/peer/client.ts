@@ -63,5 +63,5 @@ export async function connect(url: string, o: { readonly signal?: AbortSignal } 
     throw error
   }
   const caller = new LinkCaller({ clock: systemClock, random: systemRandom, manager })
-  return { ...clusterOver(caller, { clock: systemClock, random: systemRandom }), [Symbol.asyncDispose]: close }
+  return { ...clusterOver(caller, systemClock), [Symbol.asyncDispose]: close }
 }

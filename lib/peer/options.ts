@@ -4,15 +4,7 @@ import { makeId } from '../base/ids.js'
 import type { Random } from '../base/random.js'
 import { inlineDriver, processDriver, type RuntimeDriver } from '../drivers/index.js'
 import type { Availability } from '../model/node.js'
-import { debugLogger } from './debug-logger.js'
-
-/** pino's argument order; default: the `debug` package under `skein:*`. */
-export interface Logger {
-  debug(o: object, msg: string): void
-  info(o: object, msg: string): void
-  warn(o: object, msg: string): void
-  error(o: object, msg: string): void
-}
+import { debugLogger, type Logger } from './logger.js'
 
 export interface PeerOptions {
   /** Where votes, log and keys live. Leave out: memory only (tests, throw-away workers). */

@@ -105,7 +105,7 @@ class RunningPeer implements Peer {
       call: (verb, params, head) => (this.#manager?.control ?? this.#relay).call(verb, params, head),
       stream: (verb, params, signal) => (this.#manager?.control ?? this.#relay).stream(verb, params, signal),
     }
-    this.#api = clusterOver(caller, { clock: systemClock, random: systemRandom })
+    this.#api = clusterOver(caller, systemClock)
   }
 
   get services() {
@@ -177,6 +177,10 @@ class RunningPeer implements Peer {
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
     this.#pool = await this.#listen(stored)
+    // A bug of ours in a handler stops the links; a peer without links is none.
+    void this.#pool.ended.then((error) => {
+      if (error !== undefined) void this.#fail(error)
+    })
     this.#identity = { ...this.#identity, address: this.#o.advertise ?? this.#pool.address }
     if (plan.joinAddresses !== undefined) await this.#join(plan.joinAddresses)
     await this.#save()

@@ -106,7 +106,9 @@ t.test('the lines of a task that failed can still be read, and its end is final'
   const peer = await solo(t)
   const last = 'console.error("my last words"); process.exitCode = 7'
   await peer.services.create(spec('dying', [execPath, '-e', last], { restart: { when: 'none' } }))
-  const task = await eventually('it failed', async () => (await peer.tasks.list({ service: 'dying' })).items.find(({ observed }) => observed === 'failed'))
+  const task = await eventually('it failed', async () =>
+    (await peer.tasks.list({ service: 'dying' })).items.find(({ observed }) => observed === 'failed'),
+  )
   t.equal(task.exitCode, 7)
   const texts: string[] = []
   for await (const { text } of peer.tasks.logs(task.id)) texts.push(text)

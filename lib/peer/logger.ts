@@ -1,5 +1,12 @@
 import createDebug from 'debug'
-import type { Logger } from './options.js'
+
+/** pino's argument order; default: the `debug` package under `skein:*`. */
+export interface Logger {
+  debug(o: object, msg: string): void
+  info(o: object, msg: string): void
+  warn(o: object, msg: string): void
+  error(o: object, msg: string): void
+}
 
 /** Everything goes to `DEBUG=skein:*`; nothing is printed unless asked for. */
 export function debugLogger(): Logger {
