@@ -27,6 +27,7 @@ export type {
   Why,
 } from './api/types.js'
 export { type ErrorCode, type ErrorDetail, isSkeinError, SkeinError } from './base/errors.js'
+export type { Logger } from './base/logger.js'
 export {
   type Assigned,
   inlineDriver,
@@ -39,6 +40,5 @@ export {
 } from './drivers/index.js'
 export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
 export { connect } from './peer/client.js'
-export type { Logger } from './peer/logger.js'
 export type { PeerOptions } from './peer/options.js'
 export { createPeer, type Metrics, type Peer, type PeerEvents } from './peer/peer.js'

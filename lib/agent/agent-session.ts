@@ -2,7 +2,7 @@ import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpen
 import { abortable } from '../base/abort.js'
 import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
-import type { AgentLogger } from './logger.js'
+import type { Logger } from '../base/logger.js'
 import type { Reporter } from './reporter.js'
 import { pause, within } from './waits.js'
 import type { Worker } from './worker.js'
@@ -13,7 +13,7 @@ export interface SessionParts {
   readonly worker: Worker
   readonly reporter: Reporter
   readonly clock: Clock
-  readonly logger: AgentLogger
+  readonly logger: Logger
   readonly onManagers: (managers: readonly ManagerAddress[]) => void
 }
 

@@ -4,13 +4,13 @@ import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../base/errors.js'
+import { type Logger, silentLogger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { LogOptions, RuntimeDriver, UnitLogLine } from '../drivers/driver.js'
 import { DriverRegistry } from '../drivers/registry.js'
 import type { NodeDescription } from '../model/node.js'
 import type { Storage } from '../storage/storage.js'
 import { liveSession, openSession, type SessionParts } from './agent-session.js'
-import { type AgentLogger, silentLogger } from './logger.js'
 import { taskLogs } from './logs.js'
 import { Reporter } from './reporter.js'
 import { TaskDb } from './task-db.js'
@@ -37,7 +37,7 @@ export interface AgentOptions {
   readonly storage: Storage
   readonly clock: Clock
   readonly random: Random
-  readonly logger?: AgentLogger
+  readonly logger?: Logger
   /** Finds the leading manager; called again whenever the last way is gone. */
   readonly connect: (signal: AbortSignal) => Promise<AgentLink>
   /** Where managers can be reached, whenever the leader says so. */
@@ -63,7 +63,7 @@ const removedReason = 'the node was removed from the cluster'
  */
 export class Agent implements AsyncDisposable {
   readonly #options: AgentOptions
-  readonly #logger: AgentLogger
+  readonly #logger: Logger
   readonly #reporter = new Reporter()
   readonly #registry: DriverRegistry
   readonly #db: TaskDb

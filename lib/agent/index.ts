@@ -6,4 +6,3 @@
  * @module
  */
 export { Agent, type AgentLink, type AgentOptions, type AgentStopOptions } from './agent.js'
-export type { AgentLogger } from './logger.js'

@@ -5,10 +5,10 @@ import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { Assigned, LogOptions, RuntimeDriver, Unit, UnitEnd, UnitLogLine } from '../drivers/driver.js'
 import { type DesiredState, isTerminal } from '../model/task.js'
-import type { AgentLogger } from './logger.js'
 import { isStopWanted, laterDesired, next, type Observation, type Outcome, observe, refusedState } from './task-machine.js'
 import { pause } from './waits.js'
 
@@ -24,7 +24,7 @@ export interface TaskRunnerOptions {
   readonly record: (report: TaskReport) => Promise<void>
   readonly clock: Clock
   readonly random: Random
-  readonly logger: AgentLogger
+  readonly logger: Logger
 }
 
 const stopRetry = { firstMs: 500, maxMs: 30_000 }

@@ -1,10 +1,10 @@
 import type { AssignedTask, Assignments, TaskReport } from '../api/session.js'
 import type { Clock } from '../base/clock.js'
+import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { RuntimeDriver, Unit } from '../drivers/driver.js'
 import type { DriverRegistry } from '../drivers/registry.js'
 import { isTerminal, rank } from '../model/task.js'
-import type { AgentLogger } from './logger.js'
 import type { Reporter } from './reporter.js'
 import type { TaskDb, TaskRow } from './task-db.js'
 import { isStopWanted } from './task-machine.js'
@@ -16,7 +16,7 @@ export interface WorkerOptions {
   readonly reporter: Reporter
   readonly clock: Clock
   readonly random: Random
-  readonly logger: AgentLogger
+  readonly logger: Logger
   /** The disk refused: what is true here can no longer be remembered, so nothing new may begin. */
   readonly onFault: (error: unknown) => void
 }

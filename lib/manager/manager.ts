@@ -5,6 +5,7 @@ import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { parseClusterId } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import { Dispatcher } from '../dispatcher/index.js'
 import { type Cluster, type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
@@ -23,13 +24,6 @@ import { type Duty, Leadership } from './leadership.js'
 import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
 import { mayRemoveVoter } from './roles.js'
-
-export interface ManagerLogger {
-  debug(o: object, msg: string): void
-  info(o: object, msg: string): void
-  warn(o: object, msg: string): void
-  error(o: object, msg: string): void
-}
 
 /** The first records of a new cluster, written by its first leader. */
 export interface Founding {
@@ -57,7 +51,7 @@ export interface ManagerOptions {
   readonly random: Random
   readonly tickMs: number
   readonly electionTicks: number
-  readonly logger: ManagerLogger
+  readonly logger: Logger
   /** This peer's own tasks' lines; others are asked over links. */
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
   /** A call to another manager's control server. */

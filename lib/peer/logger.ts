@@ -1,12 +1,5 @@
 import createDebug from 'debug'
-
-/** pino's argument order; default: the `debug` package under `skein:*`. */
-export interface Logger {
-  debug(o: object, msg: string): void
-  info(o: object, msg: string): void
-  warn(o: object, msg: string): void
-  error(o: object, msg: string): void
-}
+import type { Logger } from '../base/logger.js'
 
 /** Everything goes to `DEBUG=skein:*`; nothing is printed unless asked for. */
 export function debugLogger(): Logger {

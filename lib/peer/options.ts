@@ -1,10 +1,11 @@
 import * as v from 'valibot'
 import { SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import { inlineDriver, processDriver, type RuntimeDriver } from '../drivers/index.js'
 import type { Availability } from '../model/node.js'
-import { debugLogger, type Logger } from './logger.js'
+import { debugLogger } from './logger.js'
 
 export interface PeerOptions {
   /** Where votes, log and keys live. Leave out: memory only (tests, throw-away workers). */
