@@ -145,6 +145,11 @@ export class RawNode {
     return basicStatusOf(this.raft)
   }
 
+  /** Index of the last entry in the log; right after `propose`, the index the proposal got. */
+  lastIndex(): number {
+    return this.raft.log.lastIndex()
+  }
+
   /** For tests: this election timeout ends after `ticks`; the next one is drawn again. */
   setRandomizedElectionTimeout(ticks: number): void {
     this.raft.randomizedElectionTimeout = ticks

@@ -1,6 +1,7 @@
 import { assert } from '../../base/assert.js'
 import type { HardState, MemoryStorage, Message, Snapshot } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta, WalBatch } from '../wal/index.js'
+import { latestAcknowledgements } from './coalesce.js'
 
 export interface AppenderHooks {
   /** To be delivered: everything they promise is durable. */

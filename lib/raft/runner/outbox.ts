@@ -1,5 +1,6 @@
 import { messageOf } from '../../base/errors.js'
 import type { Message, RaftId } from '../core/index.js'
+import { coalesce } from './coalesce.js'
 import { encodeFrame, messageSizeBytes } from './raft-codec.js'
 
 /** How frames reach other peers. Lossy and reordered is fine; altered is not. */
@@ -53,7 +54,7 @@ export class Outbox {
     if (this.#waiting.size === 0) return
     const all = [...this.#waiting]
     this.#waiting.clear()
-    for (const [to, messages] of all) for (const frame of fill(messages)) this.#send(to, frame)
+    for (const [to, messages] of all) for (const frame of fill(coalesce(messages))) this.#send(to, frame)
   }
 
   /** Drops what waits and ends snapshots under way. */

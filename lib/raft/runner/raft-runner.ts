@@ -302,7 +302,7 @@ export class RaftRunner implements AsyncDisposable {
       role: roleOf({ raftState }),
       commitIndex: commit,
       appliedIndex: this.#applier.appliedIndex,
-      lastIndex: this.#lastIndex(),
+      lastIndex: this.#node.lastIndex(),
       conf: this.#applier.conf,
       progress,
       quorum: this.#quorum(),
@@ -509,14 +509,9 @@ export class RaftRunner implements AsyncDisposable {
     }
     const { term } = this.#node.basicStatus()
     const deadlineMs = o.deadlineMs ?? this.#electionMs * 5
-    const outcome = this.#proposals.wait(this.#lastIndex(), term, this.#options.clock.now(), { ...o, deadlineMs })
+    const outcome = this.#proposals.wait(this.#node.lastIndex(), term, this.#options.clock.now(), { ...o, deadlineMs })
     this.#wake()
     return outcome
-  }
-
-  /** Right after a proposal: the index it got. */
-  #lastIndex(): number {
-    return this.#node.raft.log.lastIndex()
   }
 
   // --- who may ask for what

@@ -64,7 +64,8 @@ export class MortalFiles implements WalFiles {
   readonly #disk: WalFiles
   #dead = false
   #underWay = 0
-  #settled = deferred()
+  readonly #settled = deferred()
+  readonly #open = new Set<WalFile>()
   /** Awaited before every sync. */
   beforeSync: () => Promise<void> = async () => {}
 
@@ -76,6 +77,8 @@ export class MortalFiles implements WalFiles {
   async kill(): Promise<void> {
     this.#dead = true
     if (this.#underWay > 0) await this.#settled.promise
+    // The kernel closes what a dead process had open.
+    for (const file of this.#open) await file.close()
   }
 
   makeDir(dir: string): Promise<void> {
@@ -107,14 +110,14 @@ export class MortalFiles implements WalFiles {
   }
 
   #mortal(file: WalFile): WalFile {
+    this.#open.add(file)
     return {
       write: (bytes, position) => this.#do(() => file.write(bytes, position)),
       read: (position, sizeBytes) => this.#do(() => file.read(position, sizeBytes)),
       size: () => this.#do(() => file.size()),
       truncate: (sizeBytes) => this.#do(() => file.truncate(sizeBytes)),
       sync: () => this.#do(() => this.beforeSync().then(() => file.sync())),
-      // The handle of a dead process is closed by its end.
-      close: () => file.close(),
+      close: () => (this.#open.delete(file) ? file.close() : Promise.resolve()),
     }
   }
 
