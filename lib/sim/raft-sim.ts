@@ -65,7 +65,8 @@ const NODES_MAX = 8
 const LIVENESS_TIMEOUTS_MAX = 60
 /** Time that the slowest settings may take to bring one entry to a node that lacks everything. */
 const CATCH_UP_TICKS = 3
-const PROGRESS_EVERY = 32
+/** Events between two looks inside every node: what goes wrong there stays wrong, so it need not be every event. */
+const INSPECT_EVERY = 16
 const QUIET_TIMEOUTS = 5
 /** Time units of a tick. */
 const TICK = 10
@@ -143,11 +144,11 @@ class RaftSim implements SimWorld, SimGroup {
     this.#queue.after(delay, event)
   }
 
-  post(message: Message): void {
+  post(sender: RaftId, message: Message): void {
     this.#sent++
     const carried = this.hooks.carry === undefined ? message : this.hooks.carry(message)
-    const carry = (delay: number, copy: Message): void => this.after(delay, { type: 'deliver', message: copy })
-    if (carried === undefined || !this.network.send(carried, carry)) this.#lost(message)
+    const carry = (delay: number, copy: Message): void => this.after(delay, { type: 'deliver', sender, message: copy })
+    if (carried === undefined || !this.network.send(sender, carried, carry)) this.#lost(sender, message)
   }
 
   leader(): SimNode | undefined {
@@ -178,7 +179,7 @@ class RaftSim implements SimWorld, SimGroup {
     this.step++
     this.trace?.(`${String(this.step).padStart(5)} ${this.now.toFixed(1)} ${describeEvent(event)}`)
     this.#handle(event)
-    if (this.step % PROGRESS_EVERY === 0) for (const node of this.nodes) node.checkProgress()
+    if (this.step % INSPECT_EVERY === 0) for (const node of this.nodes) node.inspect()
     return true
   }
 
@@ -195,7 +196,7 @@ class RaftSim implements SimWorld, SimGroup {
         this.after(-Math.log(1 - this.#random()) * this.plan.troublePause, event)
         return
       case 'deliver':
-        this.#deliver(event.message, event)
+        this.#deliver(event)
         return
       case 'unreachable':
         this.#byId.get(event.node)?.act((core) => core.reportUnreachable(event.to))
@@ -233,10 +234,11 @@ class RaftSim implements SimWorld, SimGroup {
     }
   }
 
-  #deliver(message: Message, event: SimEvent): void {
+  #deliver(event: Extract<SimEvent, { type: 'deliver' }>): void {
+    const { sender, message } = event
     const node = this.#byId.get(message.to)
-    if (node === undefined || !node.isUp || !this.network.isOpen(message.from, message.to)) {
-      this.#lost(message)
+    if (node === undefined || !node.isUp || !this.network.isOpen(sender, message.to)) {
+      this.#lost(sender, message)
       return
     }
     if (this.#isPostponed(node, event)) return
@@ -251,10 +253,10 @@ class RaftSim implements SimWorld, SimGroup {
     return true
   }
 
-  #lost(message: Message): void {
+  #lost(sender: RaftId, message: Message): void {
     if (message.type === 'MsgSnap') this.#reportSnapshot(message, false)
     else if (this.network.isLossNoticed()) {
-      this.after(this.#random() * 20, { type: 'unreachable', node: message.from, to: message.to })
+      this.after(this.#random() * 20, { type: 'unreachable', node: sender, to: message.to })
     }
   }
 

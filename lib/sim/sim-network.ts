@@ -16,9 +16,9 @@ export class SimNetwork {
   }
 
   /** Hands every copy of the message that is under way to `carry` with its delay; false when none is. */
-  send(message: Message, carry: (delay: number, message: Message) => void): boolean {
+  send(sender: RaftId, message: Message, carry: (delay: number, message: Message) => void): boolean {
     const { lossRate, duplicateRate } = this.#plan
-    if (!this.isOpen(message.from, message.to)) return false
+    if (!this.isOpen(sender, message.to)) return false
     if (lossRate > 0 && this.#random() < lossRate) return false
     carry(this.#delay(), message)
     if (duplicateRate > 0 && this.#random() < duplicateRate) carry(this.#delay(), message)

@@ -2,6 +2,7 @@ import { assert } from '../base/assert.js'
 import { below, type Random } from '../base/random.js'
 import { decodeConfChange } from '../raft/core/conf-change.js'
 import { isRaftError } from '../raft/core/errors.js'
+import { checkInvariants } from '../raft/core/invariants.js'
 import type { Message } from '../raft/core/messages.js'
 import { RawNode } from '../raft/core/raw-node.js'
 import {
@@ -120,8 +121,10 @@ export class SimNode {
     if (!this.isUp) this.start()
   }
 
-  /** Looks at the followers as this node sees them, if it leads. */
-  checkProgress(): void {
+  /** Looks inside: at what the core claims of itself, and at the followers as it sees them if it leads. */
+  inspect(): void {
+    const isOurs = this.#world.hooks.createCore === undefined // a core that lies shall be found out by what it does
+    if (isOurs && this.#core instanceof RawNode) checkInvariants(this.#core)
     if (this.#core === undefined || !this.view.isLeader || this.#isFlushDue) return
     for (const [id, { match, next }] of this.#core.status().progress) this.#world.checks.progress(this.view, id, match, next)
   }
@@ -301,7 +304,7 @@ export class SimNode {
     }
     this.#world.checks.sends(this.view, message)
     this.#world.trace?.(`      ${describeMessage(message)}`)
-    this.#world.post(message)
+    this.#world.post(this.id, message)
   }
 
   #restore(snapshot: Snapshot): void {

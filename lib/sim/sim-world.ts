@@ -7,7 +7,8 @@ import type { SimPlan } from './sim-plan.js'
 
 /** What happens at a moment of virtual time. `life` tells events of a node apart from those of its earlier lives. */
 export type SimEvent =
-  | { readonly type: 'deliver'; readonly message: Message }
+  /** The sender is not always `message.from`: a follower forwards what others asked. */
+  | { readonly type: 'deliver'; readonly sender: RaftId; readonly message: Message }
   | { readonly type: 'tick'; readonly node: RaftId; readonly life: number }
   | { readonly type: 'synced'; readonly node: RaftId; readonly life: number }
   | { readonly type: 'applied'; readonly node: RaftId; readonly life: number }
@@ -66,5 +67,5 @@ export interface SimWorld {
   /** Makes lines for people; undefined unless somebody reads them. */
   readonly trace: ((line: string) => void) | undefined
   after(delay: number, event: SimEvent): void
-  post(message: Message): void
+  post(sender: RaftId, message: Message): void
 }

@@ -19,7 +19,7 @@ export function describeMessage(message: Message): string {
 export function describeEvent(event: SimEvent): string {
   switch (event.type) {
     case 'deliver':
-      return `deliver ${describeMessage(event.message)}`
+      return `deliver ${event.sender === event.message.from ? '' : `by ${event.sender}: `}${describeMessage(event.message)}`
     case 'tick':
     case 'synced':
     case 'applied':
