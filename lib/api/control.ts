@@ -3,7 +3,7 @@
  * the peer's own `Cluster` object, the client over a link and the manager that carries them out.
  */
 import * as v from 'valibot'
-import { SkeinError } from '../base/errors.js'
+import { type ErrorCode, SkeinError } from '../base/errors.js'
 import type { NodeRole } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
 import type { Change, Filter, Kind, List, LogLine, Node, Service, Status, Task, Version, Why } from './types.js'
@@ -85,6 +85,9 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
 export const maybeStaleVerbs: ReadonlySet<Verb> = new Set(
   [...readVerbs].filter((verb) => verb !== 'kv.get' && verb !== 'kv.list'),
 )
+
+/** Refusals of one try, made before anything was written: they say nothing of an earlier try of the same call. */
+export const refusedUntried = ['ERR_SKEIN_NO_QUORUM', 'ERR_SKEIN_BUSY'] as const satisfies readonly ErrorCode[]
 
 const ref = v.pipe(v.string(), v.nonEmpty('a name, id or id prefix'), v.maxLength(256))
 const labels = v.record(v.string(), v.string())

@@ -5,7 +5,7 @@ import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import type { Link } from '../overlay/transport/index.js'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from './control.js'
-import { readVerbs } from './control.js'
+import { readVerbs, refusedUntried } from './control.js'
 
 /** What travels as parameters of `control.<verb>`. */
 export interface ControlEnvelope {
@@ -34,8 +34,10 @@ export class LinkCaller implements ControlCaller {
   async call<V extends Verb>(verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]> {
     const { clock, random } = this.#world
     const endMs = clock.now() + head.deadlineMs
-    let sent = false
+    const writes = !readVerbs.has(verb)
+    let lost: unknown
     for (let attempt = 0; ; attempt++) {
+      let sent = false
       const leftMs = Math.max(1, endMs - clock.now())
       try {
         const link = await this.#world.manager(leftMs, head.signal)
@@ -45,10 +47,13 @@ export class LinkCaller implements ControlCaller {
         const o = { deadlineMs: leftMs + 500, ...(head.signal && { signal: head.signal }) }
         return (await link.call(`control.${verb}`, envelope, o)) as ControlVerbs[V][1]
       } catch (error) {
+        // What another manager, or the same one again, refuses now may have been done for the try whose answer was lost.
+        const isOpen = writes && lost !== undefined && refusedUntried.some((code) => isSkeinError(error, code))
+        if (isOpen) throw unknownOutcome(verb, head.requestId, lost)
         if (!isLost(error)) throw error
+        if (sent) lost = error
         const waitMs = backoffMs(attempt, { firstMs: 50, maxMs: 500 }, random)
-        if (clock.now() + waitMs >= endMs)
-          throw sent && !readVerbs.has(verb) ? unknownOutcome(verb, head.requestId, error) : error
+        if (clock.now() + waitMs >= endMs) throw writes && lost !== undefined ? unknownOutcome(verb, head.requestId, lost) : error
         await pause(waitMs, clock, head.signal)
       }
     }
@@ -91,7 +96,7 @@ function isLost(error: unknown): boolean {
 }
 
 function unknownOutcome(verb: Verb, requestId: string, cause: unknown): SkeinError<'ERR_SKEIN_OUTCOME_UNKNOWN'> {
-  const words = `${verb}: the link broke before an answer came and no manager was reached since; it may have happened. A retry with requestId ${requestId} is safe`
+  const words = `${verb}: the link broke before an answer came; it may have happened. A retry with requestId ${requestId} is safe`
   return new SkeinError('ERR_SKEIN_OUTCOME_UNKNOWN', words, { requestId }, { cause })
 }
 

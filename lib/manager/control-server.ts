@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
-import { maybeStaleVerbs, readVerbs } from '../api/control.js'
+import { maybeStaleVerbs, readVerbs, refusedUntried } from '../api/control.js'
 import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
 import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
@@ -101,8 +101,9 @@ export class ControlServer implements ControlCaller {
         }
       } catch (error) {
         if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && maybeStaleVerbs.has(verb)) return this.#stale(verb, params)
-        if (!isOneOf(error, passing) && !isOneOf(error, unknown)) throw error
         // Once the outcome is open, a later clean refusal does not close it.
+        if (isOpen(verb, lastError) && isOneOf(error, refusedUntried)) throw outcomeUnknown(verb, head, lastError)
+        if (!isOneOf(error, passing) && !isOneOf(error, unknown)) throw error
         if (!isOneOf(lastError, unknown)) lastError = error
       }
       if (clock.now() >= giveUpMs) break
@@ -111,14 +112,7 @@ export class ControlServer implements ControlCaller {
       if (this.#world.leading()) giveUpMs = endMs
     }
     if (maybeStaleVerbs.has(verb)) return this.#stale(verb, params)
-    if (isOneOf(lastError, unknown)) {
-      throw new SkeinError(
-        'ERR_SKEIN_OUTCOME_UNKNOWN',
-        `${verb}: the leader went away before it answered; it may have happened. A retry with requestId ${head.requestId} is safe`,
-        { requestId: head.requestId },
-        { cause: lastError },
-      )
-    }
+    if (isOpen(verb, lastError)) throw outcomeUnknown(verb, head, lastError)
     const { voters, reachable } = this.#world.status().quorum
     throw new SkeinError(
       'ERR_SKEIN_NO_QUORUM',
@@ -393,6 +387,16 @@ function checkedSpec(given: ServiceSpec): ServiceSpec {
 /** The caller asked for this manager's own answer, however old. */
 function wantsStale(params: object): boolean {
   return 'stale' in params && params.stale === true
+}
+
+/** A try ended so that the write may have happened. Of a read nothing stays open. */
+function isOpen(verb: Verb, lastError: unknown): boolean {
+  return !readVerbs.has(verb) && isOneOf(lastError, unknown)
+}
+
+function outcomeUnknown(verb: Verb, { requestId }: CallHead, cause: unknown): SkeinError<'ERR_SKEIN_OUTCOME_UNKNOWN'> {
+  const words = `${verb}: the leader went away before it answered; it may have happened. A retry with requestId ${requestId} is safe`
+  return new SkeinError('ERR_SKEIN_OUTCOME_UNKNOWN', words, { requestId }, { cause })
 }
 
 function isOneOf(error: unknown, codes: readonly ErrorCode[]): boolean {

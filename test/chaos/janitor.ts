@@ -1,5 +1,5 @@
 /**
- * Cleans up when its parent is gone, however it went: reads lines `pid N`, `netns NAME`, `bridge NAME` and `dir PATH` from standard input, and
+ * Cleans up when its parent is gone, however it went: reads lines `pid N`, `netns NAME`, `link NAME` and `dir PATH` from standard input, and
  * when that ends kills, deletes and removes what they name.
  */
 import { spawnSync } from 'node:child_process'
@@ -15,9 +15,9 @@ for await (const line of createInterface({ input: process.stdin })) {
   const [kind, name = ''] = line.split(' ')
   const found = kind === 'pid' ? readProcess(Number(name)) : undefined
   if (found !== undefined) undo.unshift(() => isRunning(found) && process.kill(found.pid, 'SIGKILL'))
-  // A namespace takes its end of a link with it, and so the other end. Fails when it is deleted already, which is what is wanted.
+  // These fail when it is deleted already, which is what is wanted.
   else if (kind === 'netns') undo.push(() => spawnSync('ip', ['netns', 'del', name]))
-  else if (kind === 'bridge') undo.push(() => spawnSync('ip', ['link', 'del', name]))
+  else if (kind === 'link') undo.push(() => spawnSync('ip', ['link', 'del', name]))
   else if (kind === 'dir') undo.push(() => rm(name, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 }))
 }
 for (const act of undo) await act()

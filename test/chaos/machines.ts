@@ -56,7 +56,7 @@ export class Machines {
   /** @param open Makes the network; it says through its argument what the janitor must clean up if this process dies. */
   static async open(
     count: number,
-    open: (owned: (kind: 'netns' | 'bridge', name: string) => void) => Promise<Network>,
+    open: (owned: (kind: 'netns' | 'link', name: string) => void) => Promise<Network>,
     options: PeerOptions,
   ): Promise<Machines> {
     const janitor = spawnJanitor()

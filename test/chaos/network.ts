@@ -45,25 +45,29 @@ export function whyNoNamespaces(): string | undefined {
  * other peer: nothing is refused or reset, packets just never arrive, in that direction only.
  * @param owned Told the name of everything that outlives this process, before it is made.
  */
-export async function openNamespaces(peers: number, owned: (kind: 'netns' | 'bridge', name: string) => void): Promise<Network> {
+export async function openNamespaces(peers: number, owned: (kind: 'netns' | 'link', name: string) => void): Promise<Network> {
   const id = process.pid.toString(36)
   const bridge = `skc-${id}`
   const net = freeNet()
   const all = Array.from({ length: peers }, (_, peer) => peer)
   const name = (peer: number): string => `skc-${id}-${peer}`
+  const link = (peer: number): string => `skc${peer}-${id}`
   const address = (peer: number): string => `${net}.${peer + 1}`
-  owned('bridge', bridge)
-  for (const peer of all) owned('netns', name(peer))
+  owned('link', bridge)
+  for (const peer of all) {
+    owned('link', link(peer))
+    owned('netns', name(peer))
+  }
   const close = async (): Promise<void> => {
-    // Deleting a namespace deletes its links.
-    await ip(undefined, [...all.map((peer) => `netns del ${name(peer)}`), `link del ${bridge}`], 'go on')
+    // A namespace lives on while a killed process's connection still tries to say its last words; its link is taken from it first.
+    const links = [...all.map((peer) => `link del ${link(peer)}`), `link del ${bridge}`]
+    await ip(undefined, [...links, ...all.map((peer) => `netns del ${name(peer)}`)], 'go on')
   }
   try {
     await ip(undefined, [`link add ${bridge} type bridge`, `addr add ${net}.254/24 dev ${bridge}`, `link set ${bridge} up`])
     for (const peer of all) {
-      const here = `skc${peer}-${id}`
-      const add = `link add ${here} type veth peer name eth0 netns ${name(peer)}`
-      await ip(undefined, [`netns add ${name(peer)}`, add, `link set ${here} master ${bridge} up`])
+      const add = `link add ${link(peer)} type veth peer name eth0 netns ${name(peer)}`
+      await ip(undefined, [`netns add ${name(peer)}`, add, `link set ${link(peer)} master ${bridge} up`])
       await ip(name(peer), [`addr add ${address(peer)}/24 dev eth0`, 'link set lo up', 'link set eth0 up'])
     }
   } catch (error) {
