@@ -10,7 +10,9 @@ export interface AppenderHooks {
   restore(snapshot: Snapshot): Promise<void>
   /** This peer's own snapshot counts from now on, or a newer one came before it. */
   marked(meta: SnapshotMeta, outcome: 'counts' | 'stale'): void
-  /** Something was delivered outside of a turn of the runner. */
+  /** A write ended: what was delivered leads to more, and the next write may begin. */
+  turn(): void
+  /** Something was delivered that needed no write. */
   wake(): void
   failed(error: unknown): void
 }
@@ -61,8 +63,9 @@ export class Appender {
     if (this.#busy || this.#stopped || this.#queue.length === 0) return
     this.#busy = true
     this.#running = this.#run().then(
-      () => {
+      (outcome) => {
         this.#busy = false
+        if (outcome === 'written') this.#hooks.turn()
         this.kick()
       },
       (error: unknown) => {
@@ -82,22 +85,30 @@ export class Appender {
     if (this.#hardState.commit > this.#durable.commit) await this.#disk.append([{ hardState: this.#hardState }])
   }
 
-  async #run(): Promise<void> {
-    while (this.#queue.length > 0 && !this.#stopped) {
-      const jobs = this.#take()
-      const batches = this.#plan(jobs)
-      if (batches.length > 0) {
-        await this.#disk.append(batches)
-        this.#durable = this.#hardState
-        if (this.#stopped) return // the runner is gone: nobody is told, nothing was promised
-      }
-      for (const job of jobs) {
-        if (job.type === 'mark') this.#finishMark(job.meta)
-        else if (job.message.snapshot !== null) await this.#finishInstall(job.message, job.message.snapshot)
-        else this.#finishAppend(job.message)
-      }
-      this.#hooks.wake()
+  async #run(): Promise<'written' | 'nothing-to-write'> {
+    const jobs = this.#take()
+    const batches = this.#plan(jobs)
+    if (batches.length > 0) {
+      await this.#disk.append(batches)
+      this.#durable = this.#hardState
+      if (this.#stopped) return 'written' // the runner is gone: nobody is told, nothing was promised
     }
+    const promises: Message[] = []
+    const deliver = (): void => this.#hooks.respond(latestAcknowledgements(promises.splice(0)))
+    for (const job of jobs) {
+      if (job.type === 'append' && job.message.snapshot === null) {
+        this.#remember(job.message)
+        for (const promise of job.message.responses) promises.push(promise)
+        continue
+      }
+      deliver()
+      if (job.type === 'mark') this.#finishMark(job.meta)
+      else await this.#finishInstall(job.message, job.message.snapshot as Snapshot)
+    }
+    deliver()
+    if (batches.length > 0) return 'written'
+    this.#hooks.wake()
+    return 'nothing-to-write'
   }
 
   /** Everything queued, but nothing behind an install: the state machine must be replaced first. */
@@ -129,11 +140,6 @@ export class Appender {
       })
     }
     return batches
-  }
-
-  #finishAppend(message: Message): void {
-    this.#remember(message)
-    this.#hooks.respond(message.responses)
   }
 
   async #finishInstall(message: Message, snapshot: Snapshot): Promise<void> {

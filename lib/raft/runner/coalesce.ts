@@ -5,8 +5,7 @@
  * Each result is one that the core could have sent itself, or follows from losing a message that a later one outdates:
  * the network may do that too, so nothing here can weaken safety.
  */
-import { entriesSizeBytes } from '../core/entries.js'
-import { type Entry, type Message, makeMessage } from '../core/index.js'
+import { type Entry, entriesSizeBytes, type Message, makeMessage } from '../core/index.js'
 
 /** A merged append is no larger than this, in bytes of entries; a single larger one stays as it is. */
 const appendMaxBytes = 256 * 1024

@@ -100,6 +100,7 @@ export class RaftRunner implements AsyncDisposable {
       respond: (responses) => this.#deliver(responses),
       restore: (snapshot) => this.#restore(snapshot),
       marked: (meta, outcome) => this.#snapshotter.marked(meta, outcome),
+      turn: () => this.#takeTurn(),
       wake: () => this.#wake(),
       failed: (error) => this.#fail(error),
     })

@@ -2,12 +2,15 @@
  * The few file operations the log needs. Three bodies: `nodeFiles` (the real disk), `MemoryFiles` (a peer
  * without a disk), and a faulty one in the tests that loses what was not synced.
  */
+import { constants, write } from 'node:fs'
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
 
 /** One open file. Positions and sizes in bytes. */
 export interface WalFile {
   /** Writes all of `bytes`; durable only after `sync`. */
   write(bytes: Uint8Array, position: number): Promise<void>
+  /** Writes all of `bytes` and resolves when they are durable: as `write` and `sync`, where one call is cheaper than two. */
+  writeDurably?(bytes: Uint8Array, position: number): Promise<void>
   /** Up to `sizeBytes` bytes; fewer only at the end of the file. */
   read(position: number, sizeBytes: number): Promise<Uint8Array>
   size(): Promise<number>
@@ -35,8 +38,8 @@ export interface WalFiles {
 export const nodeFiles: WalFiles = {
   makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o700 })),
   list: (dir) => readdir(dir),
-  create: async (path) => new NodeFile(await open(path, 'w+', 0o600)),
-  open: async (path) => new NodeFile(await open(path, 'r+')),
+  create: async (path) => new NodeFile(path, await open(path, 'w+', 0o600)),
+  open: async (path) => new NodeFile(path, await open(path, 'r+')),
   rename,
   remove: unlink,
   syncDir: async (dir) => {
@@ -51,9 +54,14 @@ export const nodeFiles: WalFiles = {
 }
 
 class NodeFile implements WalFile {
+  /** Where the file is when it is opened; a later rename does not concern the handles. */
+  readonly #path: string
   readonly #handle: FileHandle
+  /** The same file, of which every write is durable. */
+  #durable: FileHandle | undefined
 
-  constructor(handle: FileHandle) {
+  constructor(path: string, handle: FileHandle) {
+    this.#path = path
     this.#handle = handle
   }
 
@@ -62,6 +70,13 @@ class NodeFile implements WalFile {
       const { bytesWritten } = await this.#handle.write(bytes, done, bytes.length - done, position + done)
       done += bytesWritten
     }
+  }
+
+  /** O_DSYNC is a write with its fdatasync behind it (POSIX), and so one turn of libuv's threads and not two. */
+  async writeDurably(bytes: Uint8Array, position: number): Promise<void> {
+    this.#durable ??= await open(this.#path, constants.O_WRONLY | constants.O_DSYNC)
+    const { fd } = this.#durable
+    for (let done = 0; done < bytes.length; ) done += await writeOnce(fd, bytes, done, position + done)
   }
 
   async read(position: number, sizeBytes: number): Promise<Uint8Array> {
@@ -87,9 +102,17 @@ class NodeFile implements WalFile {
     return this.#handle.datasync()
   }
 
-  close(): Promise<void> {
-    return this.#handle.close()
+  async close(): Promise<void> {
+    await this.#durable?.close()
+    await this.#handle.close()
   }
+}
+
+/** The callback form costs a third of what a FileHandle's write does. */
+function writeOnce(fd: number, bytes: Uint8Array, from: number, position: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    write(fd, bytes, from, bytes.length - from, position, (error, written) => (error === null ? resolve(written) : reject(error)))
+  })
 }
 
 /** The whole file at once. */

@@ -114,15 +114,23 @@ export class Segment {
     const { bytes, crc } = encodeRecord(payload, this.#crc)
     const end = this.#sizeBytes + bytes.length
     if (end <= this.#allocatedBytes) {
-      await this.#file.write(bytes, this.#sizeBytes)
+      await this.#writeDurably(bytes)
     } else {
       const allocated = Math.ceil(end / this.#growBytes) * this.#growBytes
-      await this.#file.write(Buffer.concat([bytes], allocated - this.#sizeBytes), this.#sizeBytes)
+      await this.#writeDurably(Buffer.concat([bytes], allocated - this.#sizeBytes))
       this.#allocatedBytes = allocated
     }
-    await this.#file.sync()
     this.#sizeBytes = end
     this.#crc = crc
+  }
+
+  async #writeDurably(bytes: Uint8Array): Promise<void> {
+    if (this.#file.writeDurably !== undefined) {
+      await this.#file.writeDurably(bytes, this.#sizeBytes)
+      return
+    }
+    await this.#file.write(bytes, this.#sizeBytes)
+    await this.#file.sync()
   }
 
   close(): Promise<void> {

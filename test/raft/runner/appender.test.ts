@@ -19,9 +19,9 @@ function entry(index: number, term = 1): Entry {
   return { type: 'EntryNormal', term, index, data: Buffer.from(`entry ${index}`) }
 }
 
-/** A write of the core; its response carries the name. */
+/** A write of the core; its response carries the name. (Acknowledgements would outdate one another.) */
 function write(name: number, term: number, fields: MessageFields = {}): Message {
-  const response = makeMessage('MsgAppResp', 1, 2, 1, { index: name })
+  const response = makeMessage('MsgVoteResp', 1, 2, 1, { index: name })
   return makeMessage('MsgStorageAppend', 1, APPEND_THREAD, term, { ...fields, responses: [response] })
 }
 
@@ -39,6 +39,7 @@ async function setUp(t: Test) {
       respond: (responses) => log.push(...responses.map(({ index }) => `${index}`)),
       restore: async ({ index }) => void log.push(`restore ${index}`),
       marked: ({ index }, outcome) => void log.push(`mark ${index} ${outcome}`),
+      turn: () => turn.next.resolve(),
       wake: () => turn.next.resolve(),
       failed: (error) => {
         log.push(`failed ${(error as { code?: string }).code}`)
