@@ -51,7 +51,11 @@ t.test('after that only what a worker cares about', async (t) => {
   t.equal(feed.difference(view, managers), undefined, 'its lines stay readable after its end')
   t.match(new AssignmentFeed('node00000001').complete(view, managers).set, [{ id: 'service00001.1.1', ended: 'shutdown' }, {}])
   await submit({ op: 'tasks.remove', tasks: [1] })
-  t.match(feed.difference(view, managers), { appliesTo: 2, resultsIn: 3, set: [], remove: ['service00001.1.1'] }, 'until it is removed')
+  t.match(
+    feed.difference(view, managers),
+    { appliesTo: 2, resultsIn: 3, set: [], remove: ['service00001.1.1'] },
+    'until it is removed',
+  )
   await submit({ op: 'tasks.remove', tasks: [2] })
   t.match(feed.difference(view, managers), { appliesTo: 3, resultsIn: 4, remove: ['service00001.2.1'] })
   const moved = [{ node: 'm', address: 'm:2' }]

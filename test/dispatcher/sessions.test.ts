@@ -75,6 +75,15 @@ t.test('the end of a link counts for what it proves', async (t) => {
   sessions.linkDown('stranger', 'reset', 900)
 })
 
+t.test('a worker that looks for the leader and closes its link behind it keeps its whole grace', async (t) => {
+  const sessions = make()
+  sessions.expect('a', 0)
+  sessions.linkDown('a', 'closed', 10)
+  t.equal(sessions.nextDeadlineMs(), 3000)
+  sessions.linkDown('a', 'reset', 10)
+  t.equal(sessions.nextDeadlineMs(), 1010, 'a link that breaks is a sign of death all the same')
+})
+
 t.test('a session that did not come about leaves the node expected', async (t) => {
   const sessions = make()
   const session = sessions.register('a', 0)
