@@ -51,6 +51,8 @@ export interface AgentStopOptions {
 
 /** Delay before the next try, drawn from [b/2, b), b doubling from firstMs to maxMs; begins anew with each session that opened. */
 const reconnect = { firstMs: 100, maxMs: 2_000 }
+/** Redirections followed without a wait: two managers that name each other must not be asked in a tight loop. */
+const redirectsMax = 3
 /** How long a stopping agent waits for its goodbye to be heard. */
 const farewellMs = 1_000
 const stopReason = 'the peer stopped'
@@ -180,6 +182,7 @@ export class Agent implements AsyncDisposable {
     let attempt = 0
     // After a session that stood, and at first, losing the leader costs no wait; twice in a row it does.
     let mayHurry = true
+    let redirects = 0
     while (!signal.aborted) {
       const outcome = await this.#oneSession(signal)
       if (signal.aborted) return
@@ -192,7 +195,9 @@ export class Agent implements AsyncDisposable {
       if (outcome.wasOpen) {
         attempt = 0
         mayHurry = true
+        redirects = 0
       }
+      if (outcome.isRedirected && redirects++ < redirectsMax) continue
       if (outcome.isLeaderGone && mayHurry) {
         mayHurry = false
         continue
@@ -224,7 +229,9 @@ export class Agent implements AsyncDisposable {
       this.#logger.info({ node, session: opened.session, heartbeatMs: opened.heartbeatMs }, 'session opened')
       return await liveSession(parts, opened, over.signal)
     } catch (error) {
-      return { error, wasOpen, isLeaderGone: closed?.aborted === true || isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') }
+      const isNotLeader = isSkeinError(error, 'ERR_SKEIN_NOT_LEADER')
+      const isRedirected = isNotLeader && error.detail.leader !== undefined
+      return { error, wasOpen, isLeaderGone: closed?.aborted === true || isNotLeader, isRedirected }
     } finally {
       this.#session = undefined
       signal.removeEventListener('abort', end)
@@ -242,4 +249,6 @@ interface SessionOutcome {
   readonly error: unknown
   readonly wasOpen: boolean
   readonly isLeaderGone: boolean
+  /** The manager asked said who leads. */
+  readonly isRedirected: boolean
 }

@@ -52,6 +52,8 @@ export class Sessions {
     const entry = this.#entries.get(node)
     const left = linkGraceMs(evidence, this.#settings())
     if (entry === undefined || left === undefined) return
+    // A worker that asks one manager after another who leads closes each link behind it: no sign of its end.
+    if (entry.session === undefined && evidence === 'closed') return
     entry.deadlineMs = Math.min(entry.deadlineMs, nowMs + left)
   }
 

@@ -240,6 +240,16 @@ export class Manager {
     }
   }
 
+  /** Waits for a leader that can be asked (it may be this manager); undefined when none came within `waitMs`. */
+  async leaderWithin(waitMs: number, signal?: AbortSignal): Promise<string | undefined> {
+    const { clock } = this.#o
+    const endMs = clock.now() + waitMs
+    while (this.leaderNode() === undefined && clock.now() < endMs && signal?.aborted !== true) {
+      await this.newsWithin(endMs - clock.now(), signal)
+    }
+    return this.leaderNode()
+  }
+
   status(): Status {
     const { term, leader, commitIndex, appliedIndex, conf, role } = this.raft.status()
     const voters = conf.voters.length

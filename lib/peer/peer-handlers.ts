@@ -7,6 +7,7 @@ import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { RpcHandler } from '../overlay/transport/index.js'
+import { leaderWaitMs } from './session-finder.js'
 
 export interface HandlerWorld {
   /** Undefined on a worker. */
@@ -94,10 +95,11 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const request = readJoinRequest(value)
     return await manager().joining().join(identity.node, identity.proved, request)
   })
-  handlers.set(
-    'session.open',
-    async (value, { identity }) => await manager().sessions().open(identity.node, read(helloSchema, value)),
-  )
+  handlers.set('session.open', async (value, { identity, signal }) => {
+    const hello = read(helloSchema, value)
+    await manager().leaderWithin(leaderWaitMs, signal)
+    return await manager().sessions().open(identity.node, hello)
+  })
   handlers.set(
     'session.beat',
     async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session),

@@ -20,8 +20,11 @@ export interface FoundSession {
 
 /** A manager that does not answer within this is passed over. */
 const callMs = 5_000
-/** How long a manager waits for news of a leader before it says that there is none. */
-const leaderWaitMs = 250
+/**
+ * How long a manager waits for a leader to be known before it says that there is none, to its own agent and to workers that ask:
+ * an election ends well within it, and nobody has to guess when to ask again.
+ */
+export const leaderWaitMs = 1_000
 
 /** Finds the leading manager for the agent: itself, the leader it knows as a manager, or by asking the managers in turn. */
 export class SessionFinder {
@@ -58,8 +61,7 @@ export class SessionFinder {
   }
 
   async #leaderOf(manager: Manager, signal: AbortSignal): Promise<ManagerAddress> {
-    if (manager.leaderNode() === undefined) await manager.newsWithin(leaderWaitMs, signal)
-    const node = manager.leaderNode()
+    const node = await manager.leaderWithin(leaderWaitMs, signal)
     if (node === undefined || node === this.#world.node) {
       throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'no leader is known yet', { leader: undefined })
     }

@@ -291,6 +291,21 @@ t.test('a lost leader costs no wait; one that is lost again before a session ope
   t.equal(links.length, 4)
 })
 
+t.test(
+  'a manager that names the leader costs no wait; managers that name each other are not asked in a tight loop',
+  async (t) => {
+    const { agent, manager, links, clock } = bench(t)
+    manager.openError = new SkeinError('ERR_SKEIN_NOT_LEADER', 'ask m2', { leader: 'm2', address: '127.0.0.1:7002' })
+    await agent.start()
+    await settle()
+    t.equal(links.length, 5, 'three redirections and one hurry after the first, without the clock going on')
+    manager.openError = undefined
+    clock.advance(100)
+    await manager.until(() => manager.streams === 1)
+    t.equal(links.length, 6)
+  },
+)
+
 t.test('failures in a row wait longer and longer, up to two seconds, and a session resets it', async (t) => {
   const test = bench(t)
   const { agent, manager, clock, links } = test
