@@ -68,7 +68,7 @@ function testFiles(folder) {
 
 /** Fast before slow: pure tests, then real disks and sockets, then whole clusters of processes. */
 function weight(file) {
-  const slow = ['/sim/', '/integration/', '/cluster/']
+  const slow = ['/sim/', '/integration/', '/examples/', '/cluster/', '/chaos/']
   return slow.findIndex((part) => file.includes(part)) + 1
 }
 

@@ -26,6 +26,7 @@ export const loopback: Network = {
 const port = 7946
 /** A link-layer address that nobody has: what is sent there is lost without a word. */
 const nowhere = '02:00:00:00:00:fe'
+const lost = `lladdr ${nowhere} nud permanent dev eth0`
 
 /** Why namespaces cannot be had here; undefined when they can. */
 export function whyNoNamespaces(): string | undefined {
@@ -82,14 +83,10 @@ export async function openNamespaces(peers: number, owned: (kind: 'netns' | 'lin
       const [old, wanted] = [current, cuts]
       current = cuts
       await Promise.all(
-        all.map((peer) => {
-          const lines = [
-            ...old.filter(([from]) => from === peer).map(([, to]) => `neigh del ${address(to)} dev eth0`),
-            ...wanted
-              .filter(([from]) => from === peer)
-              .map(([, to]) => `neigh replace ${address(to)} lladdr ${nowhere} nud permanent dev eth0`),
-          ]
-          return lines.length === 0 ? undefined : ip(name(peer), lines)
+        all.map(async (peer) => {
+          const gone = old.filter(([from]) => from === peer).map(([, to]) => `neigh del ${address(to)} dev eth0`)
+          const made = wanted.filter(([from]) => from === peer).map(([, to]) => `neigh replace ${address(to)} ${lost}`)
+          if (gone.length + made.length > 0) await ip(name(peer), [...gone, ...made])
         }),
       )
     },

@@ -136,7 +136,7 @@ class Run {
     await Promise.all(working)
     // What was acknowledged long ago must still be there.
     for (let period = Math.floor(this.#elapsedMs() / keysForMs); period >= 0; period--) {
-      await Promise.all(this.#keys(period).map((key, at) => this.#clients[at]?.get(key)))
+      await Promise.all(this.#keys(period).map(async (key, at) => await this.#clients[at]?.get(key)))
     }
     return recovered
   }
@@ -200,7 +200,7 @@ async function found(machines: Machines, say: (words: string) => void): Promise<
   const [first, ...others] = machines.all as [Machine, ...Machine[]]
   const { invite } = await machines.startFirst(first)
   if (invite === undefined) throw new Error(`${first.name} gave no join string`)
-  for (const machine of others) await machines.startFirst(machine, invite)
+  await Promise.all(others.map((machine) => machines.startFirst(machine, invite)))
   say(`${machines.all.length} managers are up: ${machines.all.map(({ name, ready }) => `${name} ${ready?.address}`).join(', ')}`)
   return invite
 }
