@@ -25,6 +25,9 @@ const options = {
 } as const
 
 const packr = new Packr(options)
+/** Small values share buffers of `bufferBytes`; msgpackr would go on with buffers as large as the largest value ever was. */
+const bufferBytes = 8192
+const sharedBytesMax = 65_536
 
 /**
  * Bytes of a plain value: null, booleans, numbers, strings, dates, `Uint8Array`, arrays and objects of these.
@@ -33,7 +36,7 @@ const packr = new Packr(options)
  */
 export function encode(value: unknown): Uint8Array {
   try {
-    return packr.pack(value)
+    return ownBytes(packr.pack(value))
   } catch (error) {
     throw new SkeinBug(`cannot encode: ${messageOf(error)}`, { cause: error })
   }
@@ -54,6 +57,14 @@ export function decode(bytes: Uint8Array, limitBytes: number): unknown {
   } catch (error) {
     throw refusal(messageOf(error), error)
   }
+}
+
+/** The bytes without the rest of a large buffer: whoever keeps a few of them (a log entry) would keep all of it. */
+function ownBytes(packed: Buffer): Uint8Array {
+  const heldBytes = packed.buffer.byteLength
+  if (heldBytes <= sharedBytesMax) return packed
+  packr.useBuffer(Buffer.allocUnsafeSlow(bufferBytes))
+  return packed.length * 2 < heldBytes ? Buffer.from(packed) : packed
 }
 
 function refusal(words: string, cause?: unknown): SkeinError {

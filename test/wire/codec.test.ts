@@ -37,6 +37,17 @@ t.test('any plain value comes back as it was', async (t) => {
   )
 })
 
+t.test('what is kept of an encoded value never keeps much more than itself', async (t) => {
+  const small = (): number => encode({ op: 'small' }).buffer.byteLength
+  small()
+  for (const sizeBytes of [70_000, 300_000, 1_400_000]) {
+    const large = encode({ text: 'x'.repeat(sizeBytes), bytes: new Uint8Array(10) })
+    t.ok(large.buffer.byteLength <= 2 * large.length, `${sizeBytes} bytes hold ${large.buffer.byteLength}`)
+    t.ok(small() <= 65_536, 'a small value after it does not hold its buffer')
+    t.same(decode(large, 2_000_000), { text: 'x'.repeat(sizeBytes), bytes: new Uint8Array(10) })
+  }
+})
+
 t.test('mutated bytes decode to a value or to ERR_SKEIN_BAD_MESSAGE, never to anything else', async (t) => {
   let refused = 0
   fc.assert(
