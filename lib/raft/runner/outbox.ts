@@ -1,3 +1,4 @@
+import type { Clock } from '../../base/clock.js'
 import { messageOf } from '../../base/errors.js'
 import type { Message, RaftId } from '../core/index.js'
 import { coalesce } from './coalesce.js'
@@ -16,18 +17,29 @@ export interface OutboxHooks {
   unreachable(to: RaftId): void
   /** Sending a snapshot ended; `error` only when it failed. */
   snapshotSent(to: RaftId, error: string | undefined): void
+  /** What was held back must leave with the next flush, and that should come soon. */
+  wake(): void
   /** The contents that belong to a MsgSnap. */
   chunksOf(message: Message): AsyncIterable<Uint8Array>
 }
 
 /** Beyond this a frame is full and the next begins: other traffic shares the link. */
 const frameFullBytes = 512 * 1024
+/**
+ * Appends without entries wait this long for others to travel with: mostly they tell that entries were committed, and the next
+ * append tells it too. Without this, each write of a lone client would cost its followers two frames and two answers, not one.
+ */
+const holdMs = 3
 
 /** Gathers messages by peer, and sends what gathered as one frame per peer and flush. Snapshots leave on their own path. */
 export class Outbox {
   readonly #transport: RaftTransport
   readonly #hooks: OutboxHooks
+  readonly #clock: Clock
   readonly #waiting = new Map<RaftId, Message[]>()
+  /** Ends the present holding back; undefined while nothing is held. */
+  #cancelHold: (() => void) | undefined
+  #holdIsOver = false
   /** One at a time to each peer: the core asks for the next only after hearing of this one. */
   readonly #snapshots = new Map<RaftId, AbortController>()
   framesSent = 0
@@ -35,8 +47,9 @@ export class Outbox {
   framesRefused = 0
   snapshotsSent = 0
 
-  constructor(transport: RaftTransport, hooks: OutboxHooks) {
+  constructor(transport: RaftTransport, clock: Clock, hooks: OutboxHooks) {
     this.#transport = transport
+    this.#clock = clock
     this.#hooks = hooks
   }
 
@@ -50,17 +63,39 @@ export class Outbox {
     else waiting.push(message)
   }
 
+  /** Sends what waits, but holds back for a moment what gains from company. */
   flush(): void {
     if (this.#waiting.size === 0) return
-    const all = [...this.#waiting]
-    this.#waiting.clear()
-    for (const [to, messages] of all) for (const frame of fill(coalesce(messages))) this.#send(to, frame)
+    const isOver = this.#holdIsOver
+    this.#holdIsOver = false
+    for (const [to, waiting] of this.#waiting) {
+      const messages = coalesce(waiting)
+      if (!isOver && messages.every(mayWait)) {
+        this.#hold(to, waiting, messages)
+        continue
+      }
+      this.#waiting.delete(to)
+      for (const frame of fill(messages)) this.#send(to, frame)
+    }
+    if (this.#waiting.size > 0) return
+    this.#cancelHold?.()
+    this.#cancelHold = undefined
   }
 
   /** Drops what waits and ends snapshots under way. */
   close(): void {
     this.#waiting.clear()
+    this.#cancelHold?.()
     for (const sending of this.#snapshots.values()) sending.abort()
+  }
+
+  #hold(to: RaftId, waiting: readonly Message[], messages: readonly Message[]): void {
+    if (messages !== waiting) this.#waiting.set(to, [...messages])
+    this.#cancelHold ??= this.#clock.after(holdMs, () => {
+      this.#cancelHold = undefined
+      this.#holdIsOver = true
+      this.#hooks.wake()
+    })
   }
 
   #send(to: RaftId, messages: readonly Message[]): void {
@@ -89,6 +124,11 @@ export class Outbox {
       (error: unknown) => end(messageOf(error)),
     )
   }
+}
+
+/** Nobody's answer depends on it: reads carry the commit index in their own heartbeats. */
+function mayWait({ type, entries }: Message): boolean {
+  return type === 'MsgApp' && entries.length === 0
 }
 
 /** Messages in order, cut into frames that are not overfull. */

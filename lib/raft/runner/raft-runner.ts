@@ -115,7 +115,8 @@ export class RaftRunner implements AsyncDisposable {
       mark: (meta) => this.#appender.mark(meta),
       failed: (error) => this.#fail(error),
     })
-    this.#outbox = new Outbox(transport, {
+    this.#outbox = new Outbox(transport, clock, {
+      wake: () => this.#wake(),
       unreachable: (to) => this.#node.reportUnreachable(to),
       snapshotSent: (to, error) => this.#snapshotSent(to, error),
       chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),

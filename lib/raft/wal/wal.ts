@@ -52,6 +52,8 @@ export class Wal {
   readonly #sealed: Sealed[]
   #segment: Segment
   #turn: Promise<unknown> = Promise.resolve()
+  /** Acts begun or waiting for their turn. */
+  #underWay = 0
   #failure: SkeinError | SkeinBug | undefined
   #closed = false
   #appends = 0
@@ -192,19 +194,23 @@ export class Wal {
     await old.close()
   }
 
-  /** One act at a time, in the order asked; the first failure is the last act. */
+  /** One act at a time, in the order asked, the first one at once; the first failure is the last act. */
   #exclusive<T>(act: () => Promise<T>): Promise<T> {
     if (this.#closed) return Promise.reject(new SkeinError('ERR_SKEIN_STOPPED', 'the log is closed', { what: 'log' }))
-    const result = this.#turn.then(async () => {
-      if (this.#failure !== undefined) throw this.#failure
-      try {
-        return await act()
-      } catch (error) {
-        this.#failure = error instanceof SkeinBug ? error : storageFailure(this.#segment.path, error)
-        throw this.#failure
-      }
-    })
+    const result = this.#underWay++ === 0 ? this.#act(act) : this.#turn.then(() => this.#act(act))
     this.#turn = result.catch(() => undefined) // the caller has the error; the next in turn finds #failure
     return result
+  }
+
+  async #act<T>(act: () => Promise<T>): Promise<T> {
+    try {
+      if (this.#failure !== undefined) throw this.#failure
+      return await act()
+    } catch (error) {
+      this.#failure ??= error instanceof SkeinBug ? error : storageFailure(this.#segment.path, error)
+      throw this.#failure
+    } finally {
+      this.#underWay--
+    }
   }
 }
