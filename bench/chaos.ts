@@ -2,6 +2,7 @@
  * Five managers as processes under SIGKILL, SIGSTOP, partitions and clock jumps, all at once, while clients put, get and
  * compare-and-set; then the recorded history is judged. What each kind of trouble is: test/chaos/README.md.
  */
+import { messageOf } from '../lib/base/errors.js'
 import { describeOperation } from '../lib/sim/linearizability/index.js'
 import { readChaosArguments, usage } from '../test/chaos/arguments.js'
 import { type ChaosReport, isGood, runChaos } from '../test/chaos/run.js'
@@ -33,12 +34,13 @@ if ('error' in asked) {
 } else {
   const { seed, minutes, historyFile, format } = asked
   process.stderr.write(`seed ${seed}, ${minutes} minutes of trouble, history in ${historyFile}\n`)
-  const report = await runChaos({
-    seed,
-    troubleMs: minutes * 60_000,
-    historyFile,
-    say: (words) => process.stderr.write(`${words}\n`),
-  })
-  process.stdout.write(format === 'json' ? json(report) : text(report))
-  process.exitCode = isGood(report) ? 0 : 1
+  try {
+    const say = (words: string): void => void process.stderr.write(`${words}\n`)
+    const report = await runChaos({ seed, troubleMs: minutes * 60_000, historyFile, say })
+    process.stdout.write(format === 'json' ? json(report) : text(report))
+    process.exitCode = isGood(report) ? 0 : 1
+  } catch (error) {
+    process.stderr.write(`chaos could not be run: ${messageOf(error)}\n`)
+    process.exitCode = 1
+  }
 }

@@ -1,3 +1,4 @@
+import { assert } from '../../base/assert.js'
 import { SkeinError } from '../../base/errors.js'
 import type { Operation } from './history.js'
 import { searchKey } from './search.js'
@@ -49,8 +50,8 @@ export function checkHistory(history: readonly Operation[], { statesMax = 1_000_
   const worst = violated.sort((a, b) => a.history.length - b.history.length)[0]
   if (worst !== undefined) {
     const found = searchKey(worst.history, statesMax)
-    const witness = found.outcome === 'violated' ? describeViolation(worst.key, worst.history, found.deepest) : ''
-    return { outcome: 'violated', states, ...worst, witness }
+    assert(found.outcome === 'violated', 'a part that was found to be bad stays bad')
+    return { outcome: 'violated', states, ...worst, witness: describeViolation(worst.key, worst.history, found.deepest) }
   }
   if (undecided.length > 0) return { outcome: 'undecided', keys: undecided, states }
   return { outcome: 'linearizable', operations: history.length, keys: keys.length, states }
