@@ -38,7 +38,10 @@ export async function* mergeLogs(
     const nodeName = sources.store.view().node(node)?.name ?? node
     const named = (line: Line): LogLine => ({ ...line, task: id, node: nodeName })
     try {
-      for await (const line of sources.open(id, node, stop.signal)) await lines.push(named(line))
+      for await (const line of sources.open(id, node, stop.signal)) {
+        if (stop.signal.aborted) return // leaving the loop ends the source too
+        await lines.push(named(line))
+      }
     } catch (error) {
       if (stop.signal.aborted) return
       const text = `[skein] the lines of ${id} on ${nodeName} are not to be had: ${messageOf(error)}`
