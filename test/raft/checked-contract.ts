@@ -5,9 +5,9 @@ import { CheckedNode } from './core/harness.js'
 
 export * from './contract.js'
 
-/** A core that asks for votes when etcd's does. */
+/** A core whose elections are etcd's, message for message. */
 export class RawNode extends CheckedNode {
   constructor(options: RaftOptions) {
-    super({ ...options, eagerVoteRequests: true })
+    super({ ...options, electionsAsInEtcd: true })
   }
 }

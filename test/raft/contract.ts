@@ -20,10 +20,10 @@ export {
   limitSize,
 } from '../../lib/raft/core/index.js'
 
-/** A core that asks for votes when etcd's does. */
+/** A core whose elections are etcd's, message for message. */
 export class RawNode extends Core {
   constructor(options: RaftOptions) {
-    super({ ...options, eagerVoteRequests: true })
+    super({ ...options, electionsAsInEtcd: true })
   }
 }
 

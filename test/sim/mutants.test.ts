@@ -179,7 +179,7 @@ const mutants: readonly Mutant[] = [
     name: 'a candidate that asks for votes before its term is durable, as etcd does with asynchronous storage',
     breaks: 'leader-durable',
     within: 200,
-    hooks: nodes((config) => new RawNode({ ...config, eagerVoteRequests: true })),
+    hooks: nodes((config) => new RawNode({ ...config, electionsAsInEtcd: true })),
   },
   {
     name: 'a candidate that asks for votes before its term is durable, seen only from the logs that come of it,',
@@ -187,7 +187,7 @@ const mutants: readonly Mutant[] = [
     within: 100,
     skip: ['leader-durable'],
     adjust: leadersDieBeforeTheirDisks,
-    hooks: nodes((config) => new RawNode({ ...config, eagerVoteRequests: true })),
+    hooks: nodes((config) => new RawNode({ ...config, electionsAsInEtcd: true })),
   },
   {
     name: 'a voter that does not compare logs',

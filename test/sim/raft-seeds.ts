@@ -10,6 +10,10 @@ export interface KnownSeed extends Pick<SimOptions, 'seed' | 'eventsMax'> {
 
 export const knownSeeds: readonly KnownSeed[] = [
   { seed: 18, was: 'failed: led a term that its disk did not know, because vote requests left before the vote was durable' },
+  {
+    seed: 108_930,
+    was: 'failed: voters that could not learn that the old half was left needed votes of those who had left with longer logs',
+  },
   { seed: 2, was: 'catches a commit by counting entries of earlier terms' },
   { seed: 4, was: 'catches a follower that does not compare the term before new entries' },
   { seed: 5, was: 'catches two configuration changes at once' },

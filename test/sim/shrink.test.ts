@@ -4,7 +4,7 @@ import { shrink, simulate } from '../../lib/sim/index.js'
 
 t.test('a shrunk run breaks the same claim with fewer ingredients', (t) => {
   const hooks = {
-    createCore: (config: ConstructorParameters<typeof RawNode>[0]) => new RawNode({ ...config, eagerVoteRequests: true }),
+    createCore: (config: ConstructorParameters<typeof RawNode>[0]) => new RawNode({ ...config, electionsAsInEtcd: true }),
   }
   const options = { eventsMax: 800, hooks }
   const failed = Array.from({ length: 200 }, (_, at) => simulate({ ...options, seed: at + 1 })).find(

@@ -34,6 +34,7 @@ export function stepCandidate(raft: Raft, m: Message): void {
 }
 
 function countVote(raft: Raft, m: Message): void {
+  learnCommit(raft, m)
   raft.tracker.recordVote(m.from, m.reject ? 'rejected' : 'granted')
   switch (raft.tracker.voteResult()) {
     case 'VoteWon':
@@ -49,4 +50,9 @@ function countVote(raft: Raft, m: Message): void {
       return
     case 'VotePending':
   }
+}
+
+/** A refusal names an entry that is committed; if it is ours too, so is our log up to it, and perhaps a change of who votes. */
+function learnCommit({ log }: Raft, { reject, commit, logTerm }: Message): void {
+  if (reject && commit > log.committed && log.matches(commit, logTerm)) log.commitTo(commit)
 }

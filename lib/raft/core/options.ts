@@ -38,10 +38,13 @@ export interface RaftOptions {
   /** A leader that is removed or made a learner becomes a follower at once. Default false. */
   readonly stepDownOnRemoval?: boolean
   /**
-   * Vote requests leave before term, vote and log are durable, as with etcd/raft; only for its scripts. Unsafe with asynchronous storage:
-   * a candidate that forgets its request in a crash asks again in the same term with a shorter log, and old grants elect it. Default false.
+   * Elections message for message as in etcd/raft, without two repairs; only for its scripts. Default false.
+   * First: there vote requests leave before term, vote and log are durable. With asynchronous storage a candidate that forgets its
+   * request in a crash asks again in the same term with a shorter log, and old grants elect it.
+   * Second: there a refusal does not say what is committed. Voters that cannot learn that the old half was left need its votes,
+   * while those who left have longer logs and may no longer campaign.
    */
-  readonly eagerVoteRequests?: boolean
+  readonly electionsAsInEtcd?: boolean
   /** Uniform in [0, 1): spreads election timeouts. Default: a generator seeded with the id. */
   readonly random?: Random
 }
@@ -72,7 +75,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     disableProposalForwarding: options.disableProposalForwarding ?? false,
     disableConfChangeValidation: options.disableConfChangeValidation ?? false,
     stepDownOnRemoval: options.stepDownOnRemoval ?? false,
-    eagerVoteRequests: options.eagerVoteRequests ?? false,
+    electionsAsInEtcd: options.electionsAsInEtcd ?? false,
     random: options.random ?? seededRandom(options.id),
   }
   whole(resolved, 'id', 1, 2 ** 48 - 1)
@@ -105,7 +108,7 @@ const flags = [
   'disableProposalForwarding',
   'disableConfChangeValidation',
   'stepDownOnRemoval',
-  'eagerVoteRequests',
+  'electionsAsInEtcd',
 ] as const
 
 function whole(options: ResolvedRaftOptions, name: keyof RaftOptions, from: number, to: number): void {

@@ -217,7 +217,7 @@ export class Raft {
     const answer = m.type === 'MsgVote' ? 'MsgVoteResp' : 'MsgPreVoteResp'
     // Learners vote too: the candidate may know of their promotion before they do.
     if (!mayVote || !this.log.isUpToDate(m.index, m.logTerm)) {
-      this.send(answer, m.from, { reject: true })
+      this.send(answer, m.from, { reject: true, ...(this.options.electionsAsInEtcd ? {} : this.#lastCommitted()) })
       return
     }
     // With the term of the request: a pre-vote is granted for the term to come.
@@ -225,6 +225,11 @@ export class Raft {
     if (m.type === 'MsgPreVote') return
     this.electionElapsed = 0
     this.vote = m.from
+  }
+
+  #lastCommitted(): MessageFields {
+    const { committed } = this.log
+    return { commit: committed, logTerm: this.log.term(committed) ?? 0 }
   }
 
   // --- messages out
@@ -241,7 +246,7 @@ export class Raft {
   }
 
   queue(m: Message): void {
-    const isRequest = m.type === 'MsgVote' && !this.options.eagerVoteRequests
+    const isRequest = m.type === 'MsgVote' && !this.options.electionsAsInEtcd
     if (isRequest || m.type === 'MsgAppResp' || m.type === 'MsgVoteResp' || m.type === 'MsgPreVoteResp') {
       // These promise: that entries are on disk, that no one else gets the vote, that this log never asks again in this term.
       // They leave after the write.
