@@ -48,6 +48,10 @@ export function planService(view: View, service: Service, nowMs: number): PlanSt
       if (task !== keeps && isWished(task)) changes.shutdown(task)
     }
     if (occupancy.state === 'ended') continue
+    if (occupancy.state === 'empty' && occupancy.createAfterMs !== undefined) {
+      wakeAtMs = earlier(wakeAtMs, occupancy.createAfterMs)
+      continue
+    }
     if (keeps === undefined) fill(slot, occupancy.state === 'empty' ? occupancy.startAfterMs : undefined)
     else if (keeps.desired === 'ready') {
       const startsAt = startsAtMs(view, predecessorsOf(keeps, slot), keeps.startAfterMs, keeps.createdAtMs)

@@ -10,7 +10,8 @@ import type { View } from '../store/view.js'
 import { displacedMessage, isOver, nodeIsGone, nodeIsLost } from './task-facts.js'
 
 export type Verdict =
-  | { readonly again: true; readonly startAfterMs: number | undefined }
+  /** `createAfterMs`: not even prepared before this time. */
+  | { readonly again: true; readonly startAfterMs: number | undefined; readonly createAfterMs?: number }
   /** `finished`: it did what it should. `exhausted`: it failed and may not try again. */
   | { readonly again: false; readonly kind: 'finished' | 'exhausted'; readonly why: string }
 
@@ -37,7 +38,10 @@ export function verdictAfter(
       return { again: false, kind: 'exhausted', why: `${used} of ${restart.attemptsMax} restarts used up` }
     }
   }
-  return { again: true, startAfterMs: nodeIsLost(view, last) ? stillAhead(last, nowMs) : last.observedAtMs + restart.delayMs }
+  if (nodeIsLost(view, last)) return { again: true, startAfterMs: stillAhead(last, nowMs) }
+  // It ended while it still waited to start (a command nobody finds): preparing another at once would go round without a pause.
+  const createAfterMs = stillAhead(last, nowMs)
+  return { again: true, startAfterMs: last.observedAtMs + restart.delayMs, ...(createAfterMs !== undefined && { createAfterMs }) }
 }
 
 /** A changed placement or restart policy does not make a finished task run again; a changed program does. */

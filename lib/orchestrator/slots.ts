@@ -18,7 +18,13 @@ export type Occupancy =
   /** A task that is wished to run and still can. */
   | { readonly state: 'filled'; readonly task: Task }
   /** Its last task has ended, or lost its node, and another takes its place. */
-  | { readonly state: 'empty'; readonly last: Task; readonly startAfterMs: number | undefined }
+  | {
+      readonly state: 'empty'
+      readonly last: Task
+      readonly startAfterMs: number | undefined
+      /** The other is not created before this time; undefined: at once. */
+      readonly createAfterMs: number | undefined
+    }
   /** Its last task has ended and the restart policy lets it rest. */
   | { readonly state: 'ended'; readonly last: Task; readonly verdict: Extract<Verdict, { readonly again: false }> }
 
@@ -40,6 +46,6 @@ export function occupancyOf(view: View, slot: Slot, service: Service, spec: Reso
   const able = kept.findLast((task) => isWished(task) && !isTerminal(task.observed) && !nodeIsLost(view, task))
   if (able !== undefined) return { state: 'filled', task: able }
   const verdict = verdictAfter(view, slot.tasks, last, service, spec, nowMs)
-  if (verdict.again) return { state: 'empty', last, startAfterMs: verdict.startAfterMs }
+  if (verdict.again) return { state: 'empty', last, startAfterMs: verdict.startAfterMs, createAfterMs: verdict.createAfterMs }
   return { state: 'ended', last, verdict }
 }

@@ -71,6 +71,25 @@ t.test('a replacement prepares during the delay and runs when it is over, also u
   t.equal(cluster.wakeAtMs(), undefined)
 })
 
+t.test('what is refused while it waits for its delay is not tried again before the delay is over', async (t) => {
+  const { cluster, web } = running({ delayMs: 3_000 })
+  const rejected = (): void => {
+    cluster.observe(newest(cluster, web), 'rejected', 'no such command')
+    cluster.plan()
+  }
+  const firstMs = cluster.nowMs
+  rejected()
+  t.same(cluster.picture(web), ['1.1 shutdown rejected', '1.2 ready assigned'])
+  cluster.nowMs += 100
+  rejected()
+  t.same(cluster.picture(web), ['1.1 shutdown rejected', '1.2 shutdown rejected'], 'no third before its time')
+  t.equal(cluster.wakeAtMs(), firstMs + 3_000)
+  const attemptsMax = 2 + 2 * 20
+  for (const endMs = firstMs + 60_000; cluster.nowMs < endMs; cluster.nowMs += 100) rejected()
+  t.ok(newest(cluster, web).generation <= attemptsMax, `${newest(cluster, web).generation} attempts in 20 delays`)
+  t.ok(newest(cluster, web).generation >= 20, 'and it goes on trying')
+})
+
 t.test('a delay that passed while nobody led costs no further time', async (t) => {
   const { cluster, web } = running({ delayMs: 3_000 })
   cluster.observe(newest(cluster, web), 'failed')
