@@ -406,7 +406,9 @@ class RunningPeer implements Peer {
         this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
       }
     }
-    if (this.#dir !== undefined) await close('control file', () => removeControlFile(this.#dir as StateDir))
+    // Without the database's lock the file is that of the peer which runs there.
+    const dir = this.#storage === undefined ? undefined : this.#dir
+    if (dir !== undefined) await close('control file', () => removeControlFile(dir))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { execPath } from 'node:process'
 import t from 'tap'
 import type { Peer, ServiceSpec } from '../../lib/index.js'
@@ -133,4 +135,12 @@ t.test('a watch tells every change in order, from the version of the list on', {
   await peer.services.remove('a')
   await reading
   t.same(seen, [`set ${id}`, `set ${id}`, `removed ${id}`])
+})
+
+t.test('a second peer on a directory in use is refused, and what the first one keeps there stays', async (t) => {
+  const dir = freshDir(t)
+  await startPeer(t, { name: 'm1', dir })
+  const before = readFileSync(join(dir, 'control.json'), 'utf8')
+  await t.rejects(startPeer(t, { name: 'm1', dir }), { code: 'ERR_SKEIN_DIR_IN_USE' })
+  t.equal(readFileSync(join(dir, 'control.json'), 'utf8'), before)
 })
