@@ -7,6 +7,8 @@ import { type Target, valueBytes } from './target.js'
 /** Every live peer is asked this often, without waiting for earlier answers: the first acknowledgement ends the clock. */
 const askEveryMs = 5
 const giveUpMs = 30_000
+/** Between two losses: a cluster that was well for a while, for links and timers of either rival. */
+const calmMs = 3500
 
 /**
  * `killed`: SIGKILL, the system closes its sockets. `silent`: SIGSTOP, its sockets stay open and nothing answers, as when its machine
@@ -16,6 +18,7 @@ export type Loss = 'killed' | 'silent'
 
 /** Milliseconds from the loss of the leader to the next acknowledged write. The lost one is back in step afterwards. */
 export async function loseLeader(cluster: Cluster, loss: Loss): Promise<number> {
+  await new Promise((resolve) => setTimeout(resolve, calmMs))
   const leader = await cluster.leader()
   const others = cluster.members.filter((member) => member !== leader)
   const targets = await Promise.all(others.map((member) => connect(cluster, member)))

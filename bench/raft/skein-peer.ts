@@ -54,7 +54,8 @@ const pool = await LinkPool.listen(
   { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
 )
 pool.observe((event) => {
-  if (event.type === 'down') runner?.reportUnreachable(idOf.get(event.node) as number)
+  if (event.type !== 'down' && event.type !== 'missed') return
+  runner?.reportUnreachable(idOf.get(event.node) as number, event.evidence === 'refused' ? 'dead' : 'lost')
 })
 const transport: RaftTransport = {
   send: (to, frame) => pool.sendRaft(nodeOf.get(to) as string, frame),

@@ -160,7 +160,7 @@ export class Manager {
         if (event.type === 'down' || event.type === 'missed') {
           if (event.evidence === 'refused' || event.evidence === 'reset') this.#dead.set(event.node, event.evidence)
           const raftId = this.store.view().node(event.node)?.raftId
-          if (raftId !== undefined) this.raft.reportUnreachable(raftId)
+          if (raftId !== undefined) this.raft.reportUnreachable(raftId, event.evidence === 'refused' ? 'dead' : 'lost')
           this.#dispatcher?.linkDown(event.node, event.evidence)
         }
         this.#tellNews()

@@ -32,6 +32,7 @@ import { aborted, busy, confChangeRefused, noQuorum, notLeader, proposalRefused,
 import { type RaftEvent, RoleNews, roleOf } from './role-news.js'
 import { Snapshotter } from './snapshotter.js'
 import { Contacts, type QuorumStatus, type RaftRunnerMetrics, type RaftRunnerStatus } from './status.js'
+import { Succession } from './succession.js'
 import { takeover } from './takeover.js'
 import { Ticker } from './ticker.js'
 
@@ -56,6 +57,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #snapshotter: Snapshotter
   readonly #outbox: Outbox
   readonly #incoming: IncomingSnapshots
+  readonly #succession: Succession
   readonly #ticker: Ticker
   readonly #proposals = new Proposals()
   readonly #reads: Reads
@@ -122,6 +124,7 @@ export class RaftRunner implements AsyncDisposable {
       chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),
     })
     this.#reads = new Reads(Buffer.from(Array.from({ length: 8 }, () => Math.floor(random() * 256))))
+    this.#succession = new Succession(this.#node, clock, () => this.campaign())
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
   }
 
@@ -288,10 +291,11 @@ export class RaftRunner implements AsyncDisposable {
     this.#wake()
   }
 
-  /** The transport knows that a peer is gone: entries sent ahead are probably lost. */
-  reportUnreachable(id: RaftId): void {
+  /** The transport lost a peer. `dead`: connections are refused, the process is gone; if it led, an election begins at once. */
+  reportUnreachable(id: RaftId, evidence: 'lost' | 'dead' = 'lost'): void {
     if (this.#phase !== 'running') return
     this.#guard(() => this.#node.reportUnreachable(id))
+    if (evidence === 'dead') this.#guard(() => this.#succession.dead(id))
     this.#wake()
   }
 
@@ -563,6 +567,7 @@ export class RaftRunner implements AsyncDisposable {
 
   #silence(cause: unknown): void {
     this.#ticker.stop()
+    this.#succession.stop()
     clearImmediate(this.#turn)
     this.#turn = undefined
     this.#snapshotter.stop()

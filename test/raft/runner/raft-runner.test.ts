@@ -416,3 +416,37 @@ t.test('without a directory everything lives in memory', async (t) => {
   const leader = await cluster.found([1], { files: new MemoryFiles(), dir: undefined })
   t.equal(await leader.runner.propose(bytes('x')), 1)
 })
+
+t.test('peers that know of the death of their leader elect another without waiting for the timeout', async (t) => {
+  const cluster = await clusterFor(t)
+  // An election timeout of half an hour: only the evidence can bring a new leader.
+  const patient = { tickMs: 60_000, electionTicks: 30 }
+  for (const id of [1, 2, 3]) await cluster.start(id, { bootstrap: voters(1, 2, 3), ...patient })
+  const [first, second, third] = [cluster.peer(1), cluster.peer(2), cluster.peer(3)]
+  first.runner.campaign()
+  await cluster.leader()
+  await first.runner.propose(bytes('before'))
+  await cluster.until(() => second.runner.status().leader === 1 && third.runner.status().leader === 1)
+  await cluster.kill(1)
+  for (const { runner } of [third, second]) runner.reportUnreachable(1, 'dead')
+  const next = await cluster.leader()
+  await next.runner.propose(bytes('after'))
+  t.strictSame(next.machine.texts, ['before', 'after'])
+})
+
+t.test('a peer that believes its leader dead deposes nobody while the others hear it', async (t) => {
+  const cluster = await clusterFor(t)
+  const leader = await cluster.found([1, 2, 3])
+  const { term } = leader.runner.status()
+  const [wrong, other] = cluster.peers.filter(({ id }) => id !== leader.id) as [Peer, Peer]
+  for (let time = 0; time < 5; time++) {
+    wrong.runner.reportUnreachable(leader.id, 'dead')
+    wrong.runner.campaign() // its turn would come by a timer
+    await leader.runner.propose(bytes(`write ${time}`))
+    await cluster.until(() => wrong.runner.status().leader === leader.id)
+  }
+  t.match(leader.runner.status(), { role: 'leader', term })
+  t.match(other.runner.status(), { leader: leader.id, term })
+  wrong.runner.reportUnreachable(other.id, 'dead')
+  t.equal(wrong.runner.status().leader, leader.id, 'the death of another follower is no reason')
+})
