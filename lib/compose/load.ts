@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { open, readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { messageOf, SkeinError } from '../base/errors.js'
 import type { ServiceSpec } from '../model/service.js'
@@ -52,7 +52,7 @@ export async function loadStack(file: string, { stack, env = {} }: LoadStackOpti
 async function readText(file: string): Promise<string> {
   let bytes: Uint8Array
   try {
-    bytes = await readFile(file)
+    bytes = await readAtMost(file, sizeBytesMax + 1)
   } catch (error) {
     throw new SkeinError(
       'ERR_SKEIN_INVALID_STACK',
@@ -68,6 +68,23 @@ async function readText(file: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw new SkeinError('ERR_SKEIN_INVALID_STACK', `${file}: not UTF-8 text; nothing was created`, { file }, { cause: error })
+  }
+}
+
+/** The first bytes of a file; one without an end (a device, a pipe that never closes its flood) is not read further. */
+async function readAtMost(file: string, bytesMax: number): Promise<Uint8Array> {
+  const handle = await open(file)
+  try {
+    const bytes = Buffer.alloc(bytesMax)
+    let length = 0
+    while (length < bytesMax) {
+      const { bytesRead } = await handle.read(bytes, length, bytesMax - length)
+      if (bytesRead === 0) break
+      length += bytesRead
+    }
+    return bytes.subarray(0, length)
+  } finally {
+    await handle.close()
   }
 }
 

@@ -47,6 +47,10 @@ t.test('a file that cannot be used is refused by name', async (t) => {
   }
 })
 
+t.test('a file without an end is not read to its end', { skip: process.platform === 'win32' && 'no such device' }, async (t) => {
+  await t.rejects(loadStack('/dev/zero', { stack: 'shop' }), { code: 'ERR_SKEIN_INVALID_STACK', message: /larger than 1048576/ })
+})
+
 t.test('a file without permission says so', { skip: process.getuid?.() === 0 && 'root reads everything' }, async (t) => {
   const file = join(t.testdir({ 'stack.yaml': 'services: {}' }), 'stack.yaml')
   await chmod(file, 0o000)
