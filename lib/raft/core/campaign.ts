@@ -24,7 +24,7 @@ export function hup(raft: Raft, kind: CampaignKind): void {
 }
 
 /** Whoever does not know who votes now must not lead: changes take effect when applied. */
-function hasUnappliedConfChange({ log }: Raft): boolean {
+export function hasUnappliedConfChange({ log }: Raft): boolean {
   return log.some(log.applied + 1, log.committed + 1, isConfChange)
 }
 

@@ -1,4 +1,4 @@
-import { campaign } from './campaign.js'
+import { campaign, hasUnappliedConfChange } from './campaign.js'
 import { proposalDropped } from './errors.js'
 import { handleAppend, handleHeartbeat, handleSnapshot } from './follower.js'
 import type { Message } from './messages.js'
@@ -35,6 +35,11 @@ export function stepCandidate(raft: Raft, m: Message): void {
 
 function countVote(raft: Raft, m: Message): void {
   learnCommit(raft, m)
+  if (hasUnappliedConfChange(raft)) {
+    // Those who are to vote are about to change, and we may be none of them.
+    raft.becomeFollower(raft.term, NONE)
+    return
+  }
   raft.tracker.recordVote(m.from, m.reject ? 'rejected' : 'granted')
   switch (raft.tracker.voteResult()) {
     case 'VoteWon':
