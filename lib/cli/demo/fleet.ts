@@ -84,7 +84,7 @@ export class Fleet implements AsyncDisposable {
       words.push(line)
       if (words.length > 20) words.shift()
     })
-    const ready = await firstLine(child, words)
+    const ready = await firstLine(machine.name, child, words)
     machine.ready = ready
     return ready
   }
@@ -144,21 +144,21 @@ export class Fleet implements AsyncDisposable {
   }
 }
 
-async function firstLine(child: ChildProcess, words: readonly string[]): Promise<Ready> {
+async function firstLine(name: string, child: ChildProcess, words: readonly string[]): Promise<Ready> {
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream })
   const giveUp = new AbortController()
   const timer = setTimeout(() => giveUp.abort(new Error(`not usable after ${readyTimeoutMs} ms`)), readyTimeoutMs)
   try {
     const line = once(lines, 'line', { signal: giveUp.signal }).then(([text]) => String(text))
-    const exit = once(child, 'exit', { signal: giveUp.signal }).then(([code, name]) => {
-      throw new Error(`it ended with ${name ?? `code ${code}`}`)
+    const exit = once(child, 'exit', { signal: giveUp.signal }).then(([code, by]) => {
+      throw new Error(`it ended with ${by ?? `code ${code}`}`)
     })
     exit.catch(() => undefined) // the loser of the race
     const said = JSON.parse(await Promise.race([line, exit])) as Ready | { readonly error: { readonly message: string } }
     if ('error' in said) throw new Error(said.error.message)
     return said
   } catch (cause) {
-    throw new Error(`peer ${child.spawnargs.at(-1)} did not start: ${messageOf(cause)}\n${words.join('\n')}`, { cause })
+    throw new Error(`${name} did not start: ${messageOf(cause)}\n${words.join('\n')}`, { cause })
   } finally {
     clearTimeout(timer)
     giveUp.abort()
