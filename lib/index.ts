@@ -25,9 +25,8 @@ export type {
   Version,
   WatchOptions,
   Why,
-} from './api/types.js'
-export { type ErrorCode, type ErrorDetail, isSkeinError, SkeinError } from './base/errors.js'
-export type { Logger } from './base/logger.js'
+} from './api/index.js'
+export { type ErrorCode, type ErrorDetail, isSkeinError, type Logger, SkeinError } from './base/index.js'
 export {
   type Assigned,
   inlineDriver,
@@ -39,6 +38,4 @@ export {
   type UnitLogLine,
 } from './drivers/index.js'
 export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
-export { connect } from './peer/client.js'
-export type { PeerOptions } from './peer/options.js'
-export { createPeer, type Metrics, type Peer, type PeerEvents } from './peer/peer.js'
+export { connect, createPeer, type Metrics, type Peer, type PeerEvents, type PeerOptions } from './peer/index.js'

@@ -136,6 +136,30 @@ t.test('every folder has its place on the hill', async (t) => {
   )
 })
 
+t.test('the header of every folder says what it may import and what it must never know, as the table does', async (t) => {
+  for (const folder of [...Object.keys(mayImport), ...Object.keys(top), ...beside]) {
+    const header = readFileSync(join(lib, folder, 'index.ts'), 'utf8').split('*/')[0] ?? ''
+    if (folder === '') continue // the package's own face
+    const [, list] = /May import: ([\s\S]*?)\. Must never know: \S/.exec(header) ?? []
+    if (list === undefined) {
+      t.fail(`lib/${folder}/index.ts has no header`)
+      continue
+    }
+    const named = list
+      .replace(/\([^)]*\)/g, '')
+      .split(',')
+      .map((name) => name.trim())
+    const table = mayImport[folder] ?? []
+    if (/^(anything|everything|nothing)/.test(list)) t.equal(/^nothing/.test(list), folder === 'base', folder)
+    else if (folder in mayImport)
+      t.strictSame(
+        named.filter((name) => !table.includes(name)),
+        [],
+        `lib/${folder}/index.ts`,
+      )
+  }
+})
+
 t.test('no file imports itself through others', async (t) => {
   const next = new Map<string, string[]>()
   // Types may name each other in a circle (a class and the functions it is made of); code that runs may not.

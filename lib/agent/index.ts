@@ -1,7 +1,7 @@
 /**
  * agent: the worker's end. Makes what is assigned to this node true here, and says what is.
  *
- * May import: base, model, wire, storage, api, drivers, overlay/transport, overlay/gossip. Must never know: raft, the store.
+ * May import: base, model, wire, storage, api, drivers, overlay/transport. Must never know: raft, the store.
  * Source: Docker Swarm's agent.
  * @module
  */

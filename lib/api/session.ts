@@ -61,6 +61,20 @@ export interface Assignments {
   readonly managers?: readonly ManagerAddress[]
 }
 
+/** What a worker may say of a task; the other states are for managers to give. */
+export const reportedStates = [
+  'assigned',
+  'accepted',
+  'preparing',
+  'ready',
+  'starting',
+  'running',
+  'complete',
+  'shutdown',
+  'failed',
+  'rejected',
+] as const satisfies readonly TaskState[]
+
 export interface TaskReport {
   readonly id: string
   readonly state: TaskState

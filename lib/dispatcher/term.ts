@@ -1,6 +1,13 @@
 /** One leadership of the dispatcher: sessions, their timers, what workers are told and what they report. Ends once, for good. */
 
-import type { Assignments, ManagerAddress, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import {
+  type Assignments,
+  type ManagerAddress,
+  reportedStates,
+  type SessionHello,
+  type SessionOpened,
+  type TaskReport,
+} from '../api/session.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { SkeinError } from '../base/errors.js'
@@ -40,19 +47,7 @@ const messageLengthMax = 300
 /** Descriptions are large; this many fit one command. */
 const nodesPerProposal = 100
 
-/** What a worker may say of a task; the other states are for managers to give. */
-const workerStates: ReadonlySet<TaskState> = new Set<TaskState>([
-  'assigned',
-  'accepted',
-  'preparing',
-  'ready',
-  'starting',
-  'running',
-  'complete',
-  'shutdown',
-  'failed',
-  'rejected',
-])
+const workerStates: ReadonlySet<TaskState> = new Set(reportedStates)
 
 export class Term {
   readonly #world: DispatcherWorld

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import type { ControlCaller, LogRequest } from '../api/control.js'
 import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
 import { readJoinRequest } from '../api/join.js'
+import { reportedStates } from '../api/session.js'
 import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
@@ -44,17 +45,7 @@ const reportsSchema = v.object({
     v.array(
       v.object({
         id: short,
-        state: v.picklist([
-          'accepted',
-          'preparing',
-          'ready',
-          'starting',
-          'running',
-          'complete',
-          'shutdown',
-          'failed',
-          'rejected',
-        ]),
+        state: v.picklist(reportedStates),
         message: v.pipe(v.string(), v.maxLength(4096)),
         exitCode: v.optional(v.number()),
       }),

@@ -62,7 +62,7 @@ id-shop_web.2.1  shop_web.2  -     running   ○ pending  4s     -     no node h
     ['kv get a', '1'],
     ['kv put a 2', 'a is at version 8\n'],
     ['kv rm a b', 'a\nb\n'],
-    ['node drain w1', 'w1 is drain\n'],
+    ['node drain w1', 'w1 is set to drain\n'],
     ['node label m1 zone=eu disk=ssd --remove old', 'm1: zone=eu disk=ssd\n'],
     ['node rm w1 --force', 'w1\n'],
     ['service rm lone', 'lone\n'],
@@ -101,7 +101,7 @@ t.test('task why gives the count of nodes for each reason and what was tried bef
   t.equal(
     world.out(),
     `○ shop_web.2 is pending: no node fits
-  task id-shop_web.2.1, pending since 4s
+  task id-shop_web.2.1, pending for 4s
 5 nodes looked at:
      4  too few CPUs
      1  drained

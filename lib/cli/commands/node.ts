@@ -64,7 +64,7 @@ function setAvailability(verb: 'drain' | 'pause' | 'activate'): (session: Sessio
   return async (session, ref) => {
     const { nodes } = await session.cluster()
     const node = await nodes[verb](ref, session.call)
-    session.output.value(node, `${node.name} is ${node.availability}`, node.id)
+    session.output.value(node, `${node.name} is set to ${node.availability}`, node.id)
     return exitCodes.done
   }
 }

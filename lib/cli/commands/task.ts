@@ -75,7 +75,7 @@ function whyText({ task, text, placement, history }: Why, nowMs: number): string
   const exit = task.exitCode === undefined ? '' : `, exit code ${task.exitCode}`
   const lines = [
     `${signOf(task.observed)} ${printable(text)}`,
-    `  task ${task.id}, ${task.observed} since ${age(task.updatedAt, nowMs)}${exit}`,
+    `  task ${task.id}, ${task.observed} for ${age(task.updatedAt, nowMs)}${exit}`,
   ]
   if (placement !== undefined) {
     lines.push(`${placement.evaluated} nodes looked at:`)
