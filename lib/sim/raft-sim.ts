@@ -122,22 +122,13 @@ class RaftSim implements SimWorld, SimGroup {
     for (const node of this.nodes) node.calm()
     const timeout = this.plan.core.electionTick * TICK
     const target = this.checks.lastCommitted + 1
-    const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + target * CATCH_UP_TICKS * TICK
-    let nextProposal = this.now
-    for (let leader = this.#converged(target); leader === undefined; leader = this.#converged(target)) {
-      if (this.now > deadline) {
-        this.#failToConverge()
-        return
-      }
-      this.#switchNodes()
-      const proposer = this.leader()
-      if (proposer !== undefined && this.now >= nextProposal) {
-        nextProposal = this.now + 2 * timeout
-        this.#workload.propose(proposer)
-      }
-      assert(this.#next(), 'ticks never end')
-    }
-    this.#runQuiet(timeout)
+    const longest = Math.max(...this.nodes.map((node) => node.view.log.lastIndex))
+    const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + longest * CATCH_UP_TICKS * TICK
+    if (this.#converge(target, deadline) === undefined) return
+    const settled = this.now + 2 * timeout // an election or a transfer under way may still end
+    while (this.now < settled && this.#next());
+    const leader = this.#converge(target, deadline + 2 * timeout)
+    if (leader !== undefined) this.#runQuiet(leader)
   }
 
   after(delay: number, event: SimEvent): void {
@@ -290,7 +281,25 @@ class RaftSim implements SimWorld, SimGroup {
     return leader
   }
 
-  #failToConverge(): void {
+  /** Runs until everybody has what the leader has; the deadline fails the run, but for groups that are excused. */
+  #converge(target: number, deadline: number): SimNode | undefined {
+    const proposalPause = 2 * this.plan.core.electionTick * TICK
+    let nextProposal = this.now
+    for (;;) {
+      this.#switchNodes()
+      const leader = this.#converged(target)
+      if (leader !== undefined) return leader
+      if (this.now > deadline) return this.#failToConverge()
+      const proposer = this.leader()
+      if (proposer !== undefined && this.now >= nextProposal) {
+        nextProposal = this.now + proposalPause
+        this.#workload.propose(proposer)
+      }
+      assert(this.#next(), 'ticks never end')
+    }
+  }
+
+  #failToConverge(): undefined {
     // Without either, a leader is not told that its follower has met a higher term; if that one may not campaign, both wait for ever.
     const { preVote, checkQuorum } = this.plan.core
     if (!preVote && !checkQuorum) return
@@ -298,12 +307,8 @@ class RaftSim implements SimWorld, SimGroup {
   }
 
   /** A group with nothing to do keeps its leader and sends heartbeats and their answers only. */
-  #runQuiet(timeout: number): void {
-    this.#switchNodes()
-    const settled = this.now + 2 * timeout // a transfer under way may still end
-    while (this.now < settled && this.#next());
-    const leader = this.leader()
-    assert(leader !== undefined, 'a converged group has a leader')
+  #runQuiet(leader: SimNode): void {
+    const timeout = this.plan.core.electionTick * TICK
     const { term } = leader.view
     const end = this.now + QUIET_TIMEOUTS * timeout
     const members = membersOf(leader.config).length

@@ -14,6 +14,7 @@ export const knownSeeds: readonly KnownSeed[] = [
     seed: 108_930,
     was: 'failed: voters that could not learn that the old half was left needed votes of those who had left with longer logs',
   },
+  { seed: 203_417, was: 'failed: a candidate learned of its removal from a refusal, applied it, and won all the same' },
   { seed: 2, was: 'catches a commit by counting entries of earlier terms' },
   { seed: 4, was: 'catches a follower that does not compare the term before new entries' },
   { seed: 5, was: 'catches two configuration changes at once' },

@@ -1,10 +1,22 @@
 import t from 'tap'
-import { type Entry, MemoryStorage, makeMessage, type RaftOptions, RawNode } from '../../../lib/raft/core/index.js'
+import {
+  type Entry,
+  encodeConfChange,
+  MemoryStorage,
+  makeMessage,
+  type RaftOptions,
+  RawNode,
+} from '../../../lib/raft/core/index.js'
 
-/** Node 1 of three in term 2, with three entries of term 1, the first `commit` of them known to be committed. */
-function node(commit: number, options: Partial<RaftOptions> = {}): RawNode {
+const normal = { type: 'EntryNormal', data: new Uint8Array(0) } as const
+
+/** Node 1 of three in term 2, with entries 2 to 4 of term 1, committed up to `commit`; the one at `removal` removes node 1. */
+function node(commit: number, options: Partial<RaftOptions> = {}, removal?: number): RawNode {
   const confState = { voters: [1, 2, 3], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
-  const entries = [2, 3, 4].map((index): Entry => ({ type: 'EntryNormal', term: 1, index, data: new Uint8Array(0) }))
+  const entries = [2, 3, 4].map((index): Entry => {
+    const content = index === removal ? encodeConfChange({ changes: [{ type: 'r', nodeId: 1 }] }) : normal
+    return { ...content, term: 1, index }
+  })
   const storage = new MemoryStorage({
     hardState: { term: 2, vote: 0, commit },
     snapshot: { index: 1, term: 1, confState, data: new Uint8Array(0) },
@@ -23,6 +35,17 @@ t.test('a candidate learns from a refusal what is committed, if it has that entr
   candidate.step(makeMessage('MsgVoteResp', 2, 1, 3, { reject: true, commit: 3, logTerm: 1 }))
   t.equal(candidate.basicStatus().commit, 3)
   t.equal(candidate.basicStatus().raftState, 'StateCandidate')
+  t.end()
+})
+
+t.test('a candidate that learns of a committed change of voters stands back, and does not win by votes that come later', (t) => {
+  const candidate = node(1, {}, 3)
+  candidate.campaign()
+  candidate.step(makeMessage('MsgVoteResp', 2, 1, 3, { reject: true, commit: 3, logTerm: 1 }))
+  t.equal(candidate.basicStatus().raftState, 'StateFollower')
+  for (const voter of [1, 3]) candidate.step(makeMessage('MsgVoteResp', voter, 1, 3))
+  t.equal(candidate.basicStatus().raftState, 'StateFollower')
+  t.equal(candidate.basicStatus().vote, 1, 'its vote in this term is given')
   t.end()
 })
 
