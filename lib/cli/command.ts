@@ -1,4 +1,4 @@
-import { type Command, Option, type OptionValues } from 'commander'
+import { type Command, type Help, Option, type OptionValues } from 'commander'
 import type { ExitCode } from './exit-codes.js'
 import { timeout } from './flags.js'
 import { Session, type SharedOptions } from './session.js'
@@ -26,6 +26,9 @@ export function allOptions(command: Command): OptionValues & SharedOptions {
   return { ...(parent === null ? {} : allOptions(parent)), ...command.opts() }
 }
 
+/** commander's own heading. */
+const ownOptions = 'Options:'
+
 export function addSharedOptions(command: Command): Command {
   return command
     .optionsGroup('Options of every command that asks a cluster:')
@@ -35,4 +38,15 @@ export function addSharedOptions(command: Command): Command {
     .option('-q, --quiet', 'print only ids')
     .option('--wide', 'never shorten the last column')
     .option('--timeout <duration>', 'give up after, as 30s', timeout)
+    .optionsGroup(ownOptions)
+}
+
+/** Help lists a command's own flags before those that every command has. */
+export const ownFlagsFirst: Partial<Help> = {
+  groupItems<T extends Command | Option>(_all: T[], visible: T[], groupOf: (item: T) => string): Map<string, T[]> {
+    const ownFirst = [...visible].sort((a, b) => Number(groupOf(b) === ownOptions) - Number(groupOf(a) === ownOptions))
+    const groups = new Map<string, T[]>()
+    for (const item of ownFirst) groups.set(groupOf(item), [...(groups.get(groupOf(item)) ?? []), item])
+    return groups
+  },
 }

@@ -3,7 +3,6 @@ export const exitCodes = {
   done: 0,
   failed: 1,
   usage: 2,
-  rolledBack: 3,
   exhausted: 4,
   unreachable: 5,
   timedOut: 124,
@@ -17,8 +16,7 @@ Exit codes:
   0    done
   1    refused or failed
   2    wrong usage
-  3    rolled back
-  4    restart attempts exhausted, or paused
+  4    restart attempts exhausted
   5    no quorum, or nobody reachable
   124  timed out; what was asked for may still happen
   130  interrupted; what was begun goes on and is not undone`

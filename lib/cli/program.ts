@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { actIn, addSharedOptions } from './command.js'
+import { actIn, addSharedOptions, ownFlagsFirst } from './command.js'
 import { addClusterCommands } from './commands/cluster.js'
 import { addDemoCommand } from './commands/demo.js'
 import { addKvCommands } from './commands/kv.js'
@@ -19,6 +19,7 @@ export function buildProgram(world: CliWorld, finish: (code: number) => void): C
     .exitOverride()
     .configureOutput({ writeOut: (text) => world.stdout.write(text), writeErr: (text) => world.stderr.write(text) })
     .showHelpAfterError('(add --help for the usage)')
+    .configureHelp(ownFlagsFirst)
     .addHelpText('after', exitCodeHelp)
   // Inherited by every subcommand made after it; lets `skein --format json node ls` and `skein node ls --format json` mean the same.
   program.enablePositionalOptions()

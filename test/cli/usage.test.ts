@@ -75,10 +75,16 @@ t.test('--format after -- belongs to the service', async (t) => {
 t.test('--help names the exit codes and --version the version, on stdout, with 0', async (t) => {
   const help = fakeWorld()
   t.equal(await run(help, '--help'), 0)
-  for (const code of [0, 1, 2, 3, 4, 5, 124, 130]) t.match(help.out(), new RegExp(`^ {2}${code} +\\w`, 'm'), `exit code ${code}`)
+  for (const code of [0, 1, 2, 4, 5, 124, 130]) t.match(help.out(), new RegExp(`^ {2}${code} +\\w`, 'm'), `exit code ${code}`)
   const version = fakeWorld()
   t.equal(await run(version, '--version'), 0)
   t.equal(version.out(), '1.2.3\n')
+})
+
+t.test('help lists the flags of the command itself first, then those of every command', async (t) => {
+  const world = fakeWorld()
+  t.equal(await run(world, 'stack deploy --help'), 0)
+  t.match(world.out(), /\nOptions:\n {2}-c, --compose-file[\s\S]*--help[\s\S]*\nOptions of every command[\s\S]*--connect/)
 })
 
 t.test('where to connect: --connect, then SKEIN_CONNECT, then control.json of --dir, SKEIN_DIR or ./.skein', async (t) => {
