@@ -78,7 +78,16 @@ async function measure(cluster: Cluster, load: Pick<Load, 'kind' | 'clients'>, s
 type Rival = 'skein' | 'etcd'
 type Series<T> = Record<Rival, T[]>
 
-const { format, runs, seconds, kills, etcd } = parse(process.argv.slice(2))
+function parseOrExit(args: readonly string[]): Arguments {
+  try {
+    return parse(args)
+  } catch (error) {
+    process.stderr.write(`bench:raft: ${(error as Error).message}\n`)
+    process.exit(2)
+  }
+}
+
+const { format, runs, seconds, kills, etcd } = parseOrExit(process.argv.slice(2))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)) // 'exit' kills what runs
 const version = etcdVersion(etcd)
 if (version === undefined) {
@@ -190,15 +199,16 @@ function lost(loss: 'killed' | 'silent', rival: Rival, part: number): number | n
 }
 
 const writes = [1, 16, 64, 256] as const
+const by = (clients: number): string => `${clients} ${clients === 1 ? 'client' : 'clients'}`
 const bars = { 1: 1, 16: 1.5, 64: 2, 256: 2.5 }
 const rows: Row[] = [
-  ...writes.map((clients) => faster(`writes/s, ${clients} clients`, `writes ${clients}`, bars[clients])),
-  ...writes.map((clients) => told(`write p50, ${clients} clients, ms`, `writes ${clients}`, 'p50Ms', 'less')),
-  ...writes.slice(0, 3).map((clients) => told(`write p99, ${clients} clients, ms`, `writes ${clients}`, 'p99Ms', 'less')),
+  ...writes.map((clients) => faster(`writes/s, ${by(clients)}`, `writes ${clients}`, bars[clients])),
+  ...writes.map((clients) => told(`write p50, ${by(clients)}, ms`, `writes ${clients}`, 'p50Ms', 'less')),
+  ...writes.slice(0, 3).map((clients) => told(`write p99, ${by(clients)}, ms`, `writes ${clients}`, 'p99Ms', 'less')),
   timesRival('write p99, 256 clients, ms', of('writes 256', 'p99Ms', 'skein'), of('writes 256', 'p99Ms', 'etcd'), 0.4, 'less'),
-  ...writes.map((clients) => told(`writes per fsync of the leader, ${clients} clients`, `writes ${clients}`, 'perFsync', 'more')),
+  ...writes.map((clients) => told(`writes per fsync of the leader, ${by(clients)}`, `writes ${clients}`, 'perFsync', 'more')),
   ...writes.map((clients) =>
-    told(`CPU µs per write, three processes, ${clients} clients`, `writes ${clients}`, 'clusterCpuUs', 'less'),
+    told(`CPU µs per write, three processes, ${by(clients)}`, `writes ${clients}`, 'clusterCpuUs', 'less'),
   ),
   told('CPU µs per write of the loader, 256 clients', 'writes 256', 'loaderCpuUs', 'less'),
   faster('linearizable reads/s, 64 clients', 'linearizable reads 64', 2),
@@ -229,11 +239,13 @@ const rows: Row[] = [
   atLeast('core alone, three replicas, one thread, commits/s', Math.round(median(core)), 200_000, '/s'),
 ]
 print({ machine: { ...machine(), etcd: version ?? 'none' }, rows }, format, [
-  `Medians of ${runs} runs of ${seconds} s; a fresh cluster with fresh directories for every run; skein and etcd in turn. 256-byte values, 10,000 keys,`,
-  'every acknowledged write on the disks of two of three processes (fdatasync). Both snapshot every 100,000 entries and keep 5,000 behind. The loader',
-  'talks to the leader over at most four connections, for both a protocol of its own making that multiplexes requests (for etcd that is gRPC on HTTP/2).',
-  'What etcd does more for each write: it parses HTTP/2 and protobuf, checks authorisation, quota and leases, keeps every version of a key (MVCC)',
-  'in a B-tree on disk (bbolt, committed every 100 ms) and serves watchers. The skein peer puts the value into a Map. So this compares replicated logs',
-  'under their clients, not databases. For each read both confirm the leader with a quorum first, and batch those that wait.',
+  [
+    `Medians of ${runs} runs of ${seconds} s; a fresh cluster with fresh directories for every run; skein and etcd in turn. 256-byte values, 10,000 keys,`,
+    'every acknowledged write on the disks of two of three processes (fdatasync). Both snapshot every 100,000 entries and keep 5,000 behind. The loader',
+    'talks to the leader over at most four connections, for both a protocol of its own making that multiplexes requests (for etcd that is gRPC on HTTP/2).',
+    'What etcd does more for each write: it parses HTTP/2 and protobuf, checks authorisation, quota and leases, keeps every version of a key (MVCC)',
+    'in a B-tree on disk (bbolt, committed every 100 ms) and serves watchers. The skein peer puts the value into a Map. So this compares replicated logs',
+    'under their clients, not databases. For each read both confirm the leader with a quorum first, and batch those that wait.',
+  ].join('\n'),
 ])
 process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1

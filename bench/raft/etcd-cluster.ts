@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -22,14 +23,16 @@ export class EtcdCluster implements Cluster {
   readonly #path: string
   readonly #dir: string
   #members: Running[] = []
-  readonly #killAll = (): void => {
+  /** However the benchmark ends: nobody else would stop them. */
+  readonly #onExit = (): void => {
     for (const { child } of this.#members) child.kill('SIGKILL')
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 
   private constructor(path: string, dir: string) {
     this.#path = path
     this.#dir = dir
-    process.once('exit', this.#killAll) // nobody else would stop them
+    process.once('exit', this.#onExit)
   }
 
   static async start(path: string): Promise<EtcdCluster> {
@@ -93,8 +96,8 @@ export class EtcdCluster implements Cluster {
         return gone
       }),
     )
-    process.off('exit', this.#killAll)
-    await rm(this.#dir, { recursive: true, force: true })
+    process.off('exit', this.#onExit)
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 
   #start(name: string, port: number, args: readonly string[]): Running {

@@ -1,4 +1,4 @@
-import type { StateMachine } from '../../lib/raft/index.js'
+import type { RunnerStateMachine as StateMachine } from '../../lib/raft/index.js'
 
 /** Keys and values in memory. A command: u16 key bytes, key, value. */
 export class KvMachine implements StateMachine {

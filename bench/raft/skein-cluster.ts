@@ -1,5 +1,6 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,9 +20,12 @@ export class SkeinCluster implements Cluster {
   readonly #dir: string
   #members: Running[] = []
   #nextTag = 1
+  /** However the benchmark ends; the peers notice it by themselves. */
+  readonly #onExit = (): void => rmSync(this.#dir, { recursive: true, force: true })
 
   private constructor(dir: string) {
     this.#dir = dir
+    process.once('exit', this.#onExit)
   }
 
   static async start(): Promise<SkeinCluster> {
@@ -86,7 +90,8 @@ export class SkeinCluster implements Cluster {
         return gone
       }),
     )
-    await rm(this.#dir, { recursive: true, force: true })
+    process.off('exit', this.#onExit)
+    rmSync(this.#dir, { recursive: true, force: true })
   }
 
   async #start(id: number, linkPort: number): Promise<Running> {
