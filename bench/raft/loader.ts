@@ -80,3 +80,5 @@ process.on('message', (load: Load) => {
     process.exit(1)
   })
 })
+
+process.on('disconnect', () => process.exit()) // the benchmark is over, however it ended
