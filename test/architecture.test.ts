@@ -17,7 +17,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   'raft/core': ['base'],
   'raft/wal': ['base', 'wire', 'storage', 'raft/core'],
   'raft/runner': ['base', 'wire', 'raft/core', 'raft/wal'],
-  raft: ['base', 'raft/core', 'raft/wal', 'raft/runner'],
+  raft: ['base', 'wire', 'raft/core', 'raft/wal', 'raft/runner'],
   drivers: ['base', 'model'],
   'overlay/transport': ['base', 'wire', 'security'],
   store: ['base', 'model', 'wire', 'storage', 'raft/runner'],

@@ -30,6 +30,7 @@ const exported: Readonly<Record<string, readonly string[]>> = {
     'ErrUnavailable',
     'MemoryStorage',
     'NONE',
+    'Raft',
     'RaftDisk',
     'RaftError',
     'RaftRunner',

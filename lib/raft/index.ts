@@ -1,11 +1,13 @@
 /**
- * skein/raft: consensus on its own. `RaftRunner` with a `StateMachine` and a `RaftTransport` is all most users need;
- * `RawNode` is the pure core for simulations and other runners; `RaftDisk` is the durable log.
+ * skein/raft: consensus on its own. `Raft` with a `StateMachine` and a `RaftTransport` is all most users need; `RaftRunner` is
+ * the same of bytes, for machines with a disk of their own; `RawNode` is the pure core for simulations and other runners;
+ * `RaftDisk` is the durable log.
  *
- * May import: raft/core, raft/wal, raft/runner. Must never know: services, tasks, links.
+ * May import: base, wire, raft/core, raft/wal, raft/runner. Must never know: services, tasks, links.
  * @module
  */
 export * from './core/index.js'
+export { type ApplyOptions, Raft, type RaftPeerOptions, type ReadOptions } from './raft.js'
 export {
   type EntryPosition,
   type ProposeOptions,
@@ -17,9 +19,10 @@ export {
   type RaftRunnerOptions,
   type RaftRunnerStatus,
   type RaftTransport,
-  type StateMachine,
+  type StateMachine as RunnerStateMachine,
   type WaitOptions,
 } from './runner/index.js'
+export type { StateMachine } from './typed-machine.js'
 export {
   nodeFiles,
   RaftDisk,

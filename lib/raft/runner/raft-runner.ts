@@ -14,7 +14,7 @@ import {
   type Message,
   RaftError,
   type RaftId,
-  RawNode,
+  type RawNode,
   type Ready,
   type Snapshot,
 } from '../core/index.js'
@@ -23,6 +23,7 @@ import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
+import { makeCore } from './make-core.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
 import { Outbox } from './outbox.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
@@ -250,6 +251,17 @@ export class RaftRunner implements AsyncDisposable {
     this.#guard(() => this.#node.transferLeader(to))
     this.#wake()
     return done
+  }
+
+  /**
+   * Takes a snapshot of what is applied now; resolves with its index once it is durable and the log refers to it.
+   * @throws {SkeinError} ERR_SKEIN_PRECONDITION (nothing is applied yet), ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what the machine throws
+   */
+  async snapshot(): Promise<number> {
+    this.#refuseUnlessRunning()
+    const taken = this.#snapshotter.request()
+    this.#wake()
+    return taken
   }
 
   /** A frame from another peer. Malformed or foreign ones are dropped and counted. */
@@ -570,28 +582,12 @@ export class RaftRunner implements AsyncDisposable {
     this.#succession.stop()
     clearImmediate(this.#turn)
     this.#turn = undefined
-    this.#snapshotter.stop()
+    this.#snapshotter.stop(stopped(cause))
     this.#outbox.close()
     this.#incoming.end(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
     this.#reads.failAll(() => stopped(cause))
   }
-}
-
-function makeCore(options: ResolvedRunnerOptions, storage: MemoryStorage): RawNode {
-  return new RawNode({
-    id: options.id,
-    electionTick: options.electionTicks,
-    heartbeatTick: 1,
-    storage,
-    maxUncommittedEntriesSize: options.maxUncommittedBytes,
-    asyncStorageWrites: true,
-    checkQuorum: true,
-    preVote: true,
-    stepDownOnRemoval: true,
-    disableProposalForwarding: true,
-    random: options.random,
-  })
 }
 
 function isMember({ voters, votersOutgoing, learners }: ConfState, id: RaftId): boolean {

@@ -1,4 +1,5 @@
 import createDebug from 'debug'
+import { type Deferred, deferred } from '../../base/deferred.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import { entrySizeBytes, type MemoryStorage } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta } from '../wal/index.js'
@@ -32,6 +33,10 @@ export class Snapshotter {
   #nextBytes: number
   #underWay = false
   #stopped = false
+  /** Who asked for a snapshot that is not begun yet. */
+  #asking: Deferred<number>[] = []
+  /** Who waits for the one under way. */
+  #awaiting: Deferred<number>[] = []
   taken = 0
   failures = 0
 
@@ -39,6 +44,21 @@ export class Snapshotter {
     this.#parts = parts
     this.#nextIndex = parts.storage.snapshot().index + parts.everyEntries
     this.#nextBytes = parts.everyBytes
+  }
+
+  /** Makes a snapshot due at once; resolves with its index once the log refers to it, rejects with what kept it from that. */
+  request(): Promise<number> {
+    if (this.#parts.applier.appliedIndex === 0) {
+      return Promise.reject(
+        new SkeinError('ERR_SKEIN_PRECONDITION', 'nothing is applied yet: there is nothing to take a snapshot of', {
+          what: 'snapshot',
+        }),
+      )
+    }
+    const asked = deferred<number>()
+    this.#asking.push(asked)
+    this.#nextIndex = 0
+    return asked.promise
   }
 
   /** Begins a snapshot if one is due. The state is captured before this returns, its bytes are written later. */
@@ -49,6 +69,7 @@ export class Snapshotter {
     const meta = { index: applier.appliedIndex, term: storage.term(applier.appliedIndex), confState: applier.conf }
     const chunks = machine.snapshot()
     this.#underWay = true
+    this.#awaiting = this.#asking.splice(0)
     this.#scheduleAfter(meta.index)
     disk.saveSnapshot(meta, this.#untilStopped(chunks)).then(
       (sizeBytes) => {
@@ -59,6 +80,7 @@ export class Snapshotter {
       (error: unknown) => {
         this.#underWay = false
         this.failures++
+        for (const asked of this.#awaiting.splice(0)) asked.reject(error)
         debug('snapshot at %d failed: %s', meta.index, messageOf(error))
       },
     )
@@ -67,6 +89,8 @@ export class Snapshotter {
   /** The log refers to it: memory and disk let go of what it covers. Stale: a newer one was installed meanwhile. */
   marked(meta: SnapshotMeta, outcome: 'counts' | 'stale'): void {
     this.#underWay = false
+    for (const asked of this.#awaiting.splice(0)) asked.resolve(meta.index)
+    if (this.#asking.length > 0) this.#nextIndex = 0 // what was installed or begun meanwhile does not answer them
     if (outcome === 'stale') return
     const { storage, disk, failed } = this.#parts
     this.taken++
@@ -86,8 +110,10 @@ export class Snapshotter {
     this.#nextIndex = 0
   }
 
-  stop(): void {
+  /** What is under way is not finished; `reason` is for who waits for it. */
+  stop(reason: unknown): void {
     this.#stopped = true
+    for (const asked of [...this.#asking.splice(0), ...this.#awaiting.splice(0)]) asked.reject(reason)
   }
 
   #scheduleAfter(index: number): void {

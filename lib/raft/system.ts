@@ -1,0 +1,19 @@
+/** The real clock and real chance, for who gives none: the one place of skein/raft that touches them. */
+import { randomBytes } from 'node:crypto'
+import type { Clock } from '../base/clock.js'
+import type { Random } from '../base/random.js'
+
+export const processClock: Clock = {
+  now: () => performance.now(),
+  wallMs: () => Date.now(),
+  after(delayMs, act) {
+    const timer = setTimeout(act, delayMs)
+    return () => clearTimeout(timer)
+  },
+  every(periodMs, act) {
+    const timer = setInterval(act, periodMs)
+    return () => clearInterval(timer)
+  },
+}
+
+export const processRandom: Random = () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48
