@@ -325,6 +325,20 @@ t.test('a late vote of a lost election is no pre-vote', (t) => {
   t.end()
 })
 
+t.test('a vote of an earlier term does not count in a later one', (t) => {
+  const candidate = new Peer(1).settle()
+  for (const term of [1, 2]) {
+    candidate.node.campaign()
+    candidate.take()
+    t.same([candidate.state, candidate.term], ['StateCandidate', term])
+  }
+  for (const from of [2, 3]) candidate.step('MsgVoteResp', from, 1)
+  t.equal(candidate.state, 'StateCandidate')
+  candidate.step('MsgVoteResp', 2, 2)
+  t.equal(candidate.state, 'StateLeader')
+  t.end()
+})
+
 t.test('an election timeout can be set for a test', (t) => {
   const cluster = new Group([new Peer(1, { voters: [1] })])
   cluster.peer(1).node.setRandomizedElectionTimeout(3)

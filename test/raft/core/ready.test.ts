@@ -79,6 +79,20 @@ t.test('promises travel with the write they wait for; other messages leave at on
   t.end()
 })
 
+t.test('a vote, given or refused, travels with the write of term and vote', (t) => {
+  const voter = asyncPeer(2, { log: [1], hardState: { term: 1, vote: 0, commit: 0 } })
+  voter.step('MsgVote', 1, 2, { logTerm: 1, index: 1 })
+  voter.step('MsgVote', 3, 2, { logTerm: 1, index: 1 })
+  const { append, others } = next(voter)
+  t.same(others, [])
+  const responses = [
+    { type: 'MsgVoteResp', to: 1, reject: false },
+    { type: 'MsgVoteResp', to: 3, reject: true },
+  ]
+  t.match(append, { term: 2, vote: 1, responses })
+  t.end()
+})
+
 t.test('a candidate asks for votes, and has its own, only once its term, vote and log are durable', (t) => {
   // Else it could forget all three in a crash, ask again in the same term with a shorter log, and be elected by old grants.
   const candidate = asyncPeer(1)

@@ -275,3 +275,22 @@ t.test('acknowledgements lost or turned around cost time, not entries', (t) => {
   t.match(progressOf(cluster.peer(1)), { match: 4, next: 5, state: 'StateReplicate', inflight: 0 })
   t.end()
 })
+
+t.test('an acknowledgement from an earlier leadership says nothing about the present one', (t) => {
+  // Between the two another leader may have replaced, at the follower, the very entries that it acknowledges.
+  const leader = new Peer(1).becomeLeader().settle()
+  leader.propose('x')
+  leader.settle()
+  leader.step('MsgHeartbeat', 3, 2)
+  leader.becomeLeader().settle()
+  const last = leader.node.raft.log.lastIndex()
+  for (const from of [2, 3]) leader.step('MsgAppResp', from, 1, { index: last })
+  t.same([leader.term, leader.state, leader.committed], [3, 'StateLeader', 0])
+  t.same(
+    [...leader.node.status().progress.values()].map(({ match }) => match),
+    [last, 0, 0],
+  )
+  leader.step('MsgAppResp', 2, 3, { index: last })
+  t.equal(leader.committed, last, 'one of this term does')
+  t.end()
+})
