@@ -1,28 +1,60 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Command } from 'commander'
 import t from 'tap'
+import { exitCodes } from '../lib/cli/index.js'
+import { buildProgram } from '../lib/cli/program.js'
+import {
+  knownDeployKeys,
+  knownLimitKeys,
+  knownReservationKeys,
+  knownServiceKeys,
+  knownTopLevelKeys,
+} from '../lib/compose/keys.js'
+import { parseStack } from '../lib/compose/stack.js'
+import { defaultClusterSettings } from '../lib/model/cluster.js'
+import { replicasMax } from '../lib/model/resolve-service.js'
+import { keyBytesMax, valueBytesMax } from '../lib/store/apply-cluster.js'
+import { commandBytesMax } from '../lib/store/command-codec.js'
+import { fakeWorld } from './cli/fake-world.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(`${root}/README.md`, 'utf8')
+
+function page(name: string): string {
+  return readFileSync(`${root}/docs/${name}.md`, 'utf8')
+}
 
 /** Code blocks of a page, by language. */
 function blocks(page: string, language: string): string[] {
   return [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))].map(([, code]) => code as string)
 }
 
+/** Runs a block of a page inside the package, so that it resolves by its own name, as it does for a user. */
+function runBlock(t: { teardown(act: () => void): void }, name: string, code: string) {
+  const dir = `${root}/dist/docs-${name}`
+  mkdirSync(dir, { recursive: true })
+  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
+  writeFileSync(`${dir}/block.mjs`, code)
+  return spawnSync(process.execPath, [`${dir}/block.mjs`], { encoding: 'utf8', timeout: 50_000 })
+}
+
 t.test('the ten lines of the README run as they stand, and end by themselves', { timeout: 60_000 }, async (t) => {
   const [code] = blocks(readme, 'js')
   t.ok(code !== undefined && code.trim().split('\n').length <= 12, 'they are about ten')
-  // Inside the package, so that it resolves by its own name, as it does for a user.
-  const dir = `${root}/dist/readme`
-  mkdirSync(dir, { recursive: true })
-  t.teardown(() => rmSync(dir, { recursive: true, force: true }))
-  writeFileSync(`${dir}/ten-lines.mjs`, code as string)
-  const { status, stdout, stderr } = spawnSync(process.execPath, [`${dir}/ten-lines.mjs`], { encoding: 'utf8', timeout: 50_000 })
+  const { status, stdout, stderr } = runBlock(t, 'readme', code as string)
   t.equal(status, 0, stderr)
   t.match(stdout, /converged 2\/2\n/)
   t.equal(stdout.match(/hello\.\d running on /g)?.length, 2, stdout)
+})
+
+t.test('the code of operations.md runs as it stands: a peer comes back as itself', { timeout: 60_000 }, async (t) => {
+  const [code] = blocks(page('operations'), 'js')
+  const { status, stdout, stderr } = runBlock(t, 'operations', code as string)
+  t.equal(status, 0, stderr)
+  t.equal(stdout, 'true m1 hello\n')
 })
 
 t.test('every command of the README is a command', async (t) => {
@@ -43,8 +75,75 @@ t.test('every command of the README is a command', async (t) => {
   }
 })
 
-t.test('every file the README points to is there', async (t) => {
-  for (const [, target] of readme.matchAll(/\]\((?!http)([^)#]+)\)/g)) {
-    t.ok(existsSync(`${root}/${target}`), `${target}`)
+t.test('cli.md has every command that exists and no other, and the exit codes as they are', async (t) => {
+  const names = (command: Command, before: string): string[] => {
+    const own = command.commands.filter((each) => each.name() !== 'help')
+    return own.length === 0 ? [before] : own.flatMap((each) => names(each, `${before} ${each.name()}`))
   }
+  const there = names(
+    buildProgram(fakeWorld(), () => undefined),
+    'skein',
+  )
+  const told = [...page('cli').matchAll(/^\| `(skein(?: [a-z]+)+)/gm)].map(([, command]) => command as string)
+  t.strictSame(told.sort(), there.sort())
+  const codes = [...page('cli').matchAll(/^\| (\d+) \|/gm)].map(([, code]) => Number(code))
+  t.strictSame(codes, Object.values(exitCodes))
+})
+
+t.test('stack-files.md: the example is honoured to the last key', async (t) => {
+  const [yaml] = blocks(page('stack-files'), 'yaml')
+  const { services, findings } = parseStack(yaml as string, { stack: 'shop', dir: '/stack', env: {} })
+  t.strictSame(findings.problems, [])
+  t.strictSame(findings.notHonoured, [])
+  t.match(findings.warnings, [{ path: 'services.web.deploy.resources.limits' }])
+  t.match(services, [{ name: 'shop_web', mode: { replicas: 3 }, placement: { maxPerNode: 2 }, restart: { attemptsMax: 3 } }])
+})
+
+t.test('stack-files.md names every key that is reported and no other', async (t) => {
+  const rows = [
+    ...page('stack-files').matchAll(
+      /^\| (?:top level|a service|a service, with what to use instead|`deploy[a-z.]*`) \| (.+) \|$/gm,
+    ),
+  ]
+  const told = rows.map(([, keys]) => [...(keys as string).matchAll(/`([a-z_]+)`/g)].map(([, key]) => key as string))
+  t.equal(told.length, 6)
+  const [topLevel, service, remedied, ...rest] = told
+  t.strictSame(topLevel?.sort(), Object.keys(knownTopLevelKeys).sort())
+  t.strictSame([...(service ?? []), ...(remedied ?? [])].sort(), Object.keys(knownServiceKeys).sort())
+  for (const [at, keys] of [knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
+    t.strictSame(rest[at]?.sort(), Object.keys(keys).sort())
+  }
+})
+
+t.test('operations.md gives the bounds that hold', async (t) => {
+  const bound = (what: string): string | undefined =>
+    page('operations')
+      .split('\n')
+      .find((line) => line.startsWith(`| ${what}`))
+      ?.split('|')[2]
+      ?.trim()
+  const { heartbeatMs, graceFactor, taskHistory } = defaultClusterSettings
+  t.equal(bound('replicas of a service'), replicasMax.toLocaleString('en'))
+  t.equal(bound('a key'), `${keyBytesMax} bytes`)
+  t.equal(bound('a value'), `${valueBytesMax / 2 ** 20} MiB`)
+  t.equal(bound('one write'), `${commandBytesMax / 2 ** 20} MiB`)
+  t.equal(bound('ended tasks'), String(taskHistory))
+  t.equal(bound("a worker's heartbeat"), `${heartbeatMs / 1_000} s, silent for ${(heartbeatMs * graceFactor) / 1_000} s is down`)
+})
+
+t.test('every file the pages point to is there', async (t) => {
+  const pages = ['README.md', 'ARCHITECTURE.md', ...readdirSync(`${root}/docs`).map((name) => `docs/${name}`)]
+  for (const from of pages) {
+    const text = readFileSync(`${root}/${from}`, 'utf8')
+    for (const [, target] of text.matchAll(/\]\((?!http)([^)#]+)\)/g)) {
+      t.ok(existsSync(join(root, dirname(from), target as string)), `${from} → ${target}`)
+    }
+  }
+})
+
+t.test('every source file ARCHITECTURE.md names is there', async (t) => {
+  const architecture = readFileSync(`${root}/ARCHITECTURE.md`, 'utf8')
+  const named = [...architecture.matchAll(/`([a-z-]+(?:\/[a-z-]+)+)`/g)].map(([, path]) => path as string)
+  t.ok(named.length > 10)
+  for (const path of named) t.ok(existsSync(`${root}/lib/${path}`) || existsSync(`${root}/lib/${path}.ts`), path)
 })
