@@ -59,18 +59,24 @@ t.test('one that asks and never reads is found out', async (t) => {
   t.equal(overruns(), 1)
 })
 
-t.test('room comes back when the queue has drained, or the link is closed', async () => {
+t.test('room comes back when the queue has drained, or the link is closed, and not before', async (t) => {
   const { outbox, connection } = stuck()
   await outbox.room()
   outbox.sendOrdered(channels.rpc, new Uint8Array(2 * MiB), 'bounded')
-  const drained = outbox.room()
+  let had = 0
+  const drained = outbox.room().then(() => had++)
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(had, 0, 'the queue is full')
   while (connection.bufferedBytes > 0) {
     connection.bufferedBytes = 0
     outbox.pump()
   }
   await drained
   outbox.sendOrdered(channels.rpc, new Uint8Array(2 * MiB), 'bounded')
-  const closed = outbox.room()
+  const closed = outbox.room().then(() => had++)
+  await new Promise((resolve) => setImmediate(resolve))
+  t.equal(had, 1, 'full again')
   outbox.close()
   await closed
+  t.equal(had, 2)
 })
