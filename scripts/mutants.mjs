@@ -1,0 +1,259 @@
+// Breaks raft/core in one rule at a time and tells which layer of tests notices: the table is in scripts/mutants/.
+// Exit code 1: a safety mutant survived, a mutant no longer applies, or the core as it is does not pass. 2: wrong arguments.
+import { spawn } from 'node:child_process'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import ts from 'typescript'
+import { mutants as table } from './mutants/index.mjs'
+
+const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,paper,core,sim] [--seeds N] [--jobs N]
+                       [--short] [--stop-at-kill] [--format table|json] [--built DIR] [--list]
+  --only NAME      mutants whose name contains NAME
+  --seeds N        seeds of the simulator for each mutant, besides the kept ones (400)
+  --short          the mutants of the test run
+  --stop-at-kill   leave out the layers behind the first one that notices
+  --built DIR      where the compiled project is (dist)`
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)))
+const coreFolder = join(root, 'lib', 'raft', 'core')
+const conformance = process.env.SKEIN_RAFT_CONFORMANCE ?? join(root, '..', 'shared', 'raft-conformance')
+const copied = ['lib/base', 'lib/raft/core', 'lib/sim', 'test/raft/core', 'test/paper', 'test/sim/raft-seeds.js']
+const contracts = ['test/raft/contract.js', 'test/raft/checked-contract.js']
+/** A mutant may hang; what the unbroken core does in a fraction of this is not waited for longer. */
+const HANG_FACTOR = 10
+const HANG_MIN_MS = 20_000
+
+/** What each layer runs in the folder of one mutant. */
+const commands = {
+  conformance: (folder) => {
+    const scripts = readdirSync(join(conformance, 'testdata')).filter((name) => name.endsWith('.txt'))
+    const files = scripts.map((name) => join(conformance, 'testdata', name))
+    return [join(conformance, 'run.mjs'), '--core', join(folder, 'test/raft/contract.js'), '--mode', 'strict', ...files]
+  },
+  paper: (folder) => tests(folder, 'test/paper'),
+  core: (folder) => tests(folder, 'test/raft/core'),
+  sim: (folder) => [join(root, 'scripts/mutants/run-seeds.mjs'), folder, String(options.seeds)],
+}
+
+function tests(folder, path) {
+  const files = readdirSync(join(folder, path)).filter((name) => name.endsWith('.test.js'))
+  return [join(root, 'scripts/mutants/run-tests.mjs'), ...files.map((name) => join(folder, path, name))]
+}
+
+const options = readArguments()
+const { compilerOptions } = ts.readConfigFile(join(root, 'tsconfig.json'), ts.sys.readFile).config
+const base = join(root, 'dist-mutants')
+const stale = table.map((mutant) => [mutant.name, whyStale(mutant)]).filter(([, reason]) => reason !== undefined)
+for (const [name, reason] of stale) console.error(`stale mutant '${name}': ${reason}`)
+if (stale.length > 0) process.exit(1)
+if (options.list) {
+  for (const { name, file, safety, section } of table)
+    console.log(`${safety ? 'safety' : '      '}  ${name}  (${file}, ${section})`)
+  process.exit(0)
+}
+
+const children = new Set()
+mkdirSync(base, { recursive: true })
+const work = mkdtempSync(join(base, 'run-'))
+process.on('exit', cleanUp)
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1))
+
+const layers = options.layers.filter((layer) => layer !== 'conformance' || existsSync(join(conformance, 'testdata')))
+if (layers.length < options.layers.length) console.error(`no etcd scripts at ${conformance}: the layer conformance is left out`)
+const hangMs = await checkUnbroken()
+const results = await runAll(table.filter(isAsked))
+const survivors = results.filter(({ killedBy }) => killedBy.length === 0)
+if (options.format === 'json') console.log(JSON.stringify({ layers, seeds: options.seeds, mutants: results }, undefined, 2))
+else printTable()
+process.exitCode = survivors.some(({ safety }) => safety) ? 1 : 0
+
+function readArguments() {
+  try {
+    const { values } = parseArgs({
+      options: {
+        only: { type: 'string', multiple: true, default: [] },
+        layers: { type: 'string', default: Object.keys(commands).join() },
+        seeds: { type: 'string', default: '400' },
+        jobs: { type: 'string', default: String(availableParallelism()) },
+        short: { type: 'boolean', default: false },
+        'stop-at-kill': { type: 'boolean', default: false },
+        format: { type: 'string', default: 'table' },
+        built: { type: 'string', default: join(root, 'dist') },
+        list: { type: 'boolean', default: false },
+      },
+    })
+    const layers = values.layers.split(',')
+    const unknown = layers.find((layer) => !Object.hasOwn(commands, layer))
+    if (unknown !== undefined) throw new Error(`--layers: expected some of ${Object.keys(commands)}, got ${unknown}`)
+    if (values.format !== 'table' && values.format !== 'json')
+      throw new Error(`--format: expected table or json, got ${values.format}`)
+    const nothing = values.only.find((part) => !table.some(({ name }) => name.includes(part)))
+    if (nothing !== undefined) throw new Error(`--only: no mutant has '${nothing}' in its name; --list shows them`)
+    return { ...values, layers, seeds: whole('seeds', values.seeds, 0), jobs: whole('jobs', values.jobs, 1) }
+  } catch (error) {
+    console.error(`${error.message}\n${usage}`)
+    process.exit(2)
+  }
+}
+
+function whole(name, text, from) {
+  if (/^\d{1,9}$/.test(text) && Number(text) >= from) return Number(text)
+  throw new Error(`--${name}: expected a whole number from ${from}, got ${text}`)
+}
+
+function isAsked({ name, short }) {
+  return (!options.short || short) && (options.only.length === 0 || options.only.some((part) => name.includes(part)))
+}
+
+/** Why a mutant cannot be made of the core as it is; undefined if it can. */
+function whyStale({ name, file, find, replace }) {
+  if (table.filter((other) => other.name === name).length > 1) return 'its name is taken'
+  if (replace === find) return 'it changes nothing'
+  const path = join(coreFolder, file)
+  if (!existsSync(path)) return `lib/raft/core/${file} is not there`
+  const times = readFileSync(path, 'utf8').split(find).length - 1
+  return times === 1 ? undefined : `its text is ${times} times in lib/raft/core/${file}, not once: ${find}`
+}
+
+/** JavaScript of the file that the mutant breaks. */
+function breakFile({ name, file, find, replace }) {
+  const source = readFileSync(join(coreFolder, file), 'utf8').split(find).join(replace)
+  const { outputText, diagnostics } = ts.transpileModule(source, {
+    compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler', sourceMap: false, declaration: false },
+    reportDiagnostics: true,
+  })
+  const wrong = diagnostics.find(({ category }) => category === ts.DiagnosticCategory.Error)
+  if (wrong === undefined) return outputText
+  console.error(`mutant '${name}' does not compile: ${ts.flattenDiagnosticMessageText(wrong.messageText, ' ')}`)
+  process.exit(1)
+}
+
+/** Copies what the layers need; with `mutant`, its file is the broken one. */
+function makeFolder(mutant) {
+  const folder = mkdtempSync(join(work, 'mutant-'))
+  for (const path of [...copied, ...contracts]) {
+    cpSync(join(resolve(options.built), path), join(folder, path), {
+      recursive: true,
+      filter: (from) => !from.endsWith('.map') && !from.endsWith('.d.ts'),
+    })
+  }
+  if (mutant !== undefined) writeFileSync(join(folder, 'lib/raft/core', mutant.file.replace(/ts$/, 'js')), breakFile(mutant))
+  return folder
+}
+
+/** That a test fails on a mutant says something only if it passes without; how long that takes bounds the wait for the others. */
+async function checkUnbroken() {
+  const folder = makeFolder()
+  let slowestMs = 0
+  for (const layer of layers) {
+    const { killer, ms } = await runLayer(layer, folder, 600_000)
+    if (killer !== undefined) {
+      console.error(`the core as it is fails in the layer ${layer}: ${killer}`)
+      process.exit(1)
+    }
+    slowestMs = Math.max(slowestMs, ms)
+  }
+  rmSync(folder, { recursive: true })
+  return Math.max(HANG_MIN_MS, slowestMs * HANG_FACTOR)
+}
+
+async function runAll(asked) {
+  const results = new Array(asked.length)
+  let next = 0
+  const worker = async () => {
+    while (next < asked.length) {
+      const at = next++
+      results[at] = await runMutant(asked[at])
+    }
+  }
+  await Promise.all(Array.from({ length: options.jobs }, worker))
+  return results
+}
+
+async function runMutant(mutant) {
+  const { name, file, safety, section } = mutant
+  const folder = makeFolder(mutant)
+  const outcomes = {}
+  const killedBy = []
+  for (const layer of layers) {
+    const { killer, ms } = await runLayer(layer, folder, hangMs)
+    outcomes[layer] = { killed: killer !== undefined, ms, ...(killer === undefined ? {} : { killer }) }
+    if (killer === undefined) continue
+    killedBy.push(layer)
+    if (options['stop-at-kill']) break
+  }
+  rmSync(folder, { recursive: true })
+  return { name, file, section, safety, killedBy, layers: outcomes }
+}
+
+/** `killer` is the first test that failed; undefined if all passed. */
+function runLayer(layer, folder, timeoutMs) {
+  const startedAt = performance.now()
+  return new Promise((done) => {
+    const env = { ...process.env, TAP_BAIL: '1' }
+    const child = spawn(process.execPath, commands[layer](folder), { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    children.add(child)
+    let output = ''
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (text) => {
+        if (output.length < 1_000_000) output += text
+      })
+    }
+    const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
+    child.on('close', (code, signal) => {
+      clearTimeout(timer)
+      children.delete(child)
+      const ms = Math.round(performance.now() - startedAt)
+      if (code === 0) done({ ms })
+      else done({ ms, killer: signal === 'SIGKILL' ? 'it hangs' : firstFailure(output) })
+    })
+  })
+}
+
+function firstFailure(output) {
+  const failures = output.split('\n').filter((line) => /^\s*not ok \d|^FAIL/.test(line))
+  const innermost = failures[0] ?? output.trim().split('\n')[0] ?? ''
+  return innermost
+    .trim()
+    .replace(/^not ok \d+ - /, '')
+    .slice(0, 120)
+}
+
+function printTable() {
+  const width = Math.max(...results.map(({ name }) => name.length))
+  console.log(`${'mutant'.padEnd(width)}  rule    ${layers.map((layer) => layer.padEnd(16)).join('')}`)
+  for (const { name, safety, killedBy, layers: outcomes } of results) {
+    const cells = layers.map((layer) => cell(outcomes[layer]).padEnd(16)).join('')
+    console.log(
+      `${name.padEnd(width)}  ${safety ? 'safety' : 'other '}  ${cells}${killedBy.length === 0 ? 'SURVIVED' : ''}`.trimEnd(),
+    )
+  }
+  for (const layer of layers) {
+    const killed = results.filter(({ killedBy }) => killedBy.includes(layer))
+    const seconds = results.reduce((sum, { layers: outcomes }) => sum + (outcomes[layer]?.ms ?? 0), 0) / 1_000
+    console.log(`${layer}: ${killed.length} of ${results.length} noticed, ${seconds.toFixed(0)} s`)
+  }
+  for (const kind of ['safety', 'other']) {
+    const ofKind = results.filter(({ safety }) => safety === (kind === 'safety'))
+    const killed = ofKind.filter(({ killedBy }) => killedBy.length > 0)
+    console.log(`rules, ${kind}: ${killed.length} of ${ofKind.length} killed`)
+  }
+}
+
+function cell(outcome) {
+  if (outcome === undefined) return '-'
+  return `${outcome.killed ? 'killed' : 'passed'} ${(outcome.ms / 1_000).toFixed(1)} s`
+}
+
+function cleanUp() {
+  for (const child of children) child.kill('SIGKILL')
+  rmSync(work, { recursive: true, force: true })
+  try {
+    rmdirSync(base)
+  } catch {
+    // Another run is at work in it, or it is gone.
+  }
+}

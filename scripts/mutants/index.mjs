@@ -1,0 +1,14 @@
+// The table of mutants: each breaks one rule of lib/raft/core. `find` is source text that occurs exactly once in `file`;
+// `safety` says that the rule keeps committed entries or confirmed reads right (others keep a group alive, quick or bounded);
+// `short` puts a mutant into the test run. A change that nobody could notice is no mutant and does not belong here.
+import { durability } from './durability.mjs'
+import { elections } from './elections.mjs'
+import { flow } from './flow.mjs'
+import { log } from './log.mjs'
+import { members } from './membership.mjs'
+import { readsAndTransfers } from './reads.mjs'
+
+export const mutants = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...flow].map((mutant) => ({
+  short: false,
+  ...mutant,
+}))
