@@ -4,6 +4,7 @@ import { addClusterCommands } from './commands/cluster.js'
 import { addDemoCommand } from './commands/demo.js'
 import { addKvCommands } from './commands/kv.js'
 import { addNodeCommands } from './commands/node.js'
+import { addRaftCommands } from './commands/raft.js'
 import { addServiceCommands } from './commands/service.js'
 import { addStackCommands } from './commands/stack.js'
 import { addTaskCommands } from './commands/task.js'
@@ -33,5 +34,6 @@ export function buildProgram(world: CliWorld, finish: (code: number) => void): C
   addStackCommands(program, act)
   addTaskCommands(program, act)
   addKvCommands(program, act)
+  addRaftCommands(program, act)
   return program
 }

@@ -8,6 +8,15 @@
 export type { SnapshotMark, SnapshotMeta, WalBatch } from './batch.js'
 export { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readRaftId, readTuple } from './entry-codec.js'
 export { nodeFiles, type WalFile, type WalFiles } from './files.js'
+export {
+  type Damage,
+  inspectLog,
+  type LogItem,
+  type LogReport,
+  listLog,
+  type SegmentReport,
+  type SnapshotReport,
+} from './inspect.js'
 export { MemoryFiles } from './memory-files.js'
 export { RaftDisk, type RaftDiskOpened, type RaftDiskOptions } from './raft-disk.js'
 export { corrupt, type Repair } from './recover.js'

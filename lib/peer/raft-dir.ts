@@ -1,0 +1,159 @@
+/** A peer's raft log looked at from outside, while the peer does not run. Changes nothing under `raft/`. */
+import { access } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isSkeinError, SkeinError } from '../base/errors.js'
+import type { Op } from '../model/command.js'
+import { type Damage, inspectLog, type LogItem, type LogReport, listLog } from '../raft/wal/index.js'
+import { LevelStorage } from '../storage/index.js'
+import { decodeCommand } from '../store/index.js'
+import { readIdentity } from './state-dir.js'
+
+export interface RaftDirReport extends LogReport {
+  /** Where the log lies. */
+  readonly dir: string
+}
+
+export interface DumpOptions {
+  /** Only entries from this index on. */
+  readonly from?: number
+  /** Only entries up to this index. */
+  readonly to?: number
+}
+
+/** One line of a dump. `ops` only of a command of the store: what it does to what, never the values. */
+export interface DumpLine {
+  readonly file: string
+  readonly offset: number
+  readonly type: 'command' | 'data' | 'empty' | 'conf' | 'snapshot' | 'hardState' | 'seal'
+  readonly index?: number
+  readonly term?: number
+  readonly sizeBytes?: number
+  /** A later record took its place. */
+  readonly replaced?: boolean
+  readonly ops?: readonly string[]
+  readonly change?: string
+  readonly vote?: number
+  readonly commit?: number
+  readonly voters?: readonly number[]
+  readonly learners?: readonly number[]
+}
+
+/**
+ * Checks every file of the log under a peer's directory (or one that skein/raft was given).
+ * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (no log there), ERR_SKEIN_DIR_IN_USE (the peer runs), ERR_SKEIN_CORRUPT (the identity)
+ */
+export function verifyRaftDir(path: string): Promise<RaftDirReport> {
+  return whileStopped(path, async (dir) => {
+    const report = await inspectLog(dir)
+    return { dir, ...report, damage: [...report.damage, ...(await foreign(path, report))] }
+  })
+}
+
+/** What the log says, in the order it was written. @throws {SkeinError} as `verifyRaftDir` */
+export function dumpRaftDir(path: string, options: DumpOptions = {}): Promise<readonly DumpLine[]> {
+  return whileStopped(path, async (dir) => {
+    const { from, to } = options
+    const isAll = from === undefined && to === undefined
+    const items = await listLog(dir)
+    const isWanted = (item: LogItem): boolean =>
+      isAll || (item.type === 'entry' && item.entry.index >= (from ?? 0) && item.entry.index <= (to ?? Number.POSITIVE_INFINITY))
+    return items.filter(isWanted).map(lineOf)
+  })
+}
+
+/** The database's lock is the directory's lock: while it is held here no peer can start on it. */
+async function whileStopped<T>(path: string, work: (raftDir: string) => Promise<T>): Promise<T> {
+  const dir = await raftDirOf(path)
+  const db = join(path, 'db')
+  const lock = (await exists(db)) ? await lockOf(db, path) : undefined
+  try {
+    return await work(dir)
+  } finally {
+    await lock?.close()
+  }
+}
+
+async function lockOf(db: string, path: string): Promise<LevelStorage | undefined> {
+  try {
+    return await LevelStorage.open(db)
+  } catch (error) {
+    if (isSkeinError(error, 'ERR_SKEIN_DIR_IN_USE')) {
+      throw new SkeinError('ERR_SKEIN_DIR_IN_USE', `a peer runs on ${path}; stop it first, or look at a copy of the directory`, {
+        dir: path,
+      })
+    }
+    // A damaged or unwritable database keeps every peer out as well, and says nothing about the log.
+    return undefined
+  }
+}
+
+async function raftDirOf(path: string): Promise<string> {
+  for (const dir of [join(path, 'raft'), path]) if (await exists(join(dir, 'log'))) return dir
+  throw new SkeinError(
+    'ERR_SKEIN_INVALID_OPTION',
+    `${path}: no raft log is there; give the data directory of a manager (workers have none)`,
+    { option: 'dir', got: path },
+  )
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' || error.code === 'ENOTDIR' ? false : Promise.reject(error)),
+  )
+}
+
+/** A log under another peer's identity is refused at the start as well. */
+async function foreign(path: string, { segments }: LogReport): Promise<readonly Damage[]> {
+  const identity = await readIdentity({ path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks') })
+  if (identity === undefined) return []
+  return segments.flatMap(({ file, header }) => {
+    if (header === undefined || (header.clusterId === identity.cluster && header.nodeId === identity.raftId)) return []
+    const [theirs, ours] = [`${header.clusterId}/${header.nodeId}`, `${identity.cluster}/${identity.raftId ?? 'none'}`]
+    return [
+      {
+        file,
+        offset: 0,
+        why: `the segment belongs to ${theirs} (cluster/raft id), the directory to ${ours}`,
+        lost: 'the log of this peer',
+        remedy: 'put the files back where they came from; a peer never takes over the log of another one',
+      },
+    ]
+  })
+}
+
+function lineOf(item: LogItem): DumpLine {
+  const { file, offset } = item
+  switch (item.type) {
+    case 'seal':
+      return { file, offset, type: 'seal' }
+    case 'hardState':
+      return { file, offset, type: 'hardState', ...item.hardState }
+    case 'snapshot': {
+      const { index, term, confState } = item.mark
+      return { file, offset, type: 'snapshot', index, term, voters: confState.voters, learners: confState.learners }
+    }
+    case 'entry':
+      return { file, offset, ...entryLine(item) }
+  }
+}
+
+function entryLine({ entry, replaced }: Extract<LogItem, { type: 'entry' }>): Omit<DumpLine, 'file' | 'offset'> {
+  const { index, term, data } = entry
+  const facts = { index, term, sizeBytes: data.length, ...(replaced && { replaced }) }
+  if (entry.type !== 'EntryNormal') return { type: 'conf', ...facts, change: Buffer.from(data).toString('latin1') }
+  if (data.length === 0) return { type: 'empty', ...facts }
+  try {
+    return { type: 'command', ...facts, ops: decodeCommand(data).ops.map(wordsOf) }
+  } catch (error) {
+    if (!(error instanceof SkeinError)) throw error
+    return { type: 'data', ...facts } // of somebody else's state machine
+  }
+}
+
+/** `kv.put colour`: what is done to what. Values may be secrets and stay out. */
+function wordsOf(op: Op): string {
+  if ('key' in op) return `${op.op} ${op.key}`
+  if ('id' in op) return `${op.op} ${op.id}`
+  return 'service' in op ? `${op.op} ${op.service}` : op.op
+}

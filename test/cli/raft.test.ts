@@ -1,0 +1,88 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createPeer } from '../../lib/index.js'
+import { fakeWorld, run } from './fake-world.js'
+
+function freshDir(t: Test): string {
+  const dir = mkdtempSync(join(tmpdir(), 'skein-cli-raft-'))
+  t.teardown(() => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }))
+  return dir
+}
+
+/** A manager that has written a key and is stopped. */
+async function stoppedManager(t: Test): Promise<string> {
+  const dir = freshDir(t)
+  const peer = await createPeer({ dir, timing: { tickMs: 20, electionTicks: 10 } })
+  t.teardown(() => peer.stop())
+  await peer.kv.put('colour', 'a secret hue')
+  await peer.stop()
+  return dir
+}
+
+t.test('raft verify of a whole log exits 0, of a damaged one 1 and says where, what is lost and what to do', async (t) => {
+  const dir = await stoppedManager(t)
+  const good = fakeWorld()
+  t.equal(await run(good, `raft verify ${dir}`), 0, good.err())
+  t.match(good.out(), /✔ 000000000001\.wal +\d+ records, \d+ entries, 1 \(term 1\) to \d+/)
+  t.match(good.out(), /a peer can start on it/)
+  const json = fakeWorld()
+  t.equal(await run(json, `raft verify ${dir} --format json`), 0)
+  t.match(JSON.parse(json.out()), { damage: [], segments: [{ tail: 'clean' }], hardState: {} })
+
+  const [name] = await readdir(join(dir, 'raft', 'log'))
+  const file = join(dir, 'raft', 'log', name as string)
+  const bytes = await readFile(file)
+  bytes[200] = (bytes[200] as number) ^ 1
+  await writeFile(file, bytes)
+  const bad = fakeWorld()
+  t.equal(await run(bad, `raft verify ${dir}`), 1)
+  t.match(bad.out(), new RegExp(`✖ ${file} at offset \\d+: `))
+  t.match(bad.out(), /lost: .*\n +remedy: .*new member/)
+  t.same(await readFile(file), bytes, 'it was only looked at')
+})
+
+t.test('raft dump prints each record, keeps values to itself, and takes a range', async (t) => {
+  const dir = await stoppedManager(t)
+  const world = fakeWorld()
+  t.equal(await run(world, `raft dump ${dir}`), 0, world.err())
+  t.match(world.out(), /command {2}\d+ B {2}kv\.put colour/)
+  t.match(world.out(), /conf {2}\d+ B {2}v\d+/)
+  t.match(world.out(), /hardState/)
+  t.notMatch(world.out(), /secret hue/)
+  const lines = fakeWorld()
+  t.equal(await run(lines, `raft dump ${dir} --from 1 --to 2 --format jsonl`), 0)
+  const parsed = lines
+    .out()
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { readonly index: number })
+  t.same(
+    parsed.map(({ index }) => index),
+    [1, 2],
+  )
+  const array = fakeWorld()
+  t.equal(await run(array, `raft dump ${dir} --format json`), 0)
+  t.ok((JSON.parse(array.out()) as { type: string }[]).some(({ type }) => type === 'command'))
+})
+
+t.test('a directory in use, one without a log, and one that is not there are refused', async (t) => {
+  const dir = freshDir(t)
+  const peer = await createPeer({ dir, timing: { tickMs: 20, electionTicks: 10 } })
+  t.teardown(() => peer.stop())
+  for (const command of ['verify', 'dump']) {
+    const world = fakeWorld()
+    t.equal(await run(world, `raft ${command} ${dir}`), 1)
+    t.match(world.err(), /ERR_SKEIN_DIR_IN_USE: a peer runs on .*stop it first/)
+    t.equal(world.out(), '')
+  }
+  for (const nothing of [freshDir(t), join(dir, 'nowhere')]) {
+    const world = fakeWorld()
+    t.equal(await run(world, `raft verify ${nothing}`), 2)
+    t.match(world.err(), /no raft log is there; give the data directory of a manager/)
+  }
+  const usage = fakeWorld()
+  t.equal(await run(usage, `raft dump ${dir} --from -1`), 2)
+})
