@@ -43,17 +43,12 @@ export async function openStateDir(path: string): Promise<StateDir> {
     await mkdir(path, { recursive: true, mode: 0o700 })
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
-    throw new SkeinError(
-      'ERR_SKEIN_DIR_UNUSABLE',
-      `dir ${path}: ${messageOf(cause)}; give a directory this user can write, or make this one writable`,
-      { dir: path },
-      { cause },
-    )
+    throw unusable({ path }, cause)
   }
   return { path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks') }
 }
 
-/** @throws {SkeinError} ERR_SKEIN_CORRUPT when the file is there but not readable as an identity */
+/** @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, and ERR_SKEIN_CORRUPT when the file is there but not readable as an identity */
 export async function readIdentity(dir: StateDir): Promise<StoredIdentity | undefined> {
   const file = join(dir.path, 'identity.json')
   let text: string
@@ -61,7 +56,7 @@ export async function readIdentity(dir: StateDir): Promise<StoredIdentity | unde
     text = await readFile(file, 'utf8')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    throw unusable(dir, error)
   }
   try {
     return v.parse(identitySchema, JSON.parse(text))
@@ -75,17 +70,31 @@ export async function readIdentity(dir: StateDir): Promise<StoredIdentity | unde
   }
 }
 
+/** @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
 export async function writeIdentity(dir: StateDir, identity: StoredIdentity): Promise<void> {
-  await writeDurably(join(dir.path, 'identity.json'), `${JSON.stringify(identity, undefined, 2)}\n`)
+  try {
+    await writeDurably(join(dir.path, 'identity.json'), `${JSON.stringify(identity, undefined, 2)}\n`)
+  } catch (cause) {
+    throw unusable(dir, cause)
+  }
 }
 
-/** Says how the CLI reaches this peer while it runs; removed at stop. */
+/** Says how the CLI reaches this peer while it runs; removed at stop. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
 export async function writeControlFile(dir: StateDir, url: string): Promise<void> {
-  await writeFile(join(dir.path, 'control.json'), `${JSON.stringify({ url })}\n`, { mode: 0o600 })
+  try {
+    await writeFile(join(dir.path, 'control.json'), `${JSON.stringify({ url })}\n`, { mode: 0o600 })
+  } catch (cause) {
+    throw unusable(dir, cause)
+  }
 }
 
 export async function removeControlFile(dir: StateDir): Promise<void> {
   await rm(join(dir.path, 'control.json'), { force: true })
+}
+
+function unusable({ path }: Pick<StateDir, 'path'>, cause: unknown): SkeinError<'ERR_SKEIN_DIR_UNUSABLE'> {
+  const words = `dir ${path}: ${messageOf(cause)}; give a directory this user can write, or make this one writable`
+  return new SkeinError('ERR_SKEIN_DIR_UNUSABLE', words, { dir: path }, { cause })
 }
 
 /** Whole or not at all, also across a power cut: temporary file, fsync, rename, fsync of the directory. */

@@ -45,3 +45,11 @@ t.test('a directory that cannot be made is refused with its name', async (t) => 
   const file = `${t.testdir({ file: '' })}/file`
   await t.rejects(openStateDir(`${file}/under`), { code: 'ERR_SKEIN_DIR_UNUSABLE', detail: { dir: `${file}/under` } })
 })
+
+t.test('a file that cannot be read or written is refused with the directory, not with an error of the system', async (t) => {
+  const dir = await openStateDir(t.testdir({ 'identity.json': { in: 'the way' }, 'control.json': { in: 'the way' } }))
+  const refused = { code: 'ERR_SKEIN_DIR_UNUSABLE', detail: { dir: dir.path } }
+  await t.rejects(readIdentity(dir), refused)
+  await t.rejects(writeIdentity(dir, identity), refused)
+  await t.rejects(writeControlFile(dir, 'skein://x@127.0.0.1:1'), refused)
+})
