@@ -14,7 +14,7 @@ export interface PeerOptions {
   readonly join?: string | (() => Promise<string>) | undefined
   /** host:port to listen on; port 0 takes a free one. Default 127.0.0.1:0; a peer that comes back takes its last port if it can. */
   readonly listen?: string
-  /** host:port others reach this peer at. Default: the address it listens on. */
+  /** host:port others reach this peer at; port 0: the one it listens on. Default: where it listens, or an address of this machine when that is a wildcard. */
   readonly advertise?: string
   /** Unique in the cluster, from 1 to 63 of [a-zA-Z0-9._-]. Default: the host's name with a random ending. */
   readonly name?: string

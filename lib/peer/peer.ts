@@ -7,10 +7,18 @@ import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, LogLine, Status } from '../api/types.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
+import { formatHostPort } from '../base/host-port.js'
 import { makeId } from '../base/ids.js'
 import { Manager } from '../manager/index.js'
 import type { NodeDescription, NodeRole } from '../model/node.js'
-import { type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
+import {
+  addressToAdvertise,
+  type Link,
+  LinkPool,
+  parseAddress,
+  parseListen,
+  type RpcHandler,
+} from '../overlay/transport/index.js'
 import { formatJoinString, makeSecret, parseJoinString, type Secrets } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
 import { joinCluster } from './join.js'
@@ -27,7 +35,7 @@ import {
   writeControlFile,
   writeIdentity,
 } from './state-dir.js'
-import { systemClock, systemRandom, thisMachine } from './system-world.js'
+import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
 
 export interface PeerEvents {
   leader: [{ readonly leader: string | undefined; readonly term: number }]
@@ -181,7 +189,8 @@ class RunningPeer implements Peer {
     void this.#pool.ended.then((error) => {
       if (error !== undefined) void this.#fail(error)
     })
-    this.#identity = { ...this.#identity, address: this.#o.advertise ?? this.#pool.address }
+    const address = addressToAdvertise(this.#pool.address, this.#o.advertise, thisMachinesAddresses())
+    this.#identity = { ...this.#identity, address }
     if (plan.joinAddresses !== undefined) await this.#join(plan.joinAddresses)
     await this.#save()
     // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
@@ -237,10 +246,13 @@ class RunningPeer implements Peer {
     const free = wished === undefined || wished.endsWith(':0')
     if (stored === undefined || stored.address === '' || !free || this.#o.advertise !== undefined)
       return await this.#listenOn(wished ?? '127.0.0.1:0')
+    // Of the last address only the port where a host is wished: behind a wildcard stands one that was found.
+    const { host, port } = parseAddress(stored.address)
+    const last = formatHostPort({ host: wished === undefined ? host : parseListen(wished).host, port })
     try {
-      return await this.#listenOn(stored.address)
+      return await this.#listenOn(last)
     } catch (error) {
-      this.#o.logger.warn({ address: stored.address, error: messageOf(error) }, 'the last address is taken; listening on another')
+      this.#o.logger.warn({ address: last, error: messageOf(error) }, 'the last address is taken; listening on another')
       return await this.#listenOn(wished ?? '127.0.0.1:0')
     }
   }

@@ -1,8 +1,9 @@
 /** The only file that touches the real clock and real chance. */
 import { randomBytes } from 'node:crypto'
-import { availableParallelism, hostname, totalmem } from 'node:os'
+import { availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os'
 import type { Clock } from '../base/clock.js'
 import type { Random } from '../base/random.js'
+import type { InterfaceAddress } from '../overlay/transport/index.js'
 
 export const systemClock: Clock = {
   now: () => performance.now(),
@@ -38,4 +39,9 @@ export function thisMachine(): Machine {
     cpus: availableParallelism(),
     memoryBytes: totalmem(),
   }
+}
+
+/** Addresses this machine has now. */
+export function thisMachinesAddresses(): readonly InterfaceAddress[] {
+  return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
 }

@@ -144,3 +144,18 @@ t.test('a second peer on a directory in use is refused, and what the first one k
   await t.rejects(startPeer(t, { name: 'm1', dir }), { code: 'ERR_SKEIN_DIR_IN_USE' })
   t.equal(readFileSync(join(dir, 'control.json'), 'utf8'), before)
 })
+
+t.test('a peer that listens everywhere is reached at an address, never at a wildcard, also when it comes back', async (t) => {
+  const dir = freshDir(t)
+  const first = await startPeer(t, { dir, listen: '0.0.0.0:0' })
+  const { address } = first
+  t.notMatch(address, /^0\.0\.0\.0/)
+  await first.stop()
+  t.equal((await startPeer(t, { dir, listen: '0.0.0.0:0' })).address, address)
+  for (const advertise of ['0.0.0.0:0', '[::]:80']) {
+    await t.rejects(startPeer(t, { dir: freshDir(t), advertise }), {
+      code: 'ERR_SKEIN_INVALID_OPTION',
+      detail: { option: 'advertise' },
+    })
+  }
+})
