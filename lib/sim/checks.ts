@@ -45,6 +45,10 @@ export interface RunCounts {
   configurations: number
   reads: number
   restores: number
+  /** Nodes that refused their logs. */
+  retired: number
+  /** Runs in which a part of the group had to work while the rest was broken. */
+  cores: number
 }
 
 /**
@@ -54,7 +58,7 @@ export interface RunCounts {
  * Source: Ongaro 2014 figure 3.2 (the five properties), §4.3, §6.4.
  */
 export class Checks {
-  readonly counts: RunCounts = { leaders: 0, commits: 0, configurations: 0, reads: 0, restores: 0 }
+  readonly counts: RunCounts = { leaders: 0, commits: 0, configurations: 0, reads: 0, restores: 0, retired: 0, cores: 0 }
   readonly #skip: ReadonlySet<CheckName>
   readonly #views = new Map<RaftId, NodeView>()
   readonly #leaderOfTerm = new Map<number, RaftId>()
@@ -134,9 +138,16 @@ export class Checks {
 
   /** Looks at a message that leaves a node, also one to itself. */
   sends(view: NodeView, message: Message): void {
+    if (view.isRetired) this.fail('vote-once', `${view.id}: speaks although it refused its log`)
     if (message.reject) return
     if (message.type === 'MsgVoteResp') this.#sendsVote(view, message)
     else if (message.type === 'MsgAppResp') this.#sendsAcknowledgement(view, message)
+  }
+
+  /** Takes a node that refused its log for gone. */
+  retires(view: NodeView): void {
+    view.isRetired = true
+    this.counts.retired++
   }
 
   /** Looks at what a disk holds after a sync. */

@@ -2,7 +2,7 @@
  * sim: a raft group in one thread, from a seed. Finds what goes wrong between nodes, and replays it.
  *
  * May import: anything. Must never know: the wall clock, real sockets, real disks.
- * Source: Ongaro 2014 for the claims; the two phases (anything fails, then a calm world must converge) after TigerBeetle's VOPR.
+ * Source: Ongaro 2014 for the claims; the phases (anything fails, then a healed quorum must work while the rest stays broken, then all converge) after TigerBeetle's VOPR.
  * @module
  */
 export { type CheckName, claims, type RunCounts, SimViolation } from './checks.js'

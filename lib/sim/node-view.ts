@@ -8,6 +8,7 @@ export class NodeView {
   readonly disk: SimDisk
   readonly log = new LogView()
   isUp = false
+  isRetired = false
   term = 0
   commit = 0
   applied = 0

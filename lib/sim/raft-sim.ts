@@ -1,15 +1,16 @@
 import { assert } from '../base/assert.js'
 import { messageOf } from '../base/errors.js'
-import type { Random } from '../base/random.js'
+import { pick, type Random } from '../base/random.js'
 import type { Message } from '../raft/core/messages.js'
-import type { RaftId } from '../raft/core/state.js'
+import type { ConfState, RaftId } from '../raft/core/state.js'
 import { BOOT_INDEX, type CheckName, Checks, type RunCounts, SimViolation } from './checks.js'
 import { isJoint, membersOf } from './configurations.js'
 import { EventQueue } from './event-queue.js'
 import { SimNetwork } from './sim-network.js'
 import { bootSnapshot, SimNode } from './sim-node.js'
-import { calmed, chanceFor, type Ingredient, planFor, type SimPlan } from './sim-plan.js'
+import { calmed, chanceFor, type Ingredient, planFor, type SimPlan, TICK } from './sim-plan.js'
 import type { SimEvent, SimHooks, SimWorld } from './sim-world.js'
+import { canLose, chooseCore } from './survivors.js'
 import { describeEvent } from './trace.js'
 import { type SimGroup, Workload } from './workload.js'
 
@@ -46,13 +47,15 @@ export type Verdict =
 
 /**
  * Runs one simulated raft group from its seed: first a phase in which anything may fail and the safety claims are checked after
- * every event, then a calm one in which the group has to lead, commit, converge and go quiet.
+ * every event. Then, in many runs, one in which only as many nodes are healed as the group needs, and these have to lead, commit
+ * and agree while the rest stays broken. At last a calm one in which all have to converge and go quiet.
  */
 export function simulate(options: SimOptions): Verdict {
   const { seed } = options
   const sim = new RaftSim(options)
   try {
     sim.runTroubled()
+    sim.runCore()
     sim.runCalm()
     return { outcome: 'held', seed, step: sim.step, counts: sim.checks.counts }
   } catch (error) {
@@ -68,8 +71,10 @@ const CATCH_UP_TICKS = 3
 /** Events between two looks inside every node: what goes wrong there stays wrong, so it need not be every event. */
 const INSPECT_EVERY = 16
 const QUIET_TIMEOUTS = 5
-/** Time units of a tick. */
-const TICK = 10
+const noConfig: ConfState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
+type NodeEvent = 'tick' | 'synced' | 'applied' | 'flush' | 'wake' | 'impatient' | 'restart'
+/** Nodes beyond that many, to replace those that lost their logs. */
+const SPARES_MAX = 6
 
 class RaftSim implements SimWorld, SimGroup {
   plan: SimPlan
@@ -84,6 +89,8 @@ class RaftSim implements SimWorld, SimGroup {
   readonly #random: Random
   readonly #workload: Workload
   #isCalm = false
+  /** The nodes that work in the phase in which others do not; all of them in the others. */
+  #core: ReadonlySet<RaftId> | undefined
   #sent = 0
 
   constructor({ seed, eventsMax = EVENTS_DEFAULT, without = [], skip = [], hooks = {}, adjust, trace }: SimOptions) {
@@ -112,7 +119,32 @@ class RaftSim implements SimWorld, SimGroup {
     while (this.step < this.plan.eventsMax && this.#next());
   }
 
-  /** Phase two: a good world; whatever the troubles left must become one working group again. */
+  /** Phase two: a good world for a quorum only. It has to elect, commit and agree whatever the others do. */
+  runCore(): void {
+    if (!this.plan.isRestBroken) return
+    const random = chanceFor(this.plan.seed, 5)
+    const core = chooseCore(random, this.checks.configs, this.nodes)
+    if (core === undefined) return
+    this.trace?.(`      --- core ${[...core].join(',')}`)
+    this.checks.counts.cores++
+    this.#isCalm = true
+    this.#core = core
+    const timeout = this.plan.core.electionTick * TICK
+    const calm = calmed(this.plan)
+    this.network.heal() // a leader outside that reaches only a part of the core could keep it, and the others, for ever
+    this.network.calmBetween(core, calm.network)
+    this.#queue.hasten(20 * TICK)
+    this.#breakRest(core, random)
+    this.plan = { ...calm, network: this.plan.network }
+    for (const node of this.nodes) if (core.has(node.id)) node.calm()
+    const target = this.checks.lastCommitted + 1
+    const longest = Math.max(...this.nodes.map((node) => node.view.log.lastIndex))
+    const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + longest * CATCH_UP_TICKS * TICK
+    this.#convergeCore(core, target, deadline)
+    this.#core = undefined
+  }
+
+  /** Phase three: a good world; whatever the troubles left must become one working group again. */
   runCalm(): void {
     this.trace?.('      --- calm')
     this.#isCalm = true
@@ -139,7 +171,7 @@ class RaftSim implements SimWorld, SimGroup {
     this.#sent++
     const carried = this.hooks.carry === undefined ? message : this.hooks.carry(message)
     const carry = (delay: number, copy: Message): void => this.after(delay, { type: 'deliver', sender, message: copy })
-    if (carried === undefined || !this.network.send(sender, carried, carry)) this.#lost(sender, message)
+    if (carried === undefined || !this.network.send(sender, carried, this.now, carry)) this.#lost(sender, message)
   }
 
   leader(): SimNode | undefined {
@@ -151,7 +183,14 @@ class RaftSim implements SimWorld, SimGroup {
   }
 
   addNode(): SimNode | undefined {
-    if (this.nodes.length >= NODES_MAX) return undefined
+    return this.nodes.length < NODES_MAX ? this.#start() : undefined
+  }
+
+  addSpare(): SimNode | undefined {
+    return this.nodes.length < NODES_MAX + SPARES_MAX ? this.#start() : undefined
+  }
+
+  #start(): SimNode {
     const node = new SimNode(this.nodes.length + 1, this, undefined)
     this.#addNode(node)
     node.start()
@@ -202,14 +241,17 @@ class RaftSim implements SimWorld, SimGroup {
     }
   }
 
-  #handleAt(node: SimNode, event: Extract<SimEvent, { type: 'tick' | 'synced' | 'applied' | 'flush' | 'restart' }>): void {
+  #handleAt(node: SimNode, event: Extract<SimEvent, { type: NodeEvent }>): void {
     if (event.type === 'restart') {
-      if (this.#isCalm) return
-      if (node.isUp) node.crash()
-      node.start()
+      if (!this.#isCalm || this.#core?.has(node.id)) this.#restart(node)
       return
     }
-    if (!node.isUp || node.life !== event.life || this.#isPostponed(node, event)) return
+    if (!node.isUp || node.life !== event.life) return
+    if (event.type === 'wake') {
+      node.wake(event.ticks)
+      return
+    }
+    if (this.#isPostponed(node, event)) return
     switch (event.type) {
       case 'tick':
         node.tick()
@@ -222,17 +264,35 @@ class RaftSim implements SimWorld, SimGroup {
         return
       case 'flush':
         node.flush()
+        return
+      case 'impatient':
+        node.impatient(event.responses)
     }
+  }
+
+  /** A node that finds its log damaged has to refuse it. Seldom enough that others keep what is committed. */
+  #restart(node: SimNode): void {
+    if (node.isRetired) return
+    if (node.isUp) node.crash()
+    const isSpared = this.#isCalm || this.nodes.length >= NODES_MAX + SPARES_MAX
+    const damage = isSpared ? undefined : node.disk.damage()
+    if (damage !== undefined && canLose(node, this.checks.configs, this.nodes)) {
+      this.trace?.(`      ${node.id} finds its log damaged: ${JSON.stringify(damage)}`)
+      if (node.retire(damage)) return
+    }
+    node.start()
   }
 
   #deliver(event: Extract<SimEvent, { type: 'deliver' }>): void {
     const { sender, message } = event
     const node = this.#byId.get(message.to)
     if (node === undefined || !node.isUp || !this.network.isOpen(sender, message.to)) {
+      this.network.arrived(sender, message.to)
       this.#lost(sender, message)
       return
     }
     if (this.#isPostponed(node, event)) return
+    this.network.arrived(sender, message.to)
     if (message.type === 'MsgSnap') this.#reportSnapshot(message, true)
     node.act((core) => core.step(message))
   }
@@ -263,9 +323,45 @@ class RaftSim implements SimWorld, SimGroup {
     if (leader.view.log.termAt(leader.applied) !== leader.view.term) return
     const members = membersOf(leader.config)
     for (const node of this.nodes) {
-      if (members.includes(node.id) === node.isUp) continue
+      if (node.isRetired || members.includes(node.id) === node.isUp) continue
       if (!node.isUp) node.start()
       else if (this.checks.configs.some(({ config }) => membersOf(config).includes(node.id))) node.crash()
+    }
+  }
+
+  /** What the rest suffers for as long as the core works. */
+  #breakRest(core: ReadonlySet<RaftId>, random: Random): void {
+    const ids = this.nodes.map(({ id }) => id)
+    for (const node of this.nodes) {
+      if (core.has(node.id)) continue
+      const fate = pick(random, ['down', 'mute', 'deaf', 'isolated', 'lossy', 'asleep'] as const)
+      this.trace?.(`      ${node.id} is ${fate}`)
+      if (fate === 'down' && node.isUp) node.crash()
+      else if (fate === 'mute') this.network.mute(node.id, ids)
+      else if (fate === 'deaf') this.network.deafen(node.id, ids)
+      else if (fate === 'isolated') this.network.isolate(node.id, ids)
+      else if (fate === 'asleep') node.pausedUntil = Number.MAX_SAFE_INTEGER
+    }
+  }
+
+  /** Runs until all of the core have applied what was committed since; the deadline fails the run. */
+  #convergeCore(core: ReadonlySet<RaftId>, target: number, deadline: number): void {
+    const proposalPause = 2 * this.plan.core.electionTick * TICK
+    let nextProposal = this.now
+    for (;;) {
+      const members = membersOf(this.leader()?.config ?? noConfig)
+      const ours = this.nodes.filter(({ id }) => core.has(id) && members.includes(id))
+      if (ours.length > 0 && ours.every(({ applied, leader }) => applied >= target && leader !== 0)) return
+      if (this.now > deadline) {
+        this.checks.fail('liveness', `core ${[...core].join(',')} makes no progress to ${target}: ${this.#picture()}`)
+        return
+      }
+      const proposer = this.leader()
+      if (proposer !== undefined && this.now >= nextProposal) {
+        nextProposal = this.now + proposalPause
+        this.#workload.propose(proposer)
+      }
+      assert(this.#next(), 'ticks never end')
     }
   }
 
@@ -294,6 +390,7 @@ class RaftSim implements SimWorld, SimGroup {
       if (proposer !== undefined && this.now >= nextProposal) {
         nextProposal = this.now + proposalPause
         this.#workload.propose(proposer)
+        this.#workload.repair(proposer)
       }
       assert(this.#next(), 'ticks never end')
     }

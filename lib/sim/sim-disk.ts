@@ -16,6 +16,16 @@ export interface DiskWrite {
   readonly responses: readonly Message[]
 }
 
+/** Time units that a stalled sync takes: from a whole election to several. */
+const STALL_MIN = 80
+const STALL_SPAN = 400
+
+/** What the scan of a log at a restart finds: a sector it cannot read, or a record where another belongs. */
+export type Damage =
+  | { readonly type: 'latent'; readonly index: number }
+  /** The record of `index` lies where that of `place` was written before, and its own place is empty. */
+  | { readonly type: 'misdirected'; readonly index: number; readonly place: number }
+
 const nothingYet: HardState = { term: 0, vote: 0, commit: 0 }
 
 /**
@@ -28,13 +38,15 @@ const nothingYet: HardState = { term: 0, vote: 0, commit: 0 }
 export class SimDisk {
   #plan: DiskPlan
   readonly #random: Random
+  readonly #faults: Random
   #storage = new MemoryStorage()
   #waiting: DiskWrite[] = []
   #syncing: DiskWrite[] = []
 
-  constructor(plan: DiskPlan, random: Random) {
+  constructor(plan: DiskPlan, random: Random, faults: Random) {
     this.#plan = plan
     this.#random = random
+    this.#faults = faults
   }
 
   /** What would survive a crash now; another object after every crash. */
@@ -71,6 +83,34 @@ export class SimDisk {
     return { durable, nextDelay: this.#begin() }
   }
 
+  /** Draws whether the sync that is about to end fails. */
+  isSyncFailing(): boolean {
+    const { syncFailRate } = this.#plan
+    return syncFailRate > 0 && this.#faults() < syncFailRate
+  }
+
+  /** Ends a sync that failed as if it had not: nothing of it is durable, and nobody is told. */
+  finishInVain(): { readonly durable: readonly DiskWrite[]; readonly nextDelay: number | undefined } {
+    const lost = this.#syncing
+    this.#syncing = []
+    return { durable: lost, nextDelay: this.#begin() }
+  }
+
+  /** Draws what time has done to the log. */
+  damage(): Damage | undefined {
+    const { latentRate, misdirectRate } = this.#plan
+    const first = this.#storage.firstIndex()
+    const size = this.#storage.lastIndex() - first + 1
+    if (latentRate > 0 && size > 0 && this.#faults() < latentRate) {
+      return { type: 'latent', index: first + below(this.#faults, size) }
+    }
+    if (misdirectRate > 0 && size > 1 && this.#faults() < misdirectRate) {
+      const place = first + below(this.#faults, size - 1)
+      return { type: 'misdirected', place, index: place + 1 + below(this.#faults, first + size - 1 - place) }
+    }
+    return undefined
+  }
+
   /** Writes and syncs in one step, as a node with synchronous storage does. */
   writeNow(record: DiskWrite): void {
     this.#writeHead(record)
@@ -87,6 +127,11 @@ export class SimDisk {
     if (this.#syncing.length > 0) this.tear(this.#syncing)
     this.#syncing = []
     this.#waiting = []
+    this.rewrite(found)
+  }
+
+  /** Replaces what is durable by what is made of it. */
+  rewrite(found: (start: MemoryStorageStart) => MemoryStorageStart): void {
     const snapshot = this.#storage.snapshot()
     const first = snapshot.index + 1
     const last = this.#storage.lastIndex()
@@ -117,7 +162,9 @@ export class SimDisk {
     if (this.#syncing.length > 0 || this.#waiting.length === 0) return undefined
     this.#syncing = this.#waiting
     this.#waiting = []
-    return this.#plan.syncMin - Math.log(1 - this.#random()) * this.#plan.syncMean
+    const { syncMin, syncMean, stallRate } = this.#plan
+    const delay = syncMin - Math.log(1 - this.#random()) * syncMean
+    return stallRate > 0 && this.#faults() < stallRate ? delay + STALL_MIN + this.#faults() * STALL_SPAN : delay
   }
 
   #writeHead({ hardState, snapshot, mark }: DiskWrite): void {

@@ -16,8 +16,8 @@ import {
 } from '../raft/core/state.js'
 import { configText, membersOf } from './configurations.js'
 import type { NodeView } from './node-view.js'
-import { type DiskWrite, SimDisk } from './sim-disk.js'
-import { chanceFor } from './sim-plan.js'
+import { type Damage, type DiskWrite, SimDisk } from './sim-disk.js'
+import { chanceFor, TICK } from './sim-plan.js'
 import type { SimCore, SimCoreConfig, SimWorld } from './sim-world.js'
 import { describeMessage } from './trace.js'
 
@@ -32,6 +32,12 @@ interface App {
 /** Chance concerns from here on belong to nodes: one for the node, one for each life of its core. */
 const NODE_CONCERN = 1_000
 const READIES_MAX = 10_000
+/** Its faults have chance of their own, so that a node without them lives as it would. */
+const FAULTS_CONCERN = 999
+/** After that many time units a node that lies takes a write for done. */
+const PATIENCE = 60
+/** Time units between a failed sync and the restart. */
+const RESTART_PAUSE = 50
 
 /**
  * A runner for one core against the simulated disk and network. It keeps the order that a real runner must keep: hard state,
@@ -49,8 +55,12 @@ export class SimNode {
   #core: SimCore | undefined
   #app: App
   #applyQueue: Message[] = []
+  /** What waits for a write to become durable. */
+  readonly #unanswered = new Set<readonly Message[]>()
   #isFlushDue = false
   #isDoomed = false
+  /** Time units of a tick by this node's own clock. */
+  #tickLength: number
   /** The snapshot that is on its way to the disk; entries up to it are not applied any more. */
   #restoringIndex = 0
 
@@ -58,7 +68,9 @@ export class SimNode {
     this.id = id
     this.#world = world
     this.#random = chanceFor(world.plan.seed, NODE_CONCERN * id)
-    this.disk = new SimDisk(world.plan.disk, this.#random)
+    const faults = chanceFor(world.plan.seed, NODE_CONCERN * id + FAULTS_CONCERN)
+    this.disk = new SimDisk(world.plan.disk, this.#random, faults)
+    this.#tickLength = TICK * (1 + (faults() * 2 - 1) * world.plan.skewMax)
     if (boot !== undefined) {
       this.disk.writeNow({
         hardState: { term: boot.term, vote: 0, commit: boot.index },
@@ -83,6 +95,10 @@ export class SimNode {
   get config(): ConfState {
     return this.#app.config
   }
+  /** True once it has refused its log: it never runs again, and its id is never used again. */
+  get isRetired(): boolean {
+    return this.view.isRetired
+  }
   get leader(): RaftId {
     return this.#core?.basicStatus().lead ?? 0
   }
@@ -90,6 +106,7 @@ export class SimNode {
   /** Starts, or starts again, from what the disk kept. */
   start(): void {
     assert(this.#core === undefined, 'only a stopped node starts')
+    assert(!this.isRetired, 'a node that lost its log stays away')
     const { hooks, plan } = this.#world
     const storage = this.disk.storage
     this.#life++
@@ -106,6 +123,7 @@ export class SimNode {
     const { hooks } = this.#world
     this.#core = undefined
     this.#applyQueue = []
+    this.#unanswered.clear()
     this.#isFlushDue = false
     this.#isDoomed = false
     this.#restoringIndex = 0
@@ -113,10 +131,30 @@ export class SimNode {
     this.view.crash()
   }
 
+  /** Refuses its log for good; false when it reads it all the same. */
+  retire(damage: Damage): boolean {
+    let isRead = false
+    this.disk.rewrite((start) => {
+      const read = this.#world.hooks.readDamaged?.(start, damage, this.id)
+      isRead = read !== undefined
+      return read ?? start
+    })
+    if (!isRead) this.#world.checks.retires(this.view)
+    return !isRead
+  }
+
+  /** Wakes and counts the ticks it slept through before it reads what waited for it. */
+  wake(ticks: number): void {
+    this.pausedUntil = 0
+    for (let count = 0; count < ticks; count++) this.act((core) => core.tick())
+  }
+
   /** From now on a fast disk, and no more accidents. */
   calm(): void {
     this.pausedUntil = 0
+    this.#tickLength = TICK
     this.disk.calm(this.#world.plan.disk)
+    if (this.isRetired) return
     if (this.#isDoomed) this.crash()
     if (!this.isUp) this.start()
   }
@@ -145,7 +183,11 @@ export class SimNode {
 
   tick(): void {
     const { plan } = this.#world
-    this.#world.after(10 + (this.#random() * 2 - 1) * plan.driftMax, { type: 'tick', node: this.id, life: this.#life })
+    this.#world.after(this.#tickLength + (this.#random() * 2 - 1) * plan.driftMax, {
+      type: 'tick',
+      node: this.id,
+      life: this.#life,
+    })
     this.act((core) => core.tick())
   }
 
@@ -166,15 +208,27 @@ export class SimNode {
   synced(): void {
     const core = this.#core
     if (core === undefined) return
-    const { durable, nextDelay } = this.disk.finish()
+    const isFailing = this.disk.isSyncFailing()
+    if (isFailing && this.#world.hooks.syncFailure !== 'goes-unnoticed') {
+      this.#stop()
+      return
+    }
+    const { durable, nextDelay } = isFailing ? this.disk.finishInVain() : this.disk.finish()
     if (nextDelay !== undefined) this.#world.after(nextDelay, { type: 'synced', node: this.id, life: this.#life })
     this.#world.checks.synced(this.view)
     for (const record of durable) {
       if (record.snapshot !== undefined) this.#restore(record.snapshot)
       if (record.mark !== undefined) this.disk.compact(record.mark.index - this.#world.plan.trailingEntries)
-      if (this.#world.hooks.diskAnswers !== 'at-once') this.#answer(core, record.responses)
+      if (this.#unanswered.delete(record.responses)) this.#answer(core, record.responses)
     }
     this.#settle(core)
+  }
+
+  /** It has waited long enough for its disk: to it the write is done. */
+  impatient(responses: readonly Message[]): void {
+    if (this.#core === undefined || !this.#unanswered.delete(responses)) return
+    this.#answer(this.#core, responses)
+    this.#settle(this.#core)
   }
 
   /** The applier has finished one batch. */
@@ -223,8 +277,15 @@ export class SimNode {
         this.#world.checks.readAnswered(this.view, bytesToNumber(requestCtx), index)
       }
       if (this.#world.plan.core.asyncStorageWrites) this.#handOut(core, ready)
-      else this.#carryOut(core, ready)
+      else if (!this.#carryOut(core, ready)) return
     }
+  }
+
+  /** A sync has failed. What it left nobody knows, so the node ends; its operator starts it again. */
+  #stop(): void {
+    this.#world.trace?.(`      ${this.id} stops: a sync failed`)
+    this.crash()
+    this.#world.after(RESTART_PAUSE, { type: 'restart', node: this.id })
   }
 
   /** With asynchronous storage: every message to its queue; storage answers by itself. */
@@ -238,14 +299,21 @@ export class SimNode {
     }
   }
 
-  /** With synchronous storage: persist, send, apply, advance. */
-  #carryOut(core: SimCore, ready: Ready): void {
-    this.disk.writeNow(recordOf(ready))
+  /** With synchronous storage: persist, send, apply, advance. False when the node ended. */
+  #carryOut(core: SimCore, ready: Ready): boolean {
+    const isFailing = this.disk.isSyncFailing()
+    if (isFailing && this.#world.hooks.syncFailure !== 'goes-unnoticed') {
+      this.disk.tear([recordOf(ready)])
+      this.#stop()
+      return false
+    }
+    if (!isFailing) this.disk.writeNow(recordOf(ready))
     this.#world.checks.synced(this.view)
     if (hasSnapshot(ready.snapshot)) this.#restore(ready.snapshot)
     for (const message of ready.messages) this.#send(message)
     this.#apply(core, ready.committedEntries)
     core.advance()
+    return true
   }
 
   /** The power goes at a random place of `#carryOut`. */
@@ -266,7 +334,15 @@ export class SimNode {
     const hardState = term === 0 && vote === 0 && commit === 0 ? undefined : { term, vote, commit }
     if (hasSnapshot(snapshot)) this.#restoringIndex = snapshot.index
     this.#write({ hardState, snapshot: hasSnapshot(snapshot) ? snapshot : undefined, entries, responses })
-    if (this.#world.hooks.diskAnswers === 'at-once') this.#answer(core, responses)
+    const { diskAnswers } = this.#world.hooks
+    if (diskAnswers === 'at-once') {
+      this.#answer(core, responses)
+      return
+    }
+    this.#unanswered.add(responses)
+    if (diskAnswers === 'after-a-while') {
+      this.#world.after(PATIENCE, { type: 'impatient', node: this.id, life: this.#life, responses })
+    }
   }
 
   #write(record: DiskWrite): void {

@@ -20,8 +20,19 @@ export const ingredients = [
   'campaign',
   'small-limits',
   'churn',
+  'stall',
+  'sync-failure',
+  'latent-error',
+  'misdirected-write',
+  'clog',
+  'skew',
+  'hasty-timers',
+  'broken-rest',
 ] as const
 export type Ingredient = (typeof ingredients)[number]
+
+/** Time units of a tick by a clock that is right. */
+export const TICK = 10
 
 /** How one simulated group is built and troubled: everything follows from the seed. */
 export interface SimPlan {
@@ -47,7 +58,14 @@ export interface SimPlan {
   readonly disk: DiskPlan
   /** Chance that a node gathers more input before it takes its next Ready, as a busy event loop does. */
   readonly lateFlushRate: number
+  /** Time units by which single ticks come too early or late. */
   readonly driftMax: number
+  /** Part by which a node's clock runs too fast or too slow for as long as the run lasts. */
+  readonly skewMax: number
+  /** Chance that a node that wakes from a pause counts all ticks it slept through before it reads a message. */
+  readonly hastyTimersRate: number
+  /** Whether there is a phase in which only as many nodes are healed as the group needs. */
+  readonly isRestBroken: boolean
   /** Mean time units between two things that clients and operators do. */
   readonly workPause: number
   /** Mean time units between two troubles; Infinity for a quiet run. */
@@ -59,7 +77,7 @@ export interface SimPlan {
 }
 
 export type Work = 'propose' | 'membership' | 'transfer' | 'read' | 'snapshot' | 'campaign' | 'forget-leader'
-export type Trouble = 'split' | 'one-way' | 'isolate' | 'heal' | 'crash' | 'crash-leader' | 'crash-all' | 'pause'
+export type Trouble = 'split' | 'one-way' | 'isolate' | 'heal' | 'crash' | 'crash-leader' | 'crash-all' | 'pause' | 'clog'
 
 export interface NetworkPlan {
   readonly lossRate: number
@@ -70,6 +88,8 @@ export interface NetworkPlan {
   readonly strayRate: number
   /** Chance that a sender learns of a lost message (`reportUnreachable`). */
   readonly noticeRate: number
+  /** Messages that may be under way from one node to another; what is sent beyond is lost. */
+  readonly pathCapacity: number
 }
 
 export interface DiskPlan {
@@ -78,6 +98,14 @@ export interface DiskPlan {
   readonly applyMean: number
   /** Chance that a crash keeps a part of the batch under way instead of nothing. */
   readonly tornRate: number
+  /** Chance that a sync takes as long as some elections. */
+  readonly stallRate: number
+  /** Chance that a sync fails, which stops the node; what it was to make durable may be there, or a part of it. */
+  readonly syncFailRate: number
+  /** Chance that a node finds a sector of its log unreadable when it restarts. */
+  readonly latentRate: number
+  /** Chance that a node finds a record of its log in the place of another when it restarts. */
+  readonly misdirectRate: number
 }
 
 /** A stream of chance of its own for each concern: leaving one ingredient out disturbs the others little. */
@@ -85,14 +113,24 @@ export function chanceFor(seed: number, concern: number): Random {
   return seededRandom(Math.imul(seed, 0x9e3779b1) ^ Math.imul(concern + 1, 0x85ebca6b))
 }
 
+const faultlessDisk = { stallRate: 0, syncFailRate: 0, latentRate: 0, misdirectRate: 0 } as const
+
 /** The same group in a good world: nothing is lost, doubled, torn or late. */
 export function calmed(plan: SimPlan): SimPlan {
   return {
     ...plan,
-    network: { ...plan.network, lossRate: 0, duplicateRate: 0, delayMean: 1, strayRate: 0 },
-    disk: { ...plan.disk, syncMean: 1, applyMean: 1, tornRate: 0 },
+    network: {
+      ...plan.network,
+      lossRate: 0,
+      duplicateRate: 0,
+      delayMean: 1,
+      strayRate: 0,
+      pathCapacity: Number.POSITIVE_INFINITY,
+    },
+    disk: { ...plan.disk, syncMean: 1, applyMean: 1, tornRate: 0, ...faultlessDisk },
     lateFlushRate: 0,
     driftMax: 0,
+    skewMax: 0,
   }
 }
 
@@ -133,15 +171,20 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
       delayMean: some('slow-network', 0.4, 5 + random() * (rough ? 30 : 10), 1 + random() * 3),
       strayRate: some('slow-network', 0.5, random() * (rough ? 0.2 : 0.05)),
       noticeRate: random() * 0.5,
+      pathCapacity: Number.POSITIVE_INFINITY,
     },
     disk: {
       syncMin: 1,
       syncMean: some('slow-disk', 0.4, 5 + random() * (rough ? 40 : 15), 1 + random() * 2),
       applyMean: some('slow-disk', 0.4, 3 + random() * 30, 1),
       tornRate: some('torn-write', 0.7, random()),
+      ...faultlessDisk,
     },
     lateFlushRate: some('late-flush', 0.5, random() * 0.8),
     driftMax: some('drift', 0.5, 3),
+    skewMax: 0,
+    hastyTimersRate: 0,
+    isRestBroken: false,
     workPause: 3 + random() * 20,
     troublePause: rough ? 15 + random() * 70 : 40 + random() * 300,
     work: {
@@ -162,10 +205,38 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
       'crash-leader': weight('crash', one([0, 1, 2])),
       'crash-all': weight('crash', one([0, 0, 0.3])),
       pause: weight('pause', one([0, 1])),
+      clog: 0,
     },
     trailingEntries: one([0, 2, 10, 50]),
   }
-  return isChurning ? churned(plan, random) : plan
+  return worsened(isChurning ? churned(plan, random) : plan, without)
+}
+
+/** The same group with what disks, paths and clocks do seldom. It has chance of its own, so that without it a plan is as it was. */
+function worsened(plan: SimPlan, without: ReadonlySet<Ingredient>): SimPlan {
+  const random = chanceFor(plan.seed, 4)
+  const some = (ingredient: Ingredient, chance: number, value: number, otherwise = 0): number =>
+    random() < chance && !without.has(ingredient) ? value : otherwise
+  const { core, network, disk, trouble } = plan
+  const clog = some('clog', 0.3, 1 + random())
+  const pathCapacity = clog > 0 ? 2 + below(random, 19) : Number.POSITIVE_INFINITY
+  // Without these, nodes outside may end the term of any leader for ever, or lead without being members.
+  const isGuarded = core.preVote && core.checkQuorum && core.stepDownOnRemoval
+  return {
+    ...plan,
+    network: { ...network, pathCapacity },
+    disk: {
+      ...disk,
+      stallRate: some('stall', 0.3, random() * 0.05),
+      syncFailRate: some('sync-failure', 0.3, random() * 0.02),
+      latentRate: some('latent-error', 0.25, 0.1 + random() * 0.6),
+      misdirectRate: some('misdirected-write', 0.25, 0.1 + random() * 0.6),
+    },
+    skewMax: some('skew', 0.3, random() * 0.5),
+    hastyTimersRate: some('hasty-timers', 0.5, random()),
+    isRestBroken: some('broken-rest', 0.5, 1) === 1 && isGuarded,
+    trouble: { ...trouble, clog },
+  }
 }
 
 /** The same group with a fast network, a disk that is slower than elections, and elections all the time: writes end terms late. */

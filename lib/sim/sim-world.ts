@@ -3,6 +3,7 @@ import type { MemoryStorageStart } from '../raft/core/memory-storage.js'
 import type { Message } from '../raft/core/messages.js'
 import type { ConfChange, ConfState, Entry, RaftId, Ready, Storage } from '../raft/core/state.js'
 import type { Checks } from './checks.js'
+import type { Damage } from './sim-disk.js'
 import type { SimPlan } from './sim-plan.js'
 
 /** What happens at a moment of virtual time. `life` tells events of a node apart from those of its earlier lives. */
@@ -13,6 +14,10 @@ export type SimEvent =
   | { readonly type: 'synced'; readonly node: RaftId; readonly life: number }
   | { readonly type: 'applied'; readonly node: RaftId; readonly life: number }
   | { readonly type: 'flush'; readonly node: RaftId; readonly life: number }
+  /** The end of a pause, with the ticks that were slept through, before anything that waited for it. */
+  | { readonly type: 'wake'; readonly node: RaftId; readonly life: number; readonly ticks: number }
+  /** A node no longer waits for its disk. Only nodes that lie do that. */
+  | { readonly type: 'impatient'; readonly node: RaftId; readonly life: number; readonly responses: readonly Message[] }
   | { readonly type: 'unreachable'; readonly node: RaftId; readonly to: RaftId }
   | { readonly type: 'snapshot-sent'; readonly node: RaftId; readonly to: RaftId; readonly arrived: boolean }
   | { readonly type: 'restart'; readonly node: RaftId }
@@ -56,7 +61,11 @@ export interface SimHooks {
   /** Changes or leaves out what the state machine is given. */
   readonly apply?: (entry: Entry, node: RaftId) => Entry | undefined
   /** When the disk says that a write is done. */
-  readonly diskAnswers?: 'when-durable' | 'at-once'
+  readonly diskAnswers?: 'when-durable' | 'at-once' | 'after-a-while'
+  /** What a failed sync does. */
+  readonly syncFailure?: 'stops-the-node' | 'goes-unnoticed'
+  /** Makes a log of a damaged one, and so keeps the node under its old id; undefined refuses, as an honest node always does. */
+  readonly readDamaged?: (start: MemoryStorageStart, damage: Damage, node: RaftId) => MemoryStorageStart | undefined
 }
 
 /** What a node needs of the run it is in. */

@@ -24,6 +24,8 @@ export function describeEvent(event: SimEvent): string {
     case 'synced':
     case 'applied':
     case 'flush':
+    case 'wake':
+    case 'impatient':
     case 'restart':
       return `${event.type} ${event.node}`
     case 'unreachable':

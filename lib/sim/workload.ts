@@ -2,9 +2,10 @@ import { below, pick, type Random } from '../base/random.js'
 import type { ConfChange, ConfChangeSingle, ConfState, RaftId } from '../raft/core/state.js'
 import type { Checks } from './checks.js'
 import { isJoint, membersOf } from './configurations.js'
+import { nextRepair } from './operator.js'
 import type { SimNetwork } from './sim-network.js'
 import { numberToBytes, type SimNode } from './sim-node.js'
-import type { SimPlan, Trouble, Work } from './sim-plan.js'
+import { type SimPlan, TICK, type Trouble, type Work } from './sim-plan.js'
 import type { SimEvent } from './sim-world.js'
 
 /** What clients, operators and accidents see of the group. */
@@ -19,8 +20,15 @@ export interface SimGroup {
   leader(): SimNode | undefined
   /** Starts a node that nobody knows yet; undefined when there are enough. */
   addNode(): SimNode | undefined
+  /** The same for one that takes the place of another. */
+  addSpare(): SimNode | undefined
   after(delay: number, event: SimEvent): void
 }
+
+/** Time units that a path stays clogged, at most: several elections. */
+const CLOG_SPAN = 500
+/** The timers of a node that wakes run before its messages are read. */
+const JUST_BEFORE = 0.001
 
 /** What is asked of the group and what befalls it, drawn from the plan's weights. */
 export class Workload {
@@ -108,9 +116,23 @@ export class Workload {
         for (const each of nodes) this.#crash(each)
         return
       case 'pause':
-        node.pausedUntil = this.#group.now + 20 + this.#random() * 300
+        this.#pause(node, 20 + this.#random() * 300)
         return
+      case 'clog': {
+        const other = pick(this.#random, nodes)
+        const until = this.#group.now + 20 + this.#random() * CLOG_SPAN
+        if (other !== undefined && other !== node) network.clog(node.id, other.id, until)
+        return
+      }
     }
+  }
+
+  #pause(node: SimNode, span: number): void {
+    const { now, plan } = this.#group
+    node.pausedUntil = now + span
+    if (plan.hastyTimersRate === 0 || this.#random() >= plan.hastyTimersRate) return
+    const ticks = Math.floor(span / TICK)
+    this.#group.after(span - JUST_BEFORE, { type: 'wake', node: node.id, life: node.life, ticks })
   }
 
   #crash(node: SimNode): void {
@@ -125,7 +147,20 @@ export class Workload {
     return leader ?? pick(this.#random, this.#group.nodes)
   }
 
+  /** Replaces members that lost their logs, step by step; false when all have theirs. */
+  repair(leader: SimNode): boolean {
+    const { nodes } = this.#group
+    const members = membersOf(leader.config)
+    if (!nodes.some(({ id, isRetired }) => isRetired && members.includes(id))) return false
+    const change = nextRepair(leader.config, leader.applied, nodes, () => this.#spare(leader.config))
+    if (change !== undefined) leader.act((core) => core.proposeConfChange(change))
+    return true
+  }
+
   #changeMembership(node: SimNode): void {
+    const { nodes } = this.#group
+    // With a member lost for good, no other change: each could take a quorum of what is left.
+    if (nodes.some(({ isRetired }) => isRetired) && (!node.view.isLeader || this.repair(node))) return
     const change = this.#nextChange(node.config)
     if (change !== undefined) node.act((core) => core.proposeConfChange(change))
   }
@@ -162,10 +197,17 @@ export class Workload {
 
   /** A node that has never been in a configuration: raft ids are not used again. */
   #newcomer(config: ConfState): RaftId | undefined {
+    return (pick(this.#random, this.#unknown(config)) ?? this.#group.addNode())?.id
+  }
+
+  #spare(config: ConfState): RaftId | undefined {
+    return (this.#unknown(config)[0] ?? this.#group.addSpare())?.id
+  }
+
+  #unknown(config: ConfState): readonly SimNode[] {
     const known = new Set(this.#group.checks.configs.flatMap((past) => membersOf(past.config)))
     for (const id of membersOf(config)) known.add(id)
-    const waiting = this.#group.nodes.filter((node) => !known.has(node.id))
-    return (pick(this.#random, waiting) ?? this.#group.addNode())?.id
+    return this.#group.nodes.filter((node) => !known.has(node.id) && !node.isRetired)
   }
 }
 

@@ -4,7 +4,8 @@ import { seededRandom } from '../../lib/base/random.js'
 import type { Entry, HardState } from '../../lib/raft/core/index.js'
 import { SimDisk } from '../../lib/sim/sim-disk.js'
 
-const whole = { syncMin: 1, syncMean: 1, applyMean: 1, tornRate: 0 }
+const faultless = { stallRate: 0, syncFailRate: 0, latentRate: 0, misdirectRate: 0 }
+const whole = { syncMin: 1, syncMean: 1, applyMean: 1, tornRate: 0, ...faultless }
 const torn = { ...whole, tornRate: 1 }
 
 function entries(from: number, to: number, term: number): Entry[] {
@@ -18,7 +19,7 @@ function record(hardState: HardState, list: readonly Entry[]) {
 }
 
 t.test('a write is not durable before its sync ends, and what is written meanwhile is one batch', (t) => {
-  const disk = new SimDisk(whole, seededRandom(1))
+  const disk = new SimDisk(whole, seededRandom(1), seededRandom(2))
   t.type(disk.write(record({ term: 1, vote: 2, commit: 0 }, entries(1, 2, 1))), 'number')
   t.equal(disk.write(record({ term: 1, vote: 2, commit: 1 }, entries(3, 3, 1))), undefined, 'a sync is under way')
   t.equal(disk.write(record({ term: 1, vote: 2, commit: 2 }, entries(4, 4, 1))), undefined)
@@ -35,7 +36,7 @@ t.test('a write is not durable before its sync ends, and what is written meanwhi
 })
 
 t.test('a crash loses everything that was not synced', (t) => {
-  const disk = new SimDisk(whole, seededRandom(1))
+  const disk = new SimDisk(whole, seededRandom(1), seededRandom(2))
   disk.writeNow(record({ term: 1, vote: 1, commit: 1 }, entries(1, 2, 1)))
   disk.write(record({ term: 2, vote: 3, commit: 2 }, entries(3, 4, 2)))
   disk.write(record({ term: 3, vote: 0, commit: 2 }, entries(3, 3, 3)))
@@ -50,7 +51,7 @@ t.test('a torn write never separates term from vote and never commits what is no
   const seen = new Set<string>()
   fc.assert(
     fc.property(fc.nat(), (seed) => {
-      const disk = new SimDisk(torn, seededRandom(seed))
+      const disk = new SimDisk(torn, seededRandom(seed), seededRandom(2))
       disk.writeNow(record({ term: 1, vote: 1, commit: 1 }, entries(1, 4, 1)))
       disk.write(record({ term: 2, vote: 3, commit: 4 }, entries(3, 4, 2)))
       disk.crash((start) => start)
