@@ -11,6 +11,9 @@ type Bytes = Level<Uint8Array, Uint8Array>
 export class LevelStorage implements Storage {
   readonly #dir: string
   readonly #level: Bytes
+  /** Settles when every batch called so far has taken effect. */
+  #written: Promise<void> = Promise.resolve()
+  #closing = false
 
   private constructor(dir: string, level: Bytes) {
     this.#dir = dir
@@ -61,6 +64,14 @@ export class LevelStorage implements Storage {
 
   async batch(writes: readonly Write[], { sync }: BatchOptions): Promise<void> {
     this.#checkOpen()
+    // Level hands each batch to a thread of its own, and threads overtake each other: one at a time keeps the order of the calls.
+    const before = this.#written
+    const mine = before.then(() => this.#write(writes, sync))
+    this.#written = mine.catch(() => undefined) // whoever called it is told; those behind it are not held up
+    await mine
+  }
+
+  async #write(writes: readonly Write[], sync: boolean): Promise<void> {
     try {
       await this.#level.batch(
         writes.map((write) =>
@@ -73,8 +84,10 @@ export class LevelStorage implements Storage {
     }
   }
 
-  close(): Promise<void> {
-    return this.#level.close()
+  async close(): Promise<void> {
+    this.#closing = true
+    await this.#written
+    await this.#level.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -82,7 +95,7 @@ export class LevelStorage implements Storage {
   }
 
   #checkOpen(): void {
-    if (this.#level.status !== 'open') throw this.#stopped()
+    if (this.#closing || this.#level.status !== 'open') throw this.#stopped()
   }
 
   #stopped(cause?: unknown): SkeinError {
