@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
-import { access, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, mkdir, open, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import * as v from 'valibot'
 import { messageOf, SkeinError } from '../base/errors.js'
 
@@ -40,7 +40,7 @@ export type StoredIdentity = v.InferOutput<typeof identitySchema>
 /** Makes the directory and its parts. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
 export async function openStateDir(path: string): Promise<StateDir> {
   try {
-    await mkdir(path, { recursive: true, mode: 0o700 })
+    await makeDirectories(resolve(path))
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK)
   } catch (cause) {
     throw unusable({ path }, cause)
@@ -90,6 +90,24 @@ export async function writeControlFile(dir: StateDir, url: string): Promise<void
 
 export async function removeControlFile(dir: StateDir): Promise<void> {
   await rm(join(dir.path, 'control.json'), { force: true })
+}
+
+/** Not node's own recursive mkdir: where the system denies that the path exists (/proc), that one tries again for ever. */
+async function makeDirectories(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    const parent = dirname(path)
+    const parentIsThere = await stat(parent).then(
+      () => true,
+      () => false, // then it is made first, and says itself why it cannot be
+    )
+    if (code !== 'ENOENT' || parentIsThere) throw error
+    await makeDirectories(parent)
+    await makeDirectories(path)
+  }
 }
 
 function unusable({ path }: Pick<StateDir, 'path'>, cause: unknown): SkeinError<'ERR_SKEIN_DIR_UNUSABLE'> {

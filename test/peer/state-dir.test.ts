@@ -46,6 +46,15 @@ t.test('a directory that cannot be made is refused with its name', async (t) => 
   await t.rejects(openStateDir(`${file}/under`), { code: 'ERR_SKEIN_DIR_UNUSABLE', detail: { dir: `${file}/under` } })
 })
 
+t.test(
+  'a place where nothing can be made is refused, not tried for ever',
+  { skip: process.platform !== 'linux' && 'no /proc' },
+  async (t) => {
+    for (const dir of ['/proc/nothing', '/proc/nothing/deep/er'])
+      await t.rejects(openStateDir(dir), { code: 'ERR_SKEIN_DIR_UNUSABLE', detail: { dir } })
+  },
+)
+
 t.test('a file that cannot be read or written is refused with the directory, not with an error of the system', async (t) => {
   const dir = await openStateDir(t.testdir({ 'identity.json': { in: 'the way' }, 'control.json': { in: 'the way' } }))
   const refused = { code: 'ERR_SKEIN_DIR_UNUSABLE', detail: { dir: dir.path } }
