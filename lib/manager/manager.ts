@@ -281,12 +281,12 @@ export class Manager {
     })
   }
 
-  /** Voters that answer: on the leader by raft's own account, elsewhere by live links. */
+  /** Voters that answer: on the leader those heard of late, elsewhere those with a live link. */
   #reachable(): ReadonlySet<number> {
-    const { conf, progress, role, id } = this.raft.status()
+    const { conf, quorum, role, id } = this.raft.status()
+    if (role === 'leader') return new Set(quorum.answering)
     const answering = conf.voters.filter((voter) => {
       if (voter === id) return true
-      if (role === 'leader' && progress !== undefined) return progress.get(voter)?.recentActive === true
       const node = this.links.nodeOf(voter)
       return node !== undefined && this.#o.pool.link(node) !== undefined
     })
@@ -393,10 +393,10 @@ export class Manager {
 
   /** A planned stop does not cost an election timeout. */
   async #handOver(): Promise<void> {
-    const { role, progress, id } = this.raft.status()
+    const { role, progress, id, quorum } = this.raft.status()
     if (role !== 'leader' || progress === undefined) return
     const next = [...progress]
-      .filter(([other, seen]) => other !== id && !seen.isLearner && seen.recentActive)
+      .filter(([other]) => other !== id && quorum.answering.includes(other))
       .sort((a, b) => b[1].match - a[1].match)[0]
     if (next === undefined) return
     try {

@@ -5,6 +5,8 @@ export interface QuorumStatus {
   readonly voters: number
   /** Voters this peer heard from within an election timeout, itself included. A follower hears only its leader. */
   readonly reachable: number
+  /** The voters among `reachable`: heard within the last election timeout. (Raft's own activity flags are cleared at each check of the quorum.) */
+  readonly answering: readonly RaftId[]
 }
 
 /** A picture of one peer, for people and for whoever watches over membership. */
@@ -60,6 +62,7 @@ export class Contacts {
 
   quorum(self: RaftId, { voters }: ConfState, sinceMs: number): QuorumStatus {
     const isHeard = (id: RaftId) => id === self || (this.#heardAtMs.get(id) ?? Number.NEGATIVE_INFINITY) >= sinceMs
-    return { voters: voters.length, reachable: voters.filter(isHeard).length }
+    const answering = voters.filter(isHeard)
+    return { voters: voters.length, reachable: answering.length, answering }
   }
 }
