@@ -36,8 +36,9 @@ export async function* converge(
   let last = ''
   let progress: Progress | undefined
   let name = ref
+  let news: AsyncIterator<unknown> | undefined
   try {
-    const news = caller.stream('watch', { kinds: ['task', 'service'] }, stop.signal)[Symbol.asyncIterator]()
+    news = caller.stream('watch', { kinds: ['task', 'service'] }, stop.signal)[Symbol.asyncIterator]()
     let pending = news.next()
     pending.catch(() => undefined) // awaited below, after the reads; a rejection meanwhile must not count as unhandled
     for (;;) {
@@ -80,6 +81,8 @@ export async function* converge(
   } finally {
     signal?.removeEventListener('abort', onAbort)
     stop.abort()
+    // Not awaited: a link that hangs must not hold up an answer. What it was still to say interests nobody.
+    news?.return?.().catch(() => undefined)
   }
 }
 

@@ -23,7 +23,8 @@ export const markEveryMs = 10_000
 
 export class Watchers {
   readonly #clock: Clock
-  readonly #watchers = new Set<Watcher>()
+  /** Each with what lets go of its timer and its signal. */
+  readonly #watchers = new Map<Watcher, () => void>()
   #retained: Change[] = []
   /** Changes up to here are no longer retained. */
   #forgotten: number
@@ -51,7 +52,7 @@ export class Watchers {
       this.#retained = this.#retained.slice(cut)
     }
     if (changes.length === 0) return
-    for (const watcher of this.#watchers) watcher.push(changes)
+    for (const watcher of this.#watchers.keys()) watcher.push(changes)
   }
 
   /** The tables were replaced as a whole: nobody can go on from where they were. */
@@ -59,7 +60,7 @@ export class Watchers {
     this.#version = version
     this.#retained = []
     this.#forgotten = version
-    for (const watcher of this.#watchers) watcher.lose()
+    for (const watcher of this.#watchers.keys()) watcher.lose()
   }
 
   /** Ends when the signal fires or the store closes. May be iterated once. */
@@ -69,16 +70,22 @@ export class Watchers {
 
   close(): void {
     this.#closed = true
-    for (const watcher of this.#watchers) watcher.wake()
+    for (const release of this.#watchers.values()) release()
   }
 
   async *#follow(watcher: Watcher, since: number, signal: AbortSignal | undefined): AsyncGenerator<StoreChange, void, void> {
     if (since < this.#forgotten) watcher.lose()
     else watcher.push(this.#retained.filter((change) => change.version > since))
-    this.#watchers.add(watcher)
-    const wake = (): void => watcher.wake()
     const stopMarks = this.#clock.every(markEveryMs, () => watcher.owe())
-    signal?.addEventListener('abort', wake)
+    // Not left to the reader: one that went away between two changes never comes back to here.
+    const release = (): void => {
+      signal?.removeEventListener('abort', release)
+      stopMarks()
+      this.#watchers.delete(watcher)
+      watcher.wake()
+    }
+    this.#watchers.set(watcher, release)
+    signal?.addEventListener('abort', release)
     try {
       while (!this.#closed && signal?.aborted !== true) {
         const next = watcher.take(this.#version)
@@ -86,9 +93,7 @@ export class Watchers {
         else yield next
       }
     } finally {
-      signal?.removeEventListener('abort', wake)
-      stopMarks()
-      this.#watchers.delete(watcher)
+      release()
     }
   }
 }

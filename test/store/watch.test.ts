@@ -114,3 +114,18 @@ t.test('a watch that its reader leaves takes nothing with it', async (t) => {
   }
   t.equal(clock.pending, 0)
 })
+
+t.test(
+  'a watch whose reader went away between two changes, without a word, ends with its signal or with the store',
+  async (t) => {
+    const { store, clock } = await openHarness()
+    const before = clock.pending
+    const abort = new AbortController()
+    await take(store.watch({ signal: abort.signal })[Symbol.asyncIterator](), 1)
+    abort.abort()
+    t.equal(clock.pending, before, 'its timer is gone with the signal')
+    await take(store.watch()[Symbol.asyncIterator](), 1)
+    await store.close()
+    t.equal(clock.pending, 0, 'and with the store')
+  },
+)
