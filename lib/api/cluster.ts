@@ -4,7 +4,7 @@ import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { LogOptions } from '../drivers/driver.js'
 import type { ServiceSpec } from '../model/service.js'
-import type { CallHead, ControlCaller, ControlVerbs, LogRequest, Verb } from './control.js'
+import { type CallHead, type ControlCaller, type ControlVerbs, type LogRequest, readParams, type Verb } from './control.js'
 import { converge } from './converge.js'
 import type { Call, Cluster, Services, WatchOptions } from './types.js'
 
@@ -15,8 +15,9 @@ const updateTriesMax = 10
 
 /** The public `Cluster` object over anything that can carry verbs. */
 export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
-  const call = <V extends Verb>(verb: V, params: ControlVerbs[V][0], o?: Call): Promise<ControlVerbs[V][1]> =>
-    caller.call(verb, params, headOf(o))
+  // Checked here too: a manager's own calls pass no link on which they would be. Async: what is refused rejects, it does not throw.
+  const call = async <V extends Verb>(verb: V, params: ControlVerbs[V][0], o?: Call): Promise<ControlVerbs[V][1]> =>
+    await caller.call(verb, readParams(verb, params), headOf(o))
   const services: Services = {
     create: (spec, o) => call('services.create', { spec }, o),
     get: (ref, o) => call('services.get', { ref }, o),
@@ -57,8 +58,12 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
     },
     kv: {
       get: async (key, o) => (await call('kv.get', { key, stale: o?.stale ?? false }, o)) ?? undefined,
-      put: (key, value, o) =>
-        call('kv.put', { key, value: toBytes(value), ...(o?.ifVersion === undefined ? {} : { ifVersion: o.ifVersion }) }, o),
+      put: async (key, value, o) =>
+        await call(
+          'kv.put',
+          { key, value: toBytes(value), ...(o?.ifVersion === undefined ? {} : { ifVersion: o.ifVersion }) },
+          o,
+        ),
       delete: async (key, o) => void (await call('kv.delete', { key }, o)),
       async *list(prefix, o) {
         yield* (await call('kv.list', { prefix }, o)).items

@@ -159,3 +159,19 @@ t.test('a peer that listens everywhere is reached at an address, never at a wild
     })
   }
 })
+
+t.test('what no type allows is refused by a rejection that names it, also when the manager asks itself', async (t) => {
+  const peer = await solo(t)
+  const refused: [string, () => Promise<unknown>][] = [
+    ['invite', () => peer.invite('king' as 'manager')],
+    ['nodes.label', () => peer.nodes.label('m1', { disk: 5 as unknown as string })],
+    ['nodes.label', () => peer.nodes.label('m1', null as unknown as Record<string, string>)],
+    ['services.get', () => peer.services.get(undefined as unknown as string)],
+    ['kv.put', () => peer.kv.put(5 as unknown as string, 'x')],
+    ['kv.put', () => peer.kv.put('k', undefined as unknown as string)],
+    ['deadlineMs', () => peer.kv.put('k', 'v', { deadlineMs: Number.NaN })],
+  ]
+  for (const [named, ask] of refused) {
+    await t.rejects(ask(), { code: 'ERR_SKEIN_INVALID_OPTION', message: new RegExp(named) }, named)
+  }
+})
