@@ -40,3 +40,29 @@ t.test('the story of the main job holds from the first process to the last', { t
   for (const name of figures) t.type(result.ms[name], 'number', name)
   t.same(readdirSync(temporary), [], 'no directory is left')
 })
+
+t.test('told to stop in the middle, the story ends at once and cleans up', { timeout: 60_000 }, async (t) => {
+  const temporary = freshDir(t)
+  const child = spawn(process.execPath, [main, 'demo', '--script', '--format', 'json'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: temporary },
+  })
+  let out = ''
+  let words = ''
+  let told = false // a second signal would end it at once
+  child.stdout.on('data', (part) => {
+    out += part
+  })
+  child.stderr.on('data', (part) => {
+    words += part
+    if (words.includes('founded') && !told) {
+      told = true
+      child.kill('SIGINT')
+    }
+  })
+  const [code] = await once(child, 'close')
+  t.equal(code, 130, words)
+  t.equal((JSON.parse(out) as { checks: { failed: number } }).checks.failed, 1, 'the check it was at')
+  t.match(words, /interrupted by SIGINT/)
+  t.same(readdirSync(temporary), [], 'no directory is left')
+})

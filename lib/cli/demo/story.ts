@@ -76,14 +76,23 @@ export async function deployWeb(cluster: Cluster): Promise<void> {
   for (const spec of services) await cluster.services.create(spec)
 }
 
-/** Plays the whole story once and checks every step of it. */
-export async function playStory(say: (text: string) => void, keep: 'keep' | 'remove'): Promise<StoryResult> {
+/** Plays the whole story once and checks every step of it. Told to stop, it fails the step it is at, and cleans up as always. */
+export async function playStory(
+  say: (text: string) => void,
+  keep: 'keep' | 'remove',
+  signal: AbortSignal = new AbortController().signal,
+): Promise<StoryResult> {
   const checks: Check[] = []
   const ms: StoryTimes = {}
+  const interrupted = new Promise<never>((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  interrupted.catch(() => undefined) // it may come between two checks; the next one asks
   const check = async (name: string, claim: () => Promise<string | undefined>): Promise<void> => {
     let why: string | undefined
     try {
-      why = await claim()
+      signal.throwIfAborted()
+      why = await Promise.race([claim(), interrupted])
     } catch (error) {
       why = messageOf(error)
     }
