@@ -1,25 +1,9 @@
-/** The only file that touches the real clock and real chance. */
-import { randomBytes } from 'node:crypto'
+/** The world as a peer meets it: the real clock and chance, and this machine. */
 import { availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os'
-import type { Clock } from '../base/clock.js'
-import type { Random } from '../base/random.js'
 import type { InterfaceAddress } from '../overlay/transport/index.js'
 
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  wallMs: () => Date.now(),
-  after(delayMs, act) {
-    const timer = setTimeout(act, delayMs)
-    return () => clearTimeout(timer)
-  },
-  every(periodMs, act) {
-    const timer = setInterval(act, periodMs)
-    return () => clearInterval(timer)
-  },
-}
-
-/** 48 random bits as a fraction: ids are made from this, so it must not be guessable. */
-export const systemRandom: Random = () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48
+/** The same clock and chance that `skein/raft` uses alone; ids and secrets are made from it, so it must not be guessable. */
+export { processClock as systemClock, processRandom as systemRandom } from '../raft/system.js'
 
 export interface Machine {
   readonly hostname: string

@@ -1,4 +1,4 @@
-/** The real clock and real chance, for who gives none: the one place of skein/raft that touches them. */
+/** The real clock and real chance: the one place that touches them; for peers, and for whoever uses skein/raft alone and gives none. */
 import { randomBytes } from 'node:crypto'
 import type { Clock } from '../base/clock.js'
 import type { Random } from '../base/random.js'
@@ -16,4 +16,5 @@ export const processClock: Clock = {
   },
 }
 
+/** 48 random bits as a fraction, not guessable. */
 export const processRandom: Random = () => randomBytes(6).readUIntBE(0, 6) / 2 ** 48
