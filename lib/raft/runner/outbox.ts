@@ -126,6 +126,13 @@ export class Outbox {
   }
 }
 
+/** A peer ignores a snapshot older than its own membership; the next one will list it. */
+export function isTooOldFor({ to, snapshot }: Message): boolean {
+  if (snapshot === null) return false
+  const { voters, votersOutgoing, learners } = snapshot.confState
+  return ![voters, votersOutgoing, learners].some((members) => members.includes(to))
+}
+
 /** Nobody's answer depends on it: reads carry the commit index in their own heartbeats. */
 function mayWait({ type, entries }: Message): boolean {
   return type === 'MsgApp' && entries.length === 0

@@ -1,7 +1,7 @@
 import createDebug from 'debug'
 import { assert, SkeinBug } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
-import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
+import { isSkeinError, messageOf } from '../../base/errors.js'
 import {
   APPEND_THREAD,
   APPLY_THREAD,
@@ -22,17 +22,25 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
+import { Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
-import { Outbox } from './outbox.js'
+import { isTooOldFor, Outbox } from './outbox.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
-import { decodeFrame } from './raft-codec.js'
+import { Proposer } from './proposer.js'
 import { Reads } from './reads.js'
-import { aborted, busy, confChangeRefused, noQuorum, notLeader, proposalRefused, stopped } from './refusals.js'
-import { type RaftEvent, RoleNews, roleOf } from './role-news.js'
+import { aborted, busy, confChangeRefused, noQuorum, notAVoter, notLeader, stopped } from './refusals.js'
+import { News, type RaftEvent } from './role-news.js'
 import { Snapshotter } from './snapshotter.js'
-import { Contacts, type QuorumStatus, type RaftRunnerMetrics, type RaftRunnerStatus } from './status.js'
+import {
+  Contacts,
+  metricsOf,
+  type QuorumStatus,
+  type RaftRunnerMetrics,
+  type RaftRunnerStatus,
+  runnerStatusOf,
+} from './status.js'
 import { Succession } from './succession.js'
 import { takeover } from './takeover.js'
 import { Ticker } from './ticker.js'
@@ -60,10 +68,11 @@ export class RaftRunner implements AsyncDisposable {
   readonly #incoming: IncomingSnapshots
   readonly #succession: Succession
   readonly #ticker: Ticker
+  readonly #inbox: Inbox
   readonly #proposals = new Proposals()
+  readonly #proposer: Proposer
   readonly #reads: Reads
-  readonly #news = new RoleNews()
-  readonly #listeners = new Set<(event: RaftEvent) => void>()
+  readonly #news: News
   readonly #contacts = new Contacts()
   readonly #ended = deferred<unknown>()
   /** What was taken off the end of the log when it was opened: a write that was cut short and never acknowledged. */
@@ -72,12 +81,7 @@ export class RaftRunner implements AsyncDisposable {
   #failure: unknown
   #stopped: Promise<void> | undefined
   #turn: NodeJS.Immediate | undefined
-  #readyBatches = 0
-  #framesReceived = 0
-  #framesDropped = 0
-  #messagesDropped = 0
-  #snapshotsInstalled = 0
-  #leaderChanges = 0
+  readonly #counts = { readyBatches: 0, snapshotsInstalled: 0 }
 
   private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
     this.#options = options
@@ -86,6 +90,9 @@ export class RaftRunner implements AsyncDisposable {
     this.repaired = repaired
     this.#storage = loadStorage(contents)
     this.#node = makeCore(options, this.#storage)
+    this.#news = new News(options.id)
+    this.#inbox = new Inbox(options.id, this.#node)
+    this.#proposer = new Proposer(this.#node, options, this.#proposals)
     const { clock, random, stateMachine, transport } = options
     const { index, term, confState } = this.#storage.snapshot()
     this.#applier = new Applier(
@@ -179,15 +186,7 @@ export class RaftRunner implements AsyncDisposable {
    * @see Ongaro 2014 §6.3: why a retry with the same `requestId` is safe, if the state machine remembers it
    */
   async propose<R>(data: Uint8Array, o: ProposeOptions = {}): Promise<R> {
-    const { maxEntryBytes } = this.#options
-    if (data.length === 0 || data.length > maxEntryBytes) {
-      throw new SkeinError('ERR_SKEIN_TOO_LARGE', `a proposal of ${data.length} bytes; expected 1 to ${maxEntryBytes}`, {
-        what: 'proposal',
-        size: data.length,
-        limit: maxEntryBytes,
-      })
-    }
-    return (await this.#proposeBy(() => this.#node.propose(data), o)) as R
+    return (await this.#propose(() => this.#proposer.command(data, o))) as R
   }
 
   /**
@@ -196,7 +195,7 @@ export class RaftRunner implements AsyncDisposable {
    * @throws {SkeinError} as `propose`, and ERR_SKEIN_CONF_CHANGE: the change is illegal or another one is under way
    */
   async changeConf(change: ConfChange, o: WaitOptions = {}): Promise<ConfState> {
-    return (await this.#proposeBy(() => this.#node.proposeConfChange(change), o)) as ConfState
+    return (await this.#propose(() => this.#proposer.put(() => this.#node.proposeConfChange(change), o))) as ConfState
   }
 
   /**
@@ -233,14 +232,10 @@ export class RaftRunner implements AsyncDisposable {
    */
   async transferLeadership(to: RaftId): Promise<void> {
     this.#refuseUnlessRunning()
-    const { id } = this.#options
-    if (this.#node.basicStatus().raftState !== 'StateLeader') throw notLeader(this.#node.basicStatus())
-    if (to === id) return
-    if (!this.#applier.conf.voters.includes(to)) {
-      throw new SkeinError('ERR_SKEIN_PRECONDITION', `raft id ${to} is not a voter; promote it first`, {
-        what: 'transferLeadership',
-      })
-    }
+    const status = this.#node.basicStatus()
+    if (status.raftState !== 'StateLeader') throw notLeader(status)
+    if (to === status.id) return
+    if (!this.#applier.conf.voters.includes(to)) throw notAVoter(to)
     const done = takeover({
       to,
       timeoutMs: this.#electionMs * 2,
@@ -267,22 +262,10 @@ export class RaftRunner implements AsyncDisposable {
   /** A frame from another peer. Malformed or foreign ones are dropped and counted. */
   receive(from: RaftId, frame: Uint8Array): void {
     if (this.#phase !== 'running') return
-    this.#framesReceived++
-    let messages: readonly Message[]
-    try {
-      messages = decodeFrame(frame)
-    } catch (error) {
-      this.#framesDropped++
-      debug('%d: dropped a frame from %d: %s', this.#options.id, from, messageOf(error))
-      return
-    }
+    const messages = this.#inbox.open(from, frame)
+    if (messages === undefined) return
     this.#contacts.heard(from, this.#options.clock.now())
-    this.#guard(() => {
-      for (const message of messages) {
-        if (message.type !== 'MsgSnap' && this.#isFor(message, from)) this.#step(message)
-        else this.#messagesDropped++
-      }
-    })
+    this.#guard(() => this.#inbox.take(from, messages))
     this.#wake()
   }
 
@@ -292,14 +275,11 @@ export class RaftRunner implements AsyncDisposable {
    */
   async receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
     this.#refuseUnlessRunning()
-    const [m, ...others] = decodeFrame(message)
-    if (m === undefined || m.snapshot === null || others.length > 0 || !this.#isFor(m, from)) {
-      throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'frame: expected one MsgSnap from its sender to this peer', { path: 'frame' })
-    }
+    const m = this.#inbox.openSnapshot(from, message)
     await this.#incoming.store(m.snapshot, this.#node.basicStatus().commit, chunks)
     this.#refuseUnlessRunning()
     this.#contacts.heard(from, this.#options.clock.now())
-    this.#guard(() => this.#step(m))
+    this.#guard(() => this.#inbox.step(m))
     this.#wake()
   }
 
@@ -312,19 +292,7 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   status(): RaftRunnerStatus {
-    const { id, term, lead, commit, progress, raftState } = this.#node.status()
-    return {
-      id,
-      term,
-      leader: lead,
-      role: roleOf({ raftState }),
-      commitIndex: commit,
-      appliedIndex: this.#applier.appliedIndex,
-      lastIndex: this.#node.lastIndex(),
-      conf: this.#applier.conf,
-      progress,
-      quorum: this.#quorum(),
-    }
+    return runnerStatusOf(this.#node, this.#applier, this.#quorum())
   }
 
   /**
@@ -332,34 +300,21 @@ export class RaftRunner implements AsyncDisposable {
    * has applied an entry of its own term. A listener that throws stops the runner.
    */
   observe(listener: (event: RaftEvent) => void): () => void {
-    this.#listeners.add(listener)
-    return () => this.#listeners.delete(listener)
+    return this.#news.observe(listener)
   }
 
   metrics(): RaftRunnerMetrics {
-    const { appends, entries, bytes, segments } = this.#disk.metrics
-    return {
-      fsyncs: appends,
-      entriesWritten: entries,
-      entriesPerFsync: appends === 0 ? 0 : entries / appends,
-      bytesWritten: bytes,
-      walSegments: segments,
-      readyBatches: this.#readyBatches,
-      ticksMissed: this.#ticker.missed,
-      pendingProposals: this.#proposals.size,
-      pendingReads: this.#reads.size,
-      framesSent: this.#outbox.framesSent,
-      messagesSent: this.#outbox.messagesSent,
-      framesRefused: this.#outbox.framesRefused,
-      framesReceived: this.#framesReceived,
-      framesDropped: this.#framesDropped,
-      messagesDropped: this.#messagesDropped,
-      snapshotsTaken: this.#snapshotter.taken,
-      snapshotsFailed: this.#snapshotter.failures,
-      snapshotsSent: this.#outbox.snapshotsSent,
-      snapshotsInstalled: this.#snapshotsInstalled,
-      leaderChanges: this.#leaderChanges,
-    }
+    return metricsOf({
+      disk: this.#disk,
+      ticker: this.#ticker,
+      proposals: this.#proposals,
+      reads: this.#reads,
+      outbox: this.#outbox,
+      inbox: this.#inbox,
+      snapshotter: this.#snapshotter,
+      counts: this.#counts,
+      news: this.#news,
+    })
   }
 
   // --- the loop
@@ -386,7 +341,7 @@ export class RaftRunner implements AsyncDisposable {
         this.#outbox.flush()
         hasMore = this.#applier.run(untilMs)
         this.#reads.applied(this.#applier.appliedIndex)
-        this.#tellRole()
+        this.#news.look(this.#node.basicStatus(), this.#applier.appliedTerm)
         this.#snapshotter.startIfDue()
       } while (this.#node.hasReady() && !hasMore && this.#options.clock.now() < untilMs)
       if (hasMore || this.#node.hasReady()) this.#wake()
@@ -394,19 +349,18 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   #route(ready: Ready): void {
-    this.#readyBatches++
+    this.#counts.readyBatches++
     if (ready.softState !== undefined) this.#softStateChanged(ready.softState.raftState)
     if (ready.snapshot !== undefined) this.#applier.restoring(ready.snapshot.index)
     for (const readState of ready.readStates) this.#reads.confirmed(readState)
     for (const message of ready.messages) {
       if (message.to === APPEND_THREAD) this.#appender.push(message)
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
-      else if (message.snapshot !== null && !isMember(message.snapshot.confState, message.to)) this.#renewSnapshot(message.to)
+      else if (isTooOldFor(message)) this.#renewSnapshot(message.to)
       else this.#outbox.push(message)
     }
   }
 
-  /** A peer ignores a snapshot older than its own membership; the next one will list it. */
   #renewSnapshot(to: RaftId): void {
     this.#snapshotter.spoiled()
     this.#node.reportSnapshot(to, false)
@@ -420,7 +374,7 @@ export class RaftRunner implements AsyncDisposable {
 
   #deliver(responses: readonly Message[]): void {
     for (const message of responses) {
-      if (message.to === this.#options.id) this.#step(message)
+      if (message.to === this.#options.id) this.#inbox.step(message)
       else this.#outbox.push(message)
     }
   }
@@ -431,16 +385,6 @@ export class RaftRunner implements AsyncDisposable {
       act()
     } catch (error) {
       this.#fail(error)
-    }
-  }
-
-  #step(message: Message): void {
-    try {
-      this.#node.step(message)
-    } catch (error) {
-      if (!(error instanceof RaftError) && !isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
-      this.#messagesDropped++
-      debug('%d: dropped %s from %d: %s', this.#options.id, message.type, message.from, messageOf(error))
     }
   }
 
@@ -460,17 +404,6 @@ export class RaftRunner implements AsyncDisposable {
     if (context !== undefined) this.#node.readIndex(context)
   }
 
-  #tellRole(): void {
-    const event = this.#news.next(this.#node.basicStatus(), this.#applier.appliedTerm)
-    if (event !== undefined) this.#tell(event)
-  }
-
-  #tell(event: RaftEvent): void {
-    debug('%d: %o', this.#options.id, event)
-    if (event.type === 'role' && event.leader !== 0) this.#leaderChanges++
-    for (const listener of [...this.#listeners]) listener(event)
-  }
-
   // --- what applying and installing do
 
   #applyConfChange(entry: Entry): ConfState {
@@ -484,7 +417,7 @@ export class RaftRunner implements AsyncDisposable {
       return this.#applier.conf
     }
     this.#proposals.resolve(entry.index, entry.term, conf)
-    this.#tell({ type: 'conf', conf })
+    this.#news.tell({ type: 'conf', conf })
     return conf
   }
 
@@ -492,8 +425,8 @@ export class RaftRunner implements AsyncDisposable {
     await this.#options.stateMachine.restore(this.#disk.readSnapshot({ index, term }), { index, term })
     this.#applier.restored(index, term, confState)
     this.#snapshotter.installed(index)
-    this.#snapshotsInstalled++
-    if (this.#phase === 'running') this.#tell({ type: 'conf', conf: confState })
+    this.#counts.snapshotsInstalled++
+    if (this.#phase === 'running') this.#news.tell({ type: 'conf', conf: confState })
   }
 
   /** Our snapshot for another peer. One that no longer reads well is taken again: the state machine still knows it all. */
@@ -515,29 +448,20 @@ export class RaftRunner implements AsyncDisposable {
 
   // --- proposals
 
-  async #proposeBy(put: () => void, o: ProposeOptions): Promise<unknown> {
+  async #propose(put: () => Promise<unknown>): Promise<unknown> {
     this.#refuseUnlessRunning()
-    if (o.signal?.aborted) throw aborted('propose')
-    if (this.#proposals.size >= this.#options.maxPendingProposals) throw busy('maxPendingProposals')
+    let outcome: Promise<unknown>
     try {
-      put()
+      outcome = put()
     } catch (error) {
       if (error instanceof SkeinBug) this.#fail(error)
-      throw proposalRefused(error, this.#node.basicStatus())
+      throw error
     }
-    const { term } = this.#node.basicStatus()
-    const deadlineMs = o.deadlineMs ?? this.#electionMs * 5
-    const outcome = this.#proposals.wait(this.#node.lastIndex(), term, this.#options.clock.now(), { ...o, deadlineMs })
     this.#wake()
     return outcome
   }
 
   // --- who may ask for what
-
-  /** Messages name their sender; only a transfer names somebody else, whom it is about. */
-  #isFor(message: Message, from: RaftId): boolean {
-    return message.to === this.#options.id && (message.from === from || message.type === 'MsgTransferLeader')
-  }
 
   get #electionMs(): number {
     return this.#options.electionTicks * this.#options.tickMs
@@ -588,8 +512,4 @@ export class RaftRunner implements AsyncDisposable {
     this.#proposals.failAll('this peer stopped', cause)
     this.#reads.failAll(() => stopped(cause))
   }
-}
-
-function isMember({ voters, votersOutgoing, learners }: ConfState, id: RaftId): boolean {
-  return voters.includes(id) || votersOutgoing.includes(id) || learners.includes(id)
 }

@@ -1,10 +1,24 @@
 /** The words of every "no" of a runner. "Definitely not" and "nobody knows" have different codes. */
 import { SkeinError } from '../../base/errors.js'
-import { type BasicStatus, RaftError } from '../core/index.js'
+import { type BasicStatus, RaftError, type RaftId } from '../core/index.js'
 import type { QuorumStatus } from './status.js'
 
 export function busy(limit: string): SkeinError<'ERR_SKEIN_BUSY'> {
   return new SkeinError('ERR_SKEIN_BUSY', `too much is under way (${limit}); try again later`, { limit })
+}
+
+export function tooLarge(size: number, limit: number): SkeinError<'ERR_SKEIN_TOO_LARGE'> {
+  return new SkeinError('ERR_SKEIN_TOO_LARGE', `a proposal of ${size} bytes; expected 1 to ${limit}`, {
+    what: 'proposal',
+    size,
+    limit,
+  })
+}
+
+export function notAVoter(id: RaftId): SkeinError<'ERR_SKEIN_PRECONDITION'> {
+  return new SkeinError('ERR_SKEIN_PRECONDITION', `raft id ${id} is not a voter; promote it first`, {
+    what: 'transferLeadership',
+  })
 }
 
 export function aborted(what: string): SkeinError<'ERR_SKEIN_ABORTED'> {

@@ -1,4 +1,7 @@
+import createDebug from 'debug'
 import type { BasicStatus, ConfState, RaftId } from '../core/index.js'
+
+const debug = createDebug('skein:raft')
 
 export type RaftRole = 'leader' | 'follower' | 'candidate' | 'pre-candidate'
 
@@ -18,8 +21,38 @@ export function roleOf({ raftState }: Pick<BasicStatus, 'raftState'>): RaftRole 
   return roles[raftState]
 }
 
+/** Tells who listens, in order. A listener that throws is its caller's trouble. */
+export class News {
+  readonly #id: RaftId
+  readonly #roles = new RoleNews()
+  readonly #listeners = new Set<(event: RaftEvent) => void>()
+  leaderChanges = 0
+
+  constructor(id: RaftId) {
+    this.#id = id
+  }
+
+  observe(listener: (event: RaftEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
+  }
+
+  /** Looks whether the role is news. */
+  look(status: BasicStatus, appliedTerm: number): void {
+    const event = this.#roles.next(status, appliedTerm)
+    if (event === undefined) return
+    if (event.leader !== 0) this.leaderChanges++
+    this.tell(event)
+  }
+
+  tell(event: RaftEvent): void {
+    debug('%d: %o', this.#id, event)
+    for (const listener of [...this.#listeners]) listener(event)
+  }
+}
+
 /** Says what changed, once. A leader is news only when it has applied an entry of its own term: before, it may act on old state. */
-export class RoleNews {
+class RoleNews {
   #role: RaftRole = 'follower'
   #term = 0
   #leader: RaftId = 0

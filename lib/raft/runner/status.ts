@@ -1,5 +1,13 @@
-import type { ConfState, ProgressStatus, RaftId } from '../core/index.js'
-import type { RaftRole } from './role-news.js'
+import type { ConfState, ProgressStatus, RaftId, RawNode } from '../core/index.js'
+import type { RaftDisk } from '../wal/index.js'
+import type { Applier } from './applier.js'
+import type { Inbox } from './inbox.js'
+import type { Outbox } from './outbox.js'
+import type { Proposals } from './proposals.js'
+import type { Reads } from './reads.js'
+import { type News, type RaftRole, roleOf } from './role-news.js'
+import type { Snapshotter } from './snapshotter.js'
+import type { Ticker } from './ticker.js'
 
 export interface QuorumStatus {
   readonly voters: number
@@ -50,6 +58,71 @@ export interface RaftRunnerMetrics {
   readonly snapshotsSent: number
   readonly snapshotsInstalled: number
   readonly leaderChanges: number
+}
+
+export function runnerStatusOf(node: RawNode, applier: Applier, quorum: QuorumStatus): RaftRunnerStatus {
+  const { id, term, lead, commit, progress, raftState } = node.status()
+  return {
+    id,
+    term,
+    leader: lead,
+    role: roleOf({ raftState }),
+    commitIndex: commit,
+    appliedIndex: applier.appliedIndex,
+    lastIndex: node.lastIndex(),
+    conf: applier.conf,
+    progress,
+    quorum,
+  }
+}
+
+/** The parts of a runner that count. */
+export interface Counted {
+  readonly disk: RaftDisk
+  readonly ticker: Ticker
+  readonly proposals: Proposals
+  readonly reads: Reads
+  readonly outbox: Outbox
+  readonly inbox: Inbox
+  readonly snapshotter: Snapshotter
+  readonly news: News
+  readonly counts: Pick<RaftRunnerMetrics, 'readyBatches' | 'snapshotsInstalled'>
+}
+
+export function metricsOf({
+  disk,
+  ticker,
+  proposals,
+  reads,
+  outbox,
+  inbox,
+  snapshotter,
+  news,
+  counts,
+}: Counted): RaftRunnerMetrics {
+  const { appends, entries, bytes, segments } = disk.metrics
+  return {
+    fsyncs: appends,
+    entriesWritten: entries,
+    entriesPerFsync: appends === 0 ? 0 : entries / appends,
+    bytesWritten: bytes,
+    walSegments: segments,
+    readyBatches: counts.readyBatches,
+    ticksMissed: ticker.missed,
+    pendingProposals: proposals.size,
+    pendingReads: reads.size,
+    framesSent: outbox.framesSent,
+    messagesSent: outbox.messagesSent,
+    framesRefused: outbox.framesRefused,
+    framesReceived: inbox.framesReceived,
+    framesDropped: inbox.framesDropped,
+    messagesDropped: inbox.messagesDropped,
+    snapshotsTaken: snapshotter.taken,
+    snapshotsFailed: snapshotter.failures,
+    snapshotsSent: outbox.snapshotsSent,
+    snapshotsInstalled: counts.snapshotsInstalled,
+    leaderChanges: news.leaderChanges,
+  }
 }
 
 /** When each peer was last heard; milliseconds of this process. */
