@@ -17,7 +17,7 @@ const exported: Readonly<Record<string, readonly string[]>> = {
     'parseStack',
     'splitWords',
   ],
-  '../lib/testing/index.js': ['ManualClock', 'testDriver', 'testStorage', 'testTransport'],
+  '../lib/testing/index.js': ['ManualClock', 'TestAuthority', 'testDriver', 'testStorage', 'testTransport'],
   '../lib/raft/index.js': [
     'APPEND_THREAD',
     'APPLY_THREAD',

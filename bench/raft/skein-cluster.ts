@@ -4,6 +4,7 @@ import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { TestAuthority } from '../../lib/testing/test-authority.js'
 import { type Cluster, type LogCounters, type Member, until } from './cluster.js'
 import type { PeerNews, PeerOrder, PeerSetup, PeerStatus } from './skein-peer.js'
 
@@ -18,18 +19,20 @@ interface Running extends Member {
 export class SkeinCluster implements Cluster {
   readonly rival = 'skein'
   readonly #dir: string
+  readonly #authority: TestAuthority
   #members: Running[] = []
   #nextTag = 1
   /** However the benchmark ends; the peers notice it by themselves. */
   readonly #onExit = (): void => rmSync(this.#dir, { recursive: true, force: true })
 
-  private constructor(dir: string) {
+  private constructor(dir: string, authority: TestAuthority) {
     this.#dir = dir
+    this.#authority = authority
     process.once('exit', this.#onExit)
   }
 
   static async start(): Promise<SkeinCluster> {
-    const cluster = new SkeinCluster(await mkdtemp(join(tmpdir(), 'skein-bench-')))
+    const cluster = new SkeinCluster(await mkdtemp(join(tmpdir(), 'skein-bench-')), await TestAuthority.make('bench0000000'))
     cluster.#members = await Promise.all(peers.map(({ id }) => cluster.#start(id, 0)))
     for (const member of cluster.#members) cluster.#link(member)
     await cluster.leader()
@@ -95,7 +98,8 @@ export class SkeinCluster implements Cluster {
   }
 
   async #start(id: number, linkPort: number): Promise<Running> {
-    const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, linkPort }
+    const key = this.#authority.keyString('manager', nodeOf(id))
+    const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, linkPort, key }
     const child = fork(fileURLToPath(new URL('./skein-peer.js', import.meta.url)), [JSON.stringify(setup)])
     const news = await new Promise<PeerNews>((resolve, reject) => {
       child.once('message', (first) => resolve(first as PeerNews))

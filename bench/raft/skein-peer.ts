@@ -3,6 +3,7 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { LinkPool } from '../../lib/overlay/transport/index.js'
 import { systemClock, systemRandom } from '../../lib/peer/system-world.js'
 import { RaftRunner, type RaftTransport } from '../../lib/raft/index.js'
+import { Credentials, parseKeyString } from '../../lib/security/index.js'
 import { KvMachine } from './kv-machine.js'
 import { answerHeadBytes, frameSize, kinds, outcomes, requestHeadBytes } from './skein-target.js'
 import { Cutter, Gather } from './target.js'
@@ -14,6 +15,8 @@ export interface PeerSetup {
   readonly peers: readonly { readonly id: number; readonly node: string }[]
   /** Port of the links; 0 the first time. */
   readonly linkPort: number
+  /** Certificate and key for its links. */
+  readonly key: string
 }
 
 export type PeerOrder =
@@ -44,9 +47,7 @@ let runner: RaftRunner | undefined
 const pool = await LinkPool.listen(
   {
     node: nodeOf.get(setup.id) as string,
-    role: () => 'manager',
-    cluster: () => clusterId,
-    secrets: () => ({ manager: 'm'.repeat(26) }),
+    credentials: new Credentials(parseKeyString(setup.key), () => systemClock.wallMs()),
     admit: () => undefined,
     handlers: new Map(),
     onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),

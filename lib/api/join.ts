@@ -1,18 +1,41 @@
 import * as v from 'valibot'
 import { SkeinError } from '../base/errors.js'
-import type { Availability, NodeRole } from '../model/node.js'
+import type { Availability } from '../model/node.js'
+import type { CertifiedRole, Identity, LinkRole, TokenRole, Trust } from '../security/index.js'
 import type { ManagerAddress } from './session.js'
 
-/** JoinApi: what a newcomer asks of any manager. Its role comes from the secret it proved, never from the payload. */
+/**
+ * JoinApi: what newcomers ask of a manager, and members of their own certificates. Whoever asks has proved by its link who it
+ * is, or says a token's secret; the key it wants certified it proves over the link's binding.
+ */
 export interface JoinApi {
   /**
-   * Makes the newcomer's record; asked again by the same node it answers the same.
-   * @throws {SkeinError} ERR_SKEIN_ALREADY_EXISTS (name taken), ERR_SKEIN_REMOVED, ERR_SKEIN_NO_QUORUM
+   * Makes the newcomer's record and certificate; asked again by the holder of the same key it answers the same.
+   * @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET (`detail.part`), ERR_SKEIN_ALREADY_EXISTS (name or node id taken), ERR_SKEIN_REMOVED,
+   * ERR_SKEIN_FORBIDDEN (no proof of the key), ERR_SKEIN_NO_QUORUM
    */
-  join(node: string, role: NodeRole, request: JoinRequest): Promise<JoinAnswer>
+  join(request: JoinRequest, binding: Uint8Array): Promise<JoinAnswer>
+  /** A new certificate for a node, in the role its record has. @throws {SkeinError} ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN */
+  renew(caller: Pick<Identity, 'node' | 'role'>, request: KeyRequest, binding: Uint8Array): Promise<RenewAnswer>
 }
 
-export interface JoinRequest {
+/** A key to be certified. */
+export interface KeyRequest {
+  /** SPKI. */
+  readonly publicKey: Uint8Array
+  /** `provePossession` of that key over the link. */
+  readonly proof: Uint8Array
+}
+
+/** A join token's two parts that a newcomer says once it has checked the root. */
+export interface TokenClaim {
+  readonly role: TokenRole
+  readonly secret: string
+}
+
+export interface JoinRequest extends KeyRequest, TokenClaim {
+  /** The node id it has chosen. */
+  readonly id: string
   readonly name: string
   /** host:port where this peer's links arrive. */
   readonly address: string
@@ -20,39 +43,136 @@ export interface JoinRequest {
   readonly labels: Readonly<Record<string, string>>
 }
 
-export interface JoinAnswer {
-  readonly cluster: string
+/** The cluster's roots. */
+export type ClusterTrust = Extract<Trust, { type: 'roots' }>
+
+export interface Certified {
+  /** DER. */
+  readonly certificate: Uint8Array
+  readonly trust: ClusterTrust
+}
+
+export interface JoinAnswer extends Certified {
+  readonly role: TokenRole
   /** Only for managers. */
   readonly raftId: number | undefined
-  /** The worker's secret for all; the manager's only for managers. */
-  readonly secrets: { readonly manager?: string; readonly worker: string }
+  /** Only for managers: unseals what is secret in the record. */
+  readonly dataKey: Uint8Array | undefined
   readonly managers: readonly ManagerAddress[]
 }
 
-const requestSchema = v.strictObject({
+export interface RenewAnswer extends Certified {
+  readonly dataKey: Uint8Array | undefined
+  /** As what the asking link counted. */
+  readonly was: LinkRole
+}
+
+/** A client's wish for a certificate. Without a token the asking peer's own role decides. */
+export interface CredentialRequest extends KeyRequest {
+  /** An id of its own, for the certificate's CN. */
+  readonly id: string
+  readonly token: TokenClaim | undefined
+}
+
+export interface CredentialAnswer extends Certified {
+  readonly role: CertifiedRole
+}
+
+/** What members must know of each other's certificates; the whole of it, at once and after every change. */
+export interface TrustNews {
+  readonly trust: ClusterTrust
+  /** Node ids that are refused for ever. */
+  readonly removed: readonly string[]
+  /** Of the cluster's record: what is older than known is no news. */
+  readonly version: number
+}
+
+const bytes = (max: number) =>
+  v.pipe(
+    v.instance(Uint8Array),
+    v.check((value) => value.length <= max, `at most ${max} bytes`),
+  )
+const id = v.pipe(v.string(), v.regex(/^[0-9a-z]{12}$/, 'expected 12 characters of [0-9a-z]'))
+const key = { publicKey: bytes(128), proof: bytes(64) }
+const token = { role: v.picklist(['manager', 'worker']), secret: v.pipe(v.string(), v.maxLength(64)) }
+const joinSchema = v.strictObject({
+  ...key,
+  ...token,
+  id,
   name: v.pipe(v.string(), v.nonEmpty(), v.maxLength(63)),
   address: v.pipe(v.string(), v.nonEmpty(), v.maxLength(255)),
   availability: v.picklist(['active', 'pause', 'drain']),
   labels: v.record(v.string(), v.string()),
 })
+const keySchema = v.strictObject(key)
+const credentialSchema = v.strictObject({ ...key, id, token: v.nullish(v.strictObject(token)) })
 
-const answerSchema = v.object({
-  cluster: v.string(),
-  raftId: v.optional(v.pipe(v.number(), v.safeInteger())),
-  secrets: v.object({ manager: v.optional(v.string()), worker: v.string() }),
+const certificates = v.pipe(v.array(bytes(4096)), v.maxLength(16))
+const trustSchema = v.object({
+  type: v.literal('roots'),
+  cluster: id,
+  roots: v.pipe(certificates, v.minLength(1)),
+  retired: certificates,
+  crosses: certificates,
+})
+const certified = { certificate: bytes(4096), trust: trustSchema }
+const dataKey = v.nullish(
+  v.pipe(
+    v.instance(Uint8Array),
+    v.check((value) => value.length === 32, 'expected 32 bytes'),
+  ),
+)
+const joinAnswerSchema = v.object({
+  ...certified,
+  role: token.role,
+  raftId: v.nullish(v.pipe(v.number(), v.safeInteger())),
+  dataKey,
   managers: v.array(v.object({ node: v.string(), address: v.string() })),
 })
+const renewAnswerSchema = v.object({
+  ...certified,
+  dataKey,
+  was: v.picklist(['manager', 'worker', 'operator', 'app', 'newcomer', 'returning']),
+})
+const credentialAnswerSchema = v.object({ ...certified, role: v.picklist(['manager', 'worker', 'operator', 'app']) })
+const newsSchema = v.object({ trust: trustSchema, removed: v.array(v.string()), version: v.pipe(v.number(), v.safeInteger()) })
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function readJoinRequest(value: unknown): JoinRequest {
-  return read('join.join', requestSchema, value)
+  return read('join.join', joinSchema, value)
+}
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readKeyRequest(value: unknown): KeyRequest {
+  return read('join.renew', keySchema, value)
+}
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readCredentialRequest(value: unknown): CredentialRequest {
+  const { token: claim, ...rest } = read('join.credential', credentialSchema, value)
+  return { ...rest, token: claim ?? undefined }
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function readJoinAnswer(value: unknown): JoinAnswer {
-  const { cluster, raftId, secrets, managers } = read('the answer to join.join', answerSchema, value)
-  const { manager, worker } = secrets
-  return { cluster, raftId, secrets: { worker, ...(manager !== undefined && { manager }) }, managers }
+  const { raftId, dataKey: given, ...rest } = read('the answer to join.join', joinAnswerSchema, value)
+  return { ...rest, raftId: raftId ?? undefined, dataKey: given ?? undefined }
+}
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readRenewAnswer(value: unknown): RenewAnswer {
+  const { dataKey: given, ...rest } = read('the answer to join.renew', renewAnswerSchema, value)
+  return { ...rest, dataKey: given ?? undefined }
+}
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readCredentialAnswer(value: unknown): CredentialAnswer {
+  return read('the answer to join.credential', credentialAnswerSchema, value)
+}
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readTrustNews(value: unknown): TrustNews {
+  return read('news of trust', newsSchema, value)
 }
 
 function read<S extends v.GenericSchema>(what: string, schema: S, value: unknown): v.InferOutput<S> {

@@ -49,10 +49,16 @@ export interface ErrorDetail {
   ERR_SKEIN_CORRUPT: { readonly file: string; readonly offset?: number }
   /** Writing or syncing to disk failed; the peer stops rather than promise what it cannot keep. */
   ERR_SKEIN_STORAGE: { readonly file: string; readonly syscall?: string }
-  /** The join secret is wrong for this cluster. */
-  ERR_SKEIN_BAD_JOIN_SECRET: { readonly address?: string }
+  /** The join token was refused by the cluster; `part` is what is wrong with it: revoked, role or secret. */
+  ERR_SKEIN_BAD_JOIN_SECRET: { readonly address?: string; readonly part?: 'revoked' | 'role' | 'secret' }
   /** The join string is not of the form `skein://TOKEN@host:port[,host:port]`. */
   ERR_SKEIN_BAD_JOIN_STRING: { readonly part: string }
+  /** A certificate does not prove who the other end is, or who we are to it. */
+  ERR_SKEIN_BAD_CERTIFICATE: {
+    readonly reason: 'malformed' | 'expired' | 'not-yet-valid' | 'unknown-root' | 'wrong-role' | 'missing'
+  }
+  /** The keys in the data directory are sealed with a passphrase: give it, or `skein unlock` them. */
+  ERR_SKEIN_LOCKED: { readonly dir: string; readonly tried: boolean }
   /** The other end speaks a newer wire version than this peer can. */
   ERR_SKEIN_WIRE_VERSION: { readonly ours: number; readonly theirs: number }
   /** The caller's role may not do this. */

@@ -1,8 +1,39 @@
-import type { JoinAnswer, JoinApi, JoinRequest } from '../api/join.js'
+import type {
+  CredentialAnswer,
+  CredentialRequest,
+  JoinAnswer,
+  JoinApi,
+  JoinRequest,
+  KeyRequest,
+  RenewAnswer,
+  TrustNews,
+} from '../api/join.js'
 import type { ManagerAddress } from '../api/session.js'
 import { SkeinError } from '../base/errors.js'
 import { below, type Random } from '../base/random.js'
-import type { NodeRole } from '../model/node.js'
+import type { Access, NodeCertificate } from '../model/access.js'
+import type { Cluster } from '../model/cluster.js'
+import type { Node, NodeRole } from '../model/node.js'
+import {
+  type AuthorityWorld,
+  addRoot,
+  type CertifiedRole,
+  checkPossession,
+  checkPublicKey,
+  checkSecret,
+  digestOf,
+  fingerprint,
+  type Identity,
+  issueFrom,
+  issuingRoot,
+  lifetimes,
+  readCertificate,
+  retireRoots,
+  rotateToken,
+  rotationStep,
+  type Subject,
+  trustOf,
+} from '../security/index.js'
 import type { Store } from '../store/store.js'
 
 /** Largest raft id: still an exact number in every encoding. */
@@ -11,12 +42,15 @@ const raftIdBound = 2 ** 48 - 1
 export interface JoinWorld {
   readonly store: Store
   readonly random: Random
+  /** Unseals what is secret in the record. */
+  readonly dataKey: Uint8Array
+  wallMs(): number
   managers(): readonly ManagerAddress[]
   /** Raft ids that are or were in the configuration; never given again. */
   raftIdTaken(id: number): boolean
 }
 
-/** JoinApi carried out by the leader. */
+/** Who comes in, and with what certificate. Issuing to clients is any manager's; whatever changes the record is the leader's. */
 export class JoinServer implements JoinApi {
   readonly #world: JoinWorld
 
@@ -24,46 +58,133 @@ export class JoinServer implements JoinApi {
     this.#world = world
   }
 
-  async join(node: string, role: NodeRole, request: JoinRequest): Promise<JoinAnswer> {
+  async join(request: JoinRequest, binding: Uint8Array): Promise<JoinAnswer> {
     const { store } = this.#world
-    const cluster = store.view().cluster
-    if (cluster === undefined)
-      throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
-    if (cluster.removedNodes.includes(node)) {
-      throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join with an empty directory`, {
-        node,
-      })
-    }
-    const known = store.view().node(node)
+    const { access } = this.#cluster()
+    const { id, role } = request
+    const wrong = checkSecret(access, this.#authority(), role, request.secret)
+    if (wrong !== undefined) throw wrong
+    checkProof('join', id, request, binding)
+    this.#refuseRemoved(id)
+    const known = store.view().node(id)
     if (known === undefined) {
-      await store.submit(
-        [
-          {
-            op: 'node.create',
-            id: node,
-            role,
-            raftId: role === 'manager' ? this.#newRaftId() : undefined,
-            name: request.name,
-            address: request.address,
-            availability: request.availability,
-            labels: request.labels,
-          },
-        ],
-        { by: node },
-      )
-    } else if (known.address !== request.address) {
-      await store.submit([{ op: 'node.update', id: node, address: request.address }], { by: node })
-    }
-    const record = store.view().node(node)
-    if (record === undefined) throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed while it joined`, { node })
-    const { manager, worker } = cluster.secrets
+      const { name, address, availability, labels } = request
+      const raftId = role === 'manager' ? this.#newRaftId() : undefined
+      await store.submit([{ op: 'node.create', id, role, raftId, name, address, availability, labels }], { by: id })
+    } else this.#refuseOtherKey(known, request.publicKey)
+    const record = this.#node(id)
+    const certificate = await this.#certify(record, request.publicKey, request.address)
     return {
-      cluster: cluster.id,
+      certificate,
+      trust: trustOf(this.#cluster().id, access),
+      role: record.role,
       raftId: record.raftId,
-      // The proof made at the handshake decides what is handed out, not the record.
-      secrets: role === 'manager' ? { manager, worker } : { worker },
+      dataKey: this.#dataKeyFor(record.role),
       managers: this.#world.managers(),
     }
+  }
+
+  async renew(
+    { node, role: was }: Pick<Identity, 'node' | 'role'>,
+    request: KeyRequest,
+    binding: Uint8Array,
+  ): Promise<RenewAnswer> {
+    checkProof('renew', node, request, binding)
+    this.#refuseRemoved(node)
+    const record = this.#node(node)
+    const certificate = await this.#certify(record, request.publicKey, record.address)
+    const { id, access } = this.#cluster()
+    return { certificate, trust: trustOf(id, access), dataKey: this.#dataKeyFor(record.role), was }
+  }
+
+  /** A client's certificate: a newcomer's by its token, a peer's client by the peer's own role. Needs no quorum. */
+  credential(caller: Pick<Identity, 'role'>, request: CredentialRequest, binding: Uint8Array): CredentialAnswer {
+    const { id, access } = this.#cluster()
+    const { token } = request
+    if (token !== undefined) {
+      const wrong = checkSecret(access, this.#authority(), token.role, token.secret)
+      if (wrong !== undefined) throw wrong
+    } else if (caller.role === 'newcomer') {
+      throw new SkeinError('ERR_SKEIN_FORBIDDEN', 'a newcomer needs a join token', { role: caller.role, verb: 'join.credential' })
+    }
+    checkProof('credential', request.id, request, binding)
+    const role: CertifiedRole = (token?.role ?? caller.role) === 'manager' ? 'operator' : 'app'
+    const certificate = this.#issue(access, { cluster: id, role, id: request.id }, request.publicKey, lifetimes.clientMs)
+    return { certificate, role, trust: trustOf(id, access) }
+  }
+
+  /** What every member must know. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */
+  trust(): TrustNews {
+    const { id, access, removedNodes, version } = this.#cluster()
+    return { trust: trustOf(id, access), removed: removedNodes, version }
+  }
+
+  /** A new secret for this token; the old one is refused from now on. */
+  async rotateToken(role: NodeRole): Promise<void> {
+    await this.#changeAccess((access) => rotateToken(access, this.#authority(), role, this.#world.random))
+  }
+
+  /** A new root issues from now on. @throws {SkeinError} ERR_SKEIN_PRECONDITION while a rotation is under way */
+  async rotateRoot(): Promise<void> {
+    await this.#changeAccess((access) => addRoot(access, this.#authority(), this.#world.random))
+  }
+
+  /** Retires roots nobody who is up needs any more. */
+  async stepRotation(): Promise<void> {
+    const { access } = this.#cluster()
+    if (rotationStep(access, this.#world.store.view().nodes()).type === 'retire') await this.#changeAccess(retireRoots)
+  }
+
+  async #changeAccess(change: (access: Access) => Access | Promise<Access>): Promise<void> {
+    const { access, version } = this.#cluster()
+    await this.#world.store.submit([{ op: 'cluster.access', access: await change(access), ifVersion: version }], { by: 'leader' })
+  }
+
+  async #certify({ id, role, address: was }: Node, publicKey: Uint8Array, address: string): Promise<Uint8Array> {
+    const { access, id: cluster } = this.#cluster()
+    const certificate = this.#issue(access, { cluster, role, id }, publicKey, lifetimes.nodeMs)
+    const facts = certificateFacts(certificate, access)
+    const moved = address === was ? [] : [{ op: 'node.update', id, address } as const]
+    await this.#world.store.submit([...moved, { op: 'node.certify', id, ...facts }], { by: id })
+    return certificate
+  }
+
+  #issue(access: Access, subject: Subject, publicKey: Uint8Array, lifeMs: number): Uint8Array {
+    return issueFrom(access, this.#authority(), subject, checkPublicKey(publicKey), lifeMs)
+  }
+
+  #authority(): AuthorityWorld {
+    return { cluster: this.#cluster().id, dataKey: this.#world.dataKey, nowMs: this.#world.wallMs() }
+  }
+
+  #cluster(): Cluster {
+    const { cluster } = this.#world.store.view()
+    if (cluster !== undefined) return cluster
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', 'the cluster is still being founded; try again', { what: 'founding' })
+  }
+
+  #node(id: string): Node {
+    const record = this.#world.store.view().node(id)
+    if (record !== undefined) return record
+    throw new SkeinError('ERR_SKEIN_REMOVED', `node ${id} is not of this cluster, or was removed from it`, { node: id })
+  }
+
+  #dataKeyFor(role: NodeRole): Uint8Array | undefined {
+    return role === 'manager' ? this.#world.dataKey : undefined
+  }
+
+  #refuseRemoved(node: string): void {
+    if (!this.#cluster().removedNodes.includes(node)) return
+    throw new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join with an empty directory`, {
+      node,
+    })
+  }
+
+  /** A join token is no proof of being a certain node: only that node's key is. */
+  #refuseOtherKey({ id, certificate }: Node, publicKey: Uint8Array): void {
+    if (certificate === undefined || certificate.key === fingerprint(publicKey)) return
+    const words = `node id ${id} belongs to another key; join with an empty directory`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'node', name: id })
   }
 
   #newRaftId(): number {
@@ -72,4 +193,21 @@ export class JoinServer implements JoinApi {
       if (!this.#world.raftIdTaken(id)) return id
     }
   }
+}
+
+/** What the record keeps of a certificate. */
+export function certificateFacts(certificate: Uint8Array, access: Access): NodeCertificate {
+  const { fingerprint: key, notAfterMs } = readCertificate(certificate)
+  return { key, root: digestOf(issuingRoot(access).certificate), notAfterMs }
+}
+
+function checkProof(
+  purpose: 'join' | 'renew' | 'credential',
+  id: string,
+  { publicKey, proof }: KeyRequest,
+  binding: Uint8Array,
+): void {
+  if (checkPossession({ purpose, id, publicKey, binding }, proof)) return
+  const words = `join.${purpose}: the proof that this key is the caller’s does not hold for this link`
+  throw new SkeinError('ERR_SKEIN_FORBIDDEN', words, { role: 'newcomer', verb: `join.${purpose}` })
 }

@@ -1,33 +1,37 @@
 import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
+import type { TrustNews } from '../api/join.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
 import type { LogLine, Status, Why } from '../api/types.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
-import { parseClusterId } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import { Dispatcher } from '../dispatcher/index.js'
-import { type Cluster, type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
+import type { Access } from '../model/access.js'
+import { type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
 import { isTerminal, type Task as TaskRecord } from '../model/task.js'
 import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
 import { describeReason, summaryOf } from '../scheduler/index.js'
-import { formatJoinString } from '../security/index.js'
+import { digestOf, formatJoinString, type Identity, issuingRoot, tokenSecret } from '../security/index.js'
 import type { Storage } from '../storage/index.js'
 import { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
-import { JoinServer } from './join-server.js'
+import { certificateFacts, JoinServer } from './join-server.js'
 import { type Duty, Leadership } from './leadership.js'
 import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
 import { mayRemoveVoter } from './roles.js'
+import { RootKeeper } from './root-keeper.js'
 
 /** The first records of a new cluster, written by its first leader. */
 export interface Founding {
-  readonly secrets: Cluster['secrets']
+  readonly access: Access
+  /** The founder's own certificate, DER. */
+  readonly certificate: Uint8Array
   readonly name: string
   readonly address: string
   readonly availability: Availability
@@ -38,6 +42,8 @@ export interface ManagerOptions {
   readonly node: string
   readonly cluster: string
   readonly raftId: number
+  /** Unseals what is secret in the cluster's record. */
+  readonly dataKey: Uint8Array
   /** Only the very first peer of a cluster, until the first records are written. */
   readonly founding: Founding | undefined
   /** Where the raft log lies; undefined: memory only. */
@@ -107,6 +113,8 @@ export class Manager {
     this.#join = new JoinServer({
       store,
       random: options.random,
+      dataKey: options.dataKey,
+      wallMs: () => options.clock.wallMs(),
       managers: () => this.managers(),
       raftIdTaken: (id) => this.raft.status().conf.voters.includes(id) || links.nodeOf(id) !== undefined,
     })
@@ -226,6 +234,33 @@ export class Manager {
     throw this.#notLeader()
   }
 
+  /** The desk for clients' certificates: any manager's, with or without a quorum. */
+  get desk(): Pick<JoinServer, 'credential' | 'trust'> {
+    return this.#join
+  }
+
+  /** What members must know of certificates: all of it at once, and again whenever it changed. @throws {SkeinError} ERR_SKEIN_PRECONDITION */
+  async *trustNews(signal: AbortSignal): AsyncGenerator<TrustNews> {
+    const since = this.store.view().version
+    yield this.#join.trust()
+    for await (const { type } of this.store.watch({ kinds: ['cluster'], since, signal }))
+      if (type !== 'mark') yield this.#join.trust()
+  }
+
+  /** Whether somebody who proved to be this may link here. */
+  admit({ node, role, key }: Identity): SkeinError | undefined {
+    const view = this.store.view()
+    if (view.cluster?.removedNodes.includes(node)) {
+      const words = `node ${node} was removed from this cluster; join again with an empty directory`
+      return new SkeinError('ERR_SKEIN_REMOVED', words, { node })
+    }
+    // A retired root's key may be in wrong hands: of what it issued only the keys that are on record count.
+    if (role !== 'returning' || view.node(node)?.certificate?.key === key) return undefined
+    const words =
+      'certificate (unknown-root): its root is retired, and its key is not on record; join again with an empty directory'
+    return new SkeinError('ERR_SKEIN_BAD_CERTIFICATE', words, { reason: 'unknown-root' })
+  }
+
   /** Resolves when leadership, membership or links may have changed, or after `waitMs`. */
   async newsWithin(waitMs: number, signal?: AbortSignal): Promise<void> {
     const wait = deferred()
@@ -325,12 +360,13 @@ export class Manager {
   /** Writes the first records of a new cluster, once. */
   async #found(): Promise<void> {
     if (this.#founding === undefined || this.store.view().cluster !== undefined) return
-    const { secrets, name, address, availability, labels } = this.#founding
+    const { access, certificate, name, address, availability, labels } = this.#founding
     const { node: id, raftId, cluster } = this.#o
     await this.store.submit(
       [
-        { op: 'cluster.found', id: cluster, secrets, settings: defaultClusterSettings },
+        { op: 'cluster.found', id: cluster, access, settings: defaultClusterSettings },
         { op: 'node.create', id, name, role: 'manager', availability, labels, address, raftId },
+        { op: 'node.certify', id, ...certificateFacts(certificate, access) },
       ],
       { by: 'leader', requestId: `found-${cluster}` },
     )
@@ -365,6 +401,7 @@ export class Manager {
       { name: 'dispatcher', start: () => this.#startDispatcher(dispatcher), stop: () => dispatcher.stop() },
       { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
       roles,
+      new RootKeeper(this.store, this.#join, logger),
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]
   }
@@ -463,7 +500,11 @@ export class Manager {
     const own = this.managers().filter(({ node }) => node === this.#o.node)
     const others = this.managers().filter(({ node }) => node !== this.#o.node)
     return formatJoinString({
-      token: { role, cluster: parseClusterId(cluster.id), secret: cluster.secrets[role] },
+      token: {
+        role,
+        root: digestOf(issuingRoot(cluster.access).certificate),
+        secret: tokenSecret(cluster.access, { cluster: cluster.id, dataKey: this.#o.dataKey }, role),
+      },
       addresses: [...own, ...others].map(({ address }) => address),
     })
   }

@@ -1,11 +1,12 @@
+import type { Access } from './access.js'
 import { check, number, object, plainData, wholeNumber } from './validate.js'
 
 /** The one record about the cluster itself. */
 export interface Cluster {
   readonly id: string
   readonly createdAtMs: number
-  /** Join secrets; a holder of the manager's may operate the cluster. */
-  readonly secrets: { readonly manager: string; readonly worker: string }
+  /** Roots and join tokens; what is secret in it is sealed. */
+  readonly access: Access
   readonly settings: ClusterSettings
   /** Ids of removed nodes and raft members: refused for ever. */
   readonly removedNodes: readonly string[]

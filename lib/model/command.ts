@@ -1,4 +1,5 @@
-import type { Cluster, ClusterSettings } from './cluster.js'
+import type { Access, NodeCertificate } from './access.js'
+import type { ClusterSettings } from './cluster.js'
 import type { Availability, NodeDescription, NodeRole, NodeState } from './node.js'
 import type { ServiceSpec } from './service.js'
 import type { DesiredState, TaskState } from './task.js'
@@ -21,10 +22,12 @@ export type Op =
   | {
       readonly op: 'cluster.found'
       readonly id: string
-      readonly secrets: Cluster['secrets']
+      readonly access: Access
       readonly settings: ClusterSettings
     }
   | { readonly op: 'cluster.settings'; readonly settings: ClusterSettings }
+  /** Refused when the cluster record changed since `ifVersion`: roots and tokens are made from the ones before. */
+  | { readonly op: 'cluster.access'; readonly access: Access; readonly ifVersion: number }
   | {
       readonly op: 'node.create'
       readonly id: string
@@ -46,6 +49,8 @@ export type Op =
       readonly raftId?: number
       readonly ifVersion?: number
     }
+  /** The leader issued a certificate to this node. */
+  | ({ readonly op: 'node.certify'; readonly id: string } & NodeCertificate)
   /** Observed by the leader. */
   | {
       readonly op: 'node.status'

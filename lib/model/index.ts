@@ -5,6 +5,7 @@
  * Source: Docker Swarm's objects; api.d.ts for the names.
  * @module
  */
+export type { Access, NodeCertificate, Root } from './access.js'
 export { checkLabels, checkNodeDescription, checkNodeName } from './check-node.js'
 export { type Cluster, type ClusterSettings, checkClusterSettings, defaultClusterSettings } from './cluster.js'
 export type { Op, Outcome, StoreCommand, TaskObservation } from './command.js'

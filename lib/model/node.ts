@@ -1,3 +1,4 @@
+import type { NodeCertificate } from './access.js'
 import type { Resources } from './resources.js'
 
 export type NodeRole = 'manager' | 'worker'
@@ -27,6 +28,8 @@ export interface Node {
   readonly address: string
   /** Raft id while it is (to be) a manager. */
   readonly raftId: number | undefined
+  /** Which key is this node's, and which root said so last. */
+  readonly certificate?: NodeCertificate | undefined
   readonly state: NodeState
   /** Why it is in this state, for people. */
   readonly message: string

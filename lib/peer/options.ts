@@ -16,6 +16,8 @@ export interface PeerOptions {
   readonly listen?: string
   /** host:port others reach this peer at; port 0: the one it listens on. Default: where it listens, or an address of this machine when that is a wildcard. */
   readonly advertise?: string
+  /** Seals the keys in `dir`, and opens them again; see `skein lock`. Leave out: they lie open to whoever can read the directory's files. */
+  readonly passphrase?: string | (() => Promise<string>) | undefined
   /** Unique in the cluster, from 1 to 63 of [a-zA-Z0-9._-]. Default: the host's name with a random ending. */
   readonly name?: string
   readonly labels?: Readonly<Record<string, string>>
@@ -36,6 +38,7 @@ export interface PeerOptions {
 export interface ResolvedPeerOptions {
   readonly dir: string | undefined
   readonly join: string | (() => Promise<string>) | undefined
+  readonly passphrase: string | (() => Promise<string>) | undefined
   readonly listen: string | undefined
   readonly advertise: string | undefined
   readonly name: string
@@ -62,6 +65,9 @@ const whole = (from: number, to: number) =>
 const schema = v.strictObject({
   dir: v.optional(v.pipe(v.string(), v.nonEmpty('expected a path'))),
   join: v.optional(v.union([v.string(), v.function()], 'expected a join string or a function that gives one')),
+  passphrase: v.optional(
+    v.union([v.pipe(v.string(), v.nonEmpty()), v.function()], 'expected a text or a function that gives one'),
+  ),
   listen: v.optional(address),
   advertise: v.optional(address),
   name: v.optional(
@@ -104,6 +110,7 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
   return Object.freeze({
     dir: options.dir,
     join: options.join,
+    passphrase: options.passphrase,
     listen: options.listen,
     advertise: options.advertise,
     name: options.name ?? `${hostname.replace(/[^a-zA-Z0-9._-]/g, '-').slice(0, 50)}-${makeId(random).slice(0, 4)}`,

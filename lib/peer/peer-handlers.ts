@@ -2,18 +2,21 @@
 import * as v from 'valibot'
 import type { ControlCaller, LogRequest } from '../api/control.js'
 import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
-import { readJoinRequest } from '../api/join.js'
-import { reportedStates } from '../api/session.js'
+import { readCredentialRequest, readJoinRequest, readKeyRequest } from '../api/join.js'
+import { type ManagerAddress, reportedStates } from '../api/session.js'
 import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { RpcHandler } from '../overlay/transport/index.js'
+import { authorizeNode } from '../security/index.js'
 import { leaderWaitMs } from './session-finder.js'
 
 export interface HandlerWorld {
   /** Undefined on a worker. */
   manager(): Manager | undefined
-  /** How a worker passes operators' calls on. */
+  /** Managers as last heard of, for who asks a worker. */
+  managers(): readonly ManagerAddress[]
+  /** How a worker passes its clients' calls on. */
   readonly relay: ControlCaller
   localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
 }
@@ -61,13 +64,19 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   const manager = (): Manager => {
     const found = world.manager()
     if (found !== undefined) return found
-    throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'this peer is a worker; ask a manager', { leader: undefined })
+    const [address] = world.managers().map((each) => each.address)
+    throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'this peer is a worker; ask a manager', {
+      leader: undefined,
+      ...(address !== undefined && { address }),
+    })
   }
   for (const verb of verbs) {
-    handlers.set(`control.${verb}`, async (value, { signal }) => {
+    handlers.set(`control.${verb}`, async (value, { signal, identity }) => {
       const { params, requestId, deadlineMs, forwarded } = read(envelopeSchema, value)
       const head = { requestId, deadlineMs, signal }
       const known = readParams(verb, params)
+      const refusal = 'ref' in known ? authorizeNode(identity, `control.${verb}`, known.ref) : undefined
+      if (refusal !== undefined) throw refusal
       const own = world.manager()
       if (own === undefined) return await world.relay.call(verb, known, head)
       return forwarded ? await own.control.carryOut(verb, known, head) : await own.control.call(verb, known, head)
@@ -82,10 +91,15 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
       return forwarded ? own.control.carryOutStream(verb, known, signal) : own.control.stream(verb, known, signal)
     })
   }
-  handlers.set('join.join', async (value, { identity }) => {
-    const request = readJoinRequest(value)
-    return await manager().joining().join(identity.node, identity.proved, request)
-  })
+  handlers.set('join.join', async (value, { binding }) => await manager().joining().join(readJoinRequest(value), binding))
+  handlers.set(
+    'join.renew',
+    async (value, { identity, binding }) => await manager().joining().renew(identity, readKeyRequest(value), binding),
+  )
+  handlers.set('join.credential', async (value, { identity, binding }) =>
+    manager().desk.credential(identity, readCredentialRequest(value), binding),
+  )
+  handlers.set('join.trust', (_value, { signal }) => manager().trustNews(signal))
   handlers.set('session.open', async (value, { identity, signal }) => {
     const hello = read(helloSchema, value)
     await manager().leaderWithin(leaderWaitMs, signal)

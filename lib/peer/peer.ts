@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Agent } from '../agent/index.js'
 import { clusterOver } from '../api/cluster.js'
 import type { ControlCaller, LogRequest } from '../api/control.js'
+import { type KeyRequest, type RenewAnswer, readRenewAnswer, type TrustNews } from '../api/join.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, LogLine, Status } from '../api/types.js'
@@ -19,23 +21,30 @@ import {
   parseListen,
   type RpcHandler,
 } from '../overlay/transport/index.js'
-import { formatJoinString, makeSecret, parseJoinString, type Secrets } from '../security/index.js'
+import {
+  bindingBytes,
+  type Identity,
+  type Invitation,
+  type KeyPair,
+  KeyStore,
+  type KeyString,
+  makeKeyPair,
+  provePossession,
+} from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
-import { joinCluster } from './join.js'
+import { askManagers } from './ask-managers.js'
+import { CertificateKeeper } from './certificate-keeper.js'
+import { ControlFile } from './control-file.js'
+import { askCredential, joinCluster } from './join.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
+import { OwnKeys } from './own-keys.js'
 import { installHandlers } from './peer-handlers.js'
+import { planPeer } from './plan.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
-import {
-  openStateDir,
-  readIdentity,
-  removeControlFile,
-  type StateDir,
-  type StoredIdentity,
-  writeControlFile,
-  writeIdentity,
-} from './state-dir.js'
+import { openStateDir, readIdentity, type StateDir, type StoredIdentity, writeIdentity } from './state-dir.js'
 import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
+import { TrustFollower } from './trust-follower.js'
 
 export interface PeerEvents {
   leader: [{ readonly leader: string | undefined; readonly term: number }]
@@ -94,6 +103,10 @@ class RunningPeer implements Peer {
   #dir: StateDir | undefined
   #storage: Storage | undefined
   #identity: StoredIdentity | undefined
+  #keys: OwnKeys | undefined
+  #certificates: CertificateKeeper | undefined
+  #trust: TrustFollower | undefined
+  #control: ControlFile | undefined
   #pool: LinkPool | undefined
   #manager: Manager | undefined
   #agent: Agent | undefined
@@ -177,10 +190,10 @@ class RunningPeer implements Peer {
     // Opening the database takes the directory's lock: nothing else under it is touched before.
     this.#storage = this.#dir === undefined ? new MemoryStorage() : await LevelStorage.open(this.#dir.db)
     const stored = this.#dir === undefined ? undefined : await readIdentity(this.#dir)
-    const plan = await this.#plan(stored)
-    this.#identity = plan.identity
+    const invitation = await this.#plan(stored)
     installHandlers(this.#handlers, {
       manager: () => this.#manager,
+      managers: () => this.#managerAddresses(),
       relay: this.#relay,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
@@ -190,54 +203,27 @@ class RunningPeer implements Peer {
       if (error !== undefined) void this.#fail(error)
     })
     const address = addressToAdvertise(this.#pool.address, this.#o.advertise, thisMachinesAddresses())
-    this.#identity = { ...this.#identity, address }
-    if (plan.joinAddresses !== undefined) await this.#join(plan.joinAddresses)
+    this.#identity = { ...this.#known(), address }
+    if (invitation !== undefined) await this.#join(invitation)
     await this.#save()
-    // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
-    if (this.#dir !== undefined) await writeControlFile(this.#dir, this.#controlUrl())
+    this.#keepKeys()
     if (this.#identity.role === 'manager') await this.#startManager()
     await this.#startAgent()
+    await this.#control?.start()
   }
 
-  /** Who to be: what the directory says, else a newcomer with a token, else the founder of a cluster. */
-  async #plan(
-    stored: StoredIdentity | undefined,
-  ): Promise<{ identity: StoredIdentity; joinAddresses: readonly string[] | undefined }> {
-    const { join, name } = this.#o
-    const text = typeof join === 'function' ? await join() : join
-    const invitation = text === undefined ? undefined : parseJoinString(text)
-    if (stored !== undefined) {
-      if (invitation !== undefined && invitation.token.cluster !== stored.cluster) {
-        throw new SkeinError(
-          'ERR_SKEIN_OTHER_CLUSTER',
-          `dir ${this.#o.dir} belongs to cluster ${stored.cluster}, the join string to ${invitation.token.cluster}; give this peer another directory`,
-          { ours: stored.cluster, theirs: invitation.token.cluster },
-        )
-      }
-      if (stored.joining !== true) return { identity: stored, joinAddresses: undefined }
-      if (invitation === undefined) {
-        throw new SkeinError(
-          'ERR_SKEIN_INVALID_OPTION',
-          `join: dir ${this.#o.dir} was left in the middle of joining; give the join string again`,
-          { option: 'join' },
-        )
-      }
-      return { identity: stored, joinAddresses: invitation.addresses }
-    }
-    const fresh = { format: 1 as const, node: makeId(systemRandom), name, address: '', managers: [] }
-    if (invitation === undefined) {
-      const secrets = { manager: makeSecret(systemRandom), worker: makeSecret(systemRandom) }
-      const raftId = 1 + Math.floor(systemRandom() * (2 ** 48 - 1))
-      return {
-        identity: { ...fresh, cluster: makeId(systemRandom), role: 'manager', raftId, founding: true, secrets },
-        joinAddresses: undefined,
-      }
-    }
-    const { role, cluster, secret } = invitation.token
-    return {
-      identity: { ...fresh, cluster, role, joining: true, secrets: { [role]: secret } },
-      joinAddresses: invitation.addresses,
-    }
+  /** Who to be; returns by what it has to be taken in first. */
+  async #plan(stored: StoredIdentity | undefined): Promise<Invitation | undefined> {
+    const { dir, join, name, passphrase } = this.#o
+    const store = dir === undefined ? undefined : new KeyStore(dir)
+    const keys = await store?.read(typeof passphrase === 'function' ? await passphrase() : passphrase)
+    const joinString = typeof join === 'function' ? await join() : join
+    const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: systemClock.wallMs(), random: systemRandom })
+    this.#identity = plan.identity
+    this.#keys = new OwnKeys(plan.keys, store, systemClock)
+    // Before anybody can know of them: a crash from here on comes back as the same node with the same key.
+    await this.#keys.save()
+    return plan.invitation
   }
 
   /** On the wished address; a peer that comes back without one tries its last, so that others find it again. */
@@ -261,11 +247,8 @@ class RunningPeer implements Peer {
     return await LinkPool.listen(
       {
         node: this.id,
-        cluster: () => this.#known().cluster,
-        // Until it is taken in, a newcomer may only ask to join.
-        role: () => (this.#known().joining === true ? 'newcomer' : this.#known().role),
-        secrets: () => this.#secrets(),
-        admit: ({ node }) => this.#admit(node),
+        credentials: this.#ownKeys().credentials,
+        admit: (identity) => this.#admit(identity),
         handlers: this.#handlers,
         onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
       },
@@ -273,49 +256,132 @@ class RunningPeer implements Peer {
     )
   }
 
-  async #join(addresses: readonly string[]): Promise<void> {
+  async #join({ token, addresses }: Invitation): Promise<void> {
     await this.#save() // the node id must outlive a crash in the middle: joining again is then the same joining
-    const { name, address } = this.#known()
-    const { availability, labels, signal } = this.#o
-    const request = { name, address, availability, labels }
+    const { node: id, name, address } = this.#known()
+    const { availability, labels } = this.#o
+    const { role, root, secret } = token
+    const own = this.#ownKeys()
     const answer = await joinCluster({
-      pool: this.#thePool(),
-      addresses,
-      request,
-      clock: systemClock,
-      random: systemRandom,
-      signal: signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]),
+      ...this.#asking(addresses),
+      keys: own.keys,
+      root,
+      request: { id, role, secret, name, address, availability, labels },
     })
-    const { joining: _, ...rest } = this.#known()
+    await own.certified(own.keys, answer)
+    const { joining: _, raftId: __, ...rest } = this.#known()
     this.#identity = {
       ...rest,
-      secrets: answer.secrets,
+      cluster: answer.trust.cluster,
+      role: answer.role,
       managers: answer.managers.map(({ node, address }) => ({ node, address })),
       ...(answer.raftId !== undefined && { raftId: answer.raftId }),
     }
   }
 
+  /** What it takes to ask managers one by one. */
+  #asking(addresses: readonly string[]) {
+    const { signal } = this.#o
+    return {
+      pool: this.#thePool(),
+      addresses,
+      clock: systemClock,
+      random: systemRandom,
+      signal: signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]),
+    }
+  }
+
+  /** Certificates in time, news of roots and removed nodes, and the file by which commands on this machine reach this peer. */
+  #keepKeys(): void {
+    const { logger } = this.#o
+    const own = this.#ownKeys()
+    const pool = this.#thePool()
+    this.#certificates = new CertificateKeeper({
+      clock: systemClock,
+      random: systemRandom,
+      logger,
+      credentials: own.credentials,
+      renew: (keys) => this.#renew(keys),
+      adopt: async (keys, answer) => {
+        await own.certified(keys, answer)
+        // The managers would not let it do anything by the old one.
+        if (answer.was === 'returning') for (const { node } of this.#managerAddresses()) pool.link(node)?.close('new certificate')
+      },
+    })
+    this.#certificates.start()
+    this.#trust = new TrustFollower({ pool, clock: systemClock, logger, learn: (news) => this.#learn(news) })
+    this.#trust.start()
+    if (this.#dir !== undefined) {
+      this.#control = new ControlFile({ dir: this.#dir, clock: systemClock, logger, issue: () => this.#issueControl() })
+    }
+  }
+
+  #learn(news: TrustNews): void {
+    if (!this.#ownKeys().learn(news)) return
+    for (const node of news.removed) this.#pool?.forget(node)
+    this.#ownKeys()
+      .save()
+      .catch((error: unknown) => this.#o.logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
+  }
+
+  async #renew(keys: KeyPair): Promise<RenewAnswer> {
+    const { node: id } = this.#known()
+    const prove = (binding: Uint8Array): KeyRequest => {
+      const { publicKey } = keys
+      return { publicKey, proof: provePossession(keys, { purpose: 'renew', id, publicKey, binding }) }
+    }
+    const manager = this.#manager
+    if (manager?.leading) {
+      const binding = randomBytes(bindingBytes) // of no connection: it asks itself
+      return await manager.joining().renew({ node: id, role: 'manager' }, prove(binding), binding)
+    }
+    const addresses = this.#managerAddresses().flatMap(({ node, address }) => (node === id ? [] : [address]))
+    if (addresses.length === 0) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no other manager is known', { address: 'none' })
+    return await askManagers({ ...this.#asking(addresses), what: 'renew', timeoutMs: 20_000 }, async (link) =>
+      readRenewAnswer(await link.call('join.renew', prove(link.binding), { deadlineMs: 5_000 })),
+    )
+  }
+
+  /** A manager makes it itself, with or without a quorum; a worker asks for one that may do what its apps may. */
+  async #issueControl(): Promise<KeyString> {
+    const { address } = this.#known()
+    const keys = await makeKeyPair()
+    const manager = this.#manager
+    if (manager !== undefined) {
+      const { publicKey } = keys
+      const [id, binding] = [makeId(systemRandom), randomBytes(bindingBytes)]
+      const proof = provePossession(keys, { purpose: 'credential', id, publicKey, binding })
+      const { certificate, trust } = manager.desk.credential(
+        { role: 'manager' },
+        { id, publicKey, proof, token: undefined },
+        binding,
+      )
+      return { own: { certificate, keys }, trust, addresses: [address] }
+    }
+    const { own, trust } = await askCredential(await this.#managerLink(5_000, undefined), keys, undefined, systemRandom)
+    return { own, trust, addresses: [address] }
+  }
+
   async #startManager(): Promise<void> {
-    const { node, cluster, raftId, founding, secrets, name, address, managers } = this.#known()
+    const { node, cluster, raftId, founding, name, address, managers } = this.#known()
+    const own = this.#ownKeys()
+    const { dataKey, certificate, founding: access } = own
     const { availability, labels, tickMs, electionTicks, logger } = this.#o
     const pool = this.#thePool()
-    if (raftId === undefined || secrets.manager === undefined) {
+    if (raftId === undefined || dataKey === undefined || certificate === undefined) {
       throw new SkeinError(
         'ERR_SKEIN_CORRUPT',
         `the identity in ${this.#o.dir} lacks what a manager needs; remove the directory and join again`,
-        {
-          file: 'identity.json',
-        },
+        { file: 'identity.json' },
       )
     }
     this.#manager = await Manager.open({
       node,
       cluster,
       raftId,
+      dataKey,
       founding:
-        founding === true
-          ? { secrets: { manager: secrets.manager, worker: secrets.worker ?? '' }, name, address, availability, labels }
-          : undefined,
+        founding === true && access !== undefined ? { access, certificate, name, address, availability, labels } : undefined,
       raftDir: this.#dir?.raft,
       storage: shared(this.#theStorage()),
       pool,
@@ -344,7 +410,12 @@ class RunningPeer implements Peer {
     })
     // Better gone than wrong: the others elect, and the operator sees why this one ended.
     void manager.failed.then((error) => this.#fail(error))
+    manager.store.onChange((changes) => {
+      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster')) this.#learn(manager.desk.trust())
+    })
     manager.start()
+    // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
+    if (manager.store.view().cluster !== undefined) await this.#control?.start()
     await this.#until(
       'a leader is known',
       () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
@@ -353,6 +424,7 @@ class RunningPeer implements Peer {
       const { founding: _, ...rest } = this.#known()
       this.#identity = rest
       await this.#save()
+      await own.founded()
     }
   }
 
@@ -418,9 +490,10 @@ class RunningPeer implements Peer {
         this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
       }
     }
-    // Without the database's lock the file is that of the peer which runs there.
-    const dir = this.#storage === undefined ? undefined : this.#dir
-    if (dir !== undefined) await close('control file', () => removeControlFile(dir))
+    // Made only under the directory's lock: the file of a peer that runs there is not touched.
+    await close('control file', this.#control && (() => (this.#control as ControlFile).stop()))
+    await close('certificates', this.#certificates && (() => (this.#certificates as CertificateKeeper).stop()))
+    await close('trust', this.#trust && (() => (this.#trust as TrustFollower).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
@@ -499,16 +572,10 @@ class RunningPeer implements Peer {
     if (manager !== undefined && found !== undefined) manager.raft.receive(found.from, found.frame)
   }
 
-  #admit(node: string): SkeinError | undefined {
-    if (!this.#manager?.store.view().cluster?.removedNodes.includes(node)) return undefined
-    return new SkeinError('ERR_SKEIN_REMOVED', `node ${node} was removed from this cluster; join again with an empty directory`, {
-      node,
-    })
-  }
-
-  #secrets(): Secrets {
-    const { manager, worker } = this.#known().secrets
-    return { ...(manager !== undefined && { manager }), ...(worker !== undefined && { worker }) }
+  #admit(identity: Identity): SkeinError | undefined {
+    if (this.#manager !== undefined) return this.#manager.admit(identity)
+    if (!this.#ownKeys().removed.has(identity.node)) return undefined
+    return new SkeinError('ERR_SKEIN_REMOVED', `node ${identity.node} was removed from this cluster`, { node: identity.node })
   }
 
   #managerAddresses(): readonly ManagerAddress[] {
@@ -533,16 +600,6 @@ class RunningPeer implements Peer {
     if (target === undefined)
       throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known to this worker', { address: 'none' })
     return await pool.dial(target.address, { deadlineMs: Math.min(deadlineMs, 2_000), ...(signal && { signal }) })
-  }
-
-  /** The CLI beside this peer talks to it with the secret this peer holds. */
-  #controlUrl(): string {
-    const { cluster, secrets, address } = this.#known()
-    const token =
-      secrets.manager !== undefined
-        ? { role: 'manager' as const, cluster: cluster as never, secret: secrets.manager }
-        : { role: 'worker' as const, cluster: cluster as never, secret: secrets.worker ?? '' }
-    return formatJoinString({ token, addresses: [address] })
   }
 
   #saving: Promise<void> = Promise.resolve()
@@ -580,6 +637,11 @@ class RunningPeer implements Peer {
   #known(): StoredIdentity {
     if (this.#identity === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer is not started', { what: 'peer' })
     return this.#identity
+  }
+
+  #ownKeys(): OwnKeys {
+    if (this.#keys === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer is not started', { what: 'peer' })
+    return this.#keys
   }
 
   #thePool(): LinkPool {

@@ -6,7 +6,7 @@ import { messageOf, SkeinError } from '../base/errors.js'
 
 /**
  * What lies where in a peer's directory:
- * `identity.json` who this peer is (0600: it holds join secrets) · `db/` applied state and the agent's tasks (its lock is the directory's lock) ·
+ * `identity.json` who this peer is · `keys.json` its key and certificate (0600; sealed when there is a passphrase) · `db/` applied state and the agent's tasks (its lock is the directory's lock) ·
  * `raft/` log and snapshots of a manager · `tasks/` logs of tasks · `control.json` how the CLI reaches the running peer (0600).
  */
 export interface StateDir {
@@ -20,6 +20,7 @@ const manager = v.object({ node: v.string(), address: v.string() })
 
 const identitySchema = v.object({
   format: v.literal(1),
+  /** '' until a newcomer was taken in. */
   cluster: v.string(),
   node: v.string(),
   name: v.string(),
@@ -29,7 +30,6 @@ const identitySchema = v.object({
   founding: v.optional(v.boolean()),
   /** True until a manager has taken this newcomer in; a crash before that asks again under the same node id. */
   joining: v.optional(v.boolean()),
-  secrets: v.object({ manager: v.optional(v.string()), worker: v.optional(v.string()) }),
   address: v.string(),
   managers: v.array(manager),
 })

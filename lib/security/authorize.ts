@@ -1,19 +1,102 @@
 import { SkeinError } from '../base/errors.js'
-import type { LinkRole } from './identity.js'
+import type { Identity, LinkRole } from './identity.js'
 
-/** Who may call which verbs, by the part of the rpc method's name before the dot. What is not here, nobody may. */
-const allowed: Readonly<Record<string, readonly LinkRole[]>> = {
-  join: ['newcomer', 'client', 'worker', 'manager'],
-  // A worker's process is an app of the cluster, and its API goes through this link.
-  control: ['client', 'worker', 'manager'],
-  session: ['worker', 'manager'],
-  agent: ['manager'],
-  raft: ['manager'],
+/**
+ * How far a role may go with a verb.
+ * - `any`: whatever it names.
+ * - `own`: only on its own node.
+ */
+export type Reach = 'any' | 'own'
+
+type Row = Partial<Readonly<Record<LinkRole, Reach>>>
+
+const everybody: Row = { manager: 'any', operator: 'any', worker: 'any', app: 'any' }
+const operators: Row = { manager: 'any', operator: 'any' }
+const ownNode: Row = { ...operators, worker: 'own' }
+const peers: Row = { manager: 'any', worker: 'any' }
+const managers: Row = { manager: 'any' }
+
+/**
+ * Who may call what over a link: verb → role → how far. What is not here, nobody may.
+ * A worker's key is on a machine that runs other people's tasks: it reads, coordinates, and says what its own node does. It never operates.
+ */
+export const permissions: Readonly<Record<string, Row>> = {
+  // Newcomers, and members that ask for another certificate.
+  'join.join': { newcomer: 'any' },
+  'join.credential': { newcomer: 'any', worker: 'any', manager: 'any' },
+  'join.renew': { manager: 'own', worker: 'own', returning: 'own' },
+  'join.trust': { ...peers, returning: 'any' },
+
+  // Reading.
+  'control.status': everybody,
+  'control.nodes.list': everybody,
+  'control.nodes.get': everybody,
+  'control.services.list': everybody,
+  'control.services.get': everybody,
+  'control.tasks.list': everybody,
+  'control.tasks.get': everybody,
+  'control.tasks.why': everybody,
+  'control.watch': everybody,
+  'control.logs': everybody,
+
+  // Coordinating.
+  'control.kv.get': everybody,
+  'control.kv.list': everybody,
+  'control.kv.put': everybody,
+  'control.kv.delete': everybody,
+
+  // Operating.
+  'control.services.create': operators,
+  'control.services.replace': operators,
+  'control.services.scale': operators,
+  'control.services.remove': operators,
+  'control.nodes.availability': ownNode,
+  'control.nodes.label': operators,
+  'control.nodes.remove': operators,
+  'control.invite': operators,
+  'control.tokens.rotate': operators,
+  'control.ca.show': everybody,
+  'control.ca.rotate': operators,
+
+  // A worker's session with the leader; the node is the link's, never the payload's.
+  'session.open': peers,
+  'session.beat': peers,
+  'session.assignments': peers,
+  'session.report': peers,
+  'session.leave': peers,
+
+  // Between managers, and from managers to workers.
+  'agent.logs': managers,
+  'raft.snapshot': managers,
 }
 
-/** Undefined when this role may call the verb, else the refusal. */
-export function authorize(role: LinkRole, verb: string): SkeinError<'ERR_SKEIN_FORBIDDEN'> | undefined {
-  const family = verb.split('.', 1)[0] ?? ''
-  if (Object.hasOwn(allowed, family) && allowed[family]?.includes(role)) return undefined
-  return new SkeinError('ERR_SKEIN_FORBIDDEN', `a ${role} may not call ${verb}`, { role, verb })
+/** How far this role may go with the verb, else the refusal with its remedy. */
+export function authorize(role: LinkRole, verb: string): Reach | SkeinError<'ERR_SKEIN_FORBIDDEN'> {
+  const row = Object.hasOwn(permissions, verb) ? permissions[verb] : undefined
+  return row?.[role] ?? forbidden(role, verb)
+}
+
+/** For a verb that names a node: refuses one who may only act on its own. */
+export function authorizeNode(
+  { role, node }: Identity,
+  verb: string,
+  named: string,
+): SkeinError<'ERR_SKEIN_FORBIDDEN'> | undefined {
+  const reach = authorize(role, verb)
+  if (reach instanceof SkeinError) return reach
+  return reach === 'any' || named === node ? undefined : forbidden(role, `${verb} on another node than its own (${node})`)
+}
+
+function forbidden(role: LinkRole, verb: string): SkeinError<'ERR_SKEIN_FORBIDDEN'> {
+  return new SkeinError('ERR_SKEIN_FORBIDDEN', `a ${role} may not call ${verb}; ${remedies[role]}`, { role, verb })
+}
+
+const remedies: Readonly<Record<LinkRole, string>> = {
+  manager: 'this verb is for nobody over a link',
+  operator: 'this verb is for peers',
+  worker:
+    'its key reads, uses keys and acts on its own node: call this on a manager’s peer, or connect() with the manager’s join string',
+  app: 'a worker’s join string lets its bearer read and use keys: connect() with the manager’s join string',
+  newcomer: 'it has no certificate yet: join first',
+  returning: 'its certificate is of a retired root: it must renew it first',
 }

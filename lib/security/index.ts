@@ -2,10 +2,28 @@
  * security: who the other end of a link is, and what it may do.
  *
  * May import: base, model, storage. Must never know: raft, the store, how bytes travel.
- * In this version a link is proved with a shared secret; mutual TLS will make the same `Identity` from a certificate.
+ * Certificates of our own making prove who is who (`certificate`, `trust`, `credentials`); `authority` issues them from the
+ * replicated record; a join token pins the root and lets a newcomer ask for one; `authorize` is the table of who may do what.
  * @module
  */
+export * from './authority.js'
 export * from './authorize.js'
+export {
+  certificateMaxBytes,
+  digestOf,
+  type ReadCertificate,
+  readCertificate,
+  type Subject,
+  type Validity,
+} from './certificate.js'
+export * from './credentials.js'
 export * from './identity.js'
 export * from './join-token.js'
-export * from './link-secrets.js'
+export * from './key-store.js'
+export * from './key-string.js'
+export { checkPublicKey, fingerprint, type KeyPair, makeKeyPair } from './keys.js'
+export * from './possession.js'
+export * from './renewal.js'
+export * from './root-rotation.js'
+export { makeSealKey, seal, unseal } from './seal.js'
+export * from './trust.js'

@@ -1,22 +1,25 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { SkeinError } from '../base/errors.js'
 import { formatHostPort, type HostPort, parseHostPort } from '../base/host-port.js'
-import { type ClusterId, parseClusterId } from '../base/ids.js'
 import type { Random } from '../base/random.js'
-import type { SecretKind } from './identity.js'
+import type { TokenRole } from './identity.js'
 
-/** What a join token says: `SKN-1-<m|w>-<cluster id>-<secret>`. */
+/**
+ * What a join token says: `SKN-1-<digest of the root>-<m|w><secret><checksum>`. The digest pins the cluster's root: the
+ * bearer says the secret only to somebody whose certificate that root has issued.
+ */
 export interface JoinToken {
-  /** What the bearer may join as, and which secret this is. */
-  readonly role: SecretKind
-  readonly cluster: ClusterId
+  /** What the bearer may join as. */
+  readonly role: TokenRole
+  /** SHA-256 of the root's certificate, in hex. */
+  readonly root: string
   readonly secret: string
 }
 
 /** What a join string says: `skein://TOKEN@host:port[,host:port]`. */
 export interface Invitation {
   readonly token: JoinToken
-  /** `host:port` of peers to ask, at least one. */
+  /** `host:port` of peers to ask, at least one. Names are looked up anew at every dial. */
   readonly addresses: readonly string[]
 }
 
@@ -25,6 +28,10 @@ export const secretLength = 26
 
 const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'
 const scheme = 'skein://'
+/** 256 bits in base 36. */
+const digestLength = 50
+/** 20 bits: one mistyped token in a million passes, and then its secret is wrong. */
+const checksumLength = 4
 
 /** A new join secret. @param random must be unguessable outside tests. */
 export function makeSecret(random: Random): string {
@@ -34,24 +41,31 @@ export function makeSecret(random: Random): string {
 }
 
 /** The text of a token. */
-export function formatToken({ role, cluster, secret }: JoinToken): string {
-  return `SKN-1-${role === 'manager' ? 'm' : 'w'}-${cluster}-${secret}`
+export function formatToken({ role, root, secret }: JoinToken): string {
+  const body = `SKN-1-${base36(Buffer.from(root, 'hex'))}-${role === 'manager' ? 'm' : 'w'}${secret}`
+  return body + checksumOf(body)
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_JOIN_STRING; `detail.part` is what is wrong: prefix, version, role, cluster, secret */
+/** @throws {SkeinError} ERR_SKEIN_BAD_JOIN_STRING; `detail.part` is what is wrong: prefix, version, root, role, secret, checksum */
 export function parseToken(text: string): JoinToken {
-  const [prefix, version, letter, cluster = '', secret = '', ...rest] = text.split('-')
+  const [prefix, version, root = '', last = '', ...rest] = text.split('-')
   if (prefix !== 'SKN') throw badPart('prefix', 'a token begins with SKN-1-')
   if (version !== '1') throw badPart('version', `token version ${version ?? 'none'} is not known here; this skein knows 1`)
+  if (root.length !== digestLength || !/^[0-9a-z]+$/.test(root))
+    throw badPart('root', `expected the digest of the cluster's root, ${digestLength} characters of [0-9a-z], got ${root.length}`)
+  const letter = last[0]
   if (letter !== 'm' && letter !== 'w') throw badPart('role', `expected m (manager) or w (worker), got ${letter ?? 'nothing'}`)
-  if (!/^[0-9a-z]{12}$/.test(cluster)) throw badPart('cluster', 'expected the cluster id, 12 characters of [0-9a-z]')
-  if (rest.length > 0 || !/^[0-9a-z]{26}$/.test(secret)) {
-    throw badPart(
-      'secret',
-      `expected ${secretLength} characters of [0-9a-z], got ${secret.length}${rest.length > 0 ? ' and more after a dash' : ''}`,
-    )
+  const length = last.length - 1 - checksumLength
+  if (rest.length > 0 || length !== secretLength || !/^[0-9a-z]+$/.test(last)) {
+    const more = rest.length > 0 ? ' and more after a dash' : ''
+    throw badPart('secret', `expected ${secretLength} characters of [0-9a-z] and a checksum, got ${Math.max(0, length)}${more}`)
   }
-  return { role: letter === 'm' ? 'manager' : 'worker', cluster: parseClusterId(cluster), secret }
+  const body = text.slice(0, -checksumLength)
+  if (checksumOf(body) !== text.slice(-checksumLength))
+    throw badPart('checksum', 'it does not fit the rest: a character of the token was mistyped or lost; copy it again')
+  const digest = hex(root)
+  if (digest === undefined) throw badPart('root', 'larger than any digest')
+  return { role: letter === 'm' ? 'manager' : 'worker', root: digest, secret: last.slice(1, 1 + secretLength) }
 }
 
 /** Whether two secrets are equal, in a time that says nothing about where they differ. */
@@ -85,6 +99,23 @@ function readAddress(text: string): HostPort {
   const address = parseHostPort(text.trim())
   if (address === undefined || address.port === 0) throw badPart('address', `expected host:port, got "${text}"`)
   return address
+}
+
+function checksumOf(body: string): string {
+  return base36(createHash('sha256').update(body).digest()).slice(-checksumLength)
+}
+
+function base36(bytes: Uint8Array): string {
+  return BigInt(`0x${Buffer.from(bytes).toString('hex')}`)
+    .toString(36)
+    .padStart(digestLength, '0')
+}
+
+function hex(text: string): string | undefined {
+  let value = 0n
+  for (const character of text) value = value * 36n + BigInt(alphabet.indexOf(character))
+  const digits = value.toString(16).padStart(64, '0')
+  return digits.length === 64 ? digits : undefined
 }
 
 function badPart(part: string, words: string): SkeinError {

@@ -11,7 +11,7 @@ export const valueBytesMax = 1024 * 1024
 
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
-export function foundCluster(draft: Draft, { id, secrets, settings }: OpOf<'cluster.found'>): void {
+export function foundCluster(draft: Draft, { id, access, settings }: OpOf<'cluster.found'>): void {
   const { cluster } = draft.tables
   if (cluster !== undefined) {
     const words = `the cluster is founded already, as ${cluster.id}; join it instead`
@@ -20,7 +20,7 @@ export function foundCluster(draft: Draft, { id, secrets, settings }: OpOf<'clus
   const record = {
     id,
     createdAtMs: draft.atMs,
-    secrets,
+    access,
     settings: checkClusterSettings(settings),
     removedNodes: [],
     version: draft.version,
@@ -37,6 +37,20 @@ export function setClusterSettings(draft: Draft, { settings }: OpOf<'cluster.set
     key: '',
     record: { ...cluster, settings: checkClusterSettings(settings), version: draft.version },
   })
+}
+
+export function setAccess(draft: Draft, { access, ifVersion }: OpOf<'cluster.access'>): void {
+  const { cluster } = draft.tables
+  if (cluster === undefined)
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', 'there is no cluster yet; found one first', { what: 'cluster' })
+  if (cluster.version !== ifVersion) {
+    const words = `the cluster’s record changed since version ${ifVersion}, now at ${cluster.version}; read it again`
+    throw new SkeinError('ERR_SKEIN_VERSION_CONFLICT', words, {
+      expected: ifVersion,
+      current: { id: cluster.id, version: cluster.version },
+    })
+  }
+  draft.write({ kind: 'cluster', key: '', record: { ...cluster, access, version: draft.version } })
 }
 
 export function putKey(draft: Draft, { key, value, ifVersion }: OpOf<'kv.put'>): void {

@@ -29,6 +29,7 @@ export function createNode(draft: Draft, { id, name, role, availability, labels,
     labels: checkLabels(labels),
     address,
     raftId,
+    certificate: undefined,
     state: 'unknown',
     message: 'has not reported yet',
     description: undefined,
@@ -67,6 +68,12 @@ export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {
   const version = op.name === undefined && op.availability === undefined && op.labels === undefined ? was.version : draft.version
   const record: Node = { ...was, ...wished, address: op.address ?? was.address, raftId: op.raftId ?? was.raftId, version }
   draft.write({ kind: 'node', key: was.id, record })
+}
+
+/** As with reports, nobody's version: an operator's change does not clash with a renewal. */
+export function certifyNode(draft: Draft, { id, key, root, notAfterMs }: OpOf<'node.certify'>): void {
+  const was = nodeOf(draft, id)
+  draft.write({ kind: 'node', key: id, record: { ...was, certificate: { key, root, notAfterMs } } })
 }
 
 /** A node removed meanwhile is skipped: the report was true when it was made. */

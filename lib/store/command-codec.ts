@@ -56,9 +56,20 @@ const raftId: Reader<number | undefined> = (value, path) =>
 
 const settings = object({ heartbeatMs: number, graceFactor: number, taskHistory: number })
 
+/** Absent as undefined: the record it becomes has every key. */
+const maybeBytes: Reader<Uint8Array | undefined> = (value, path) =>
+  value === undefined || value === null ? undefined : bytes(value, path)
+
+const access = object({
+  roots: array(object({ certificate: bytes, cross: maybeBytes, key: maybeBytes, state: oneOf('trusted', 'retired') })),
+  tokens: object({ manager: bytes, worker: bytes }),
+  revoked: array(string),
+})
+
 const opReader = tagged('op', {
-  'cluster.found': object({ id: string, secrets: object({ manager: string, worker: string }), settings }),
+  'cluster.found': object({ id: string, access, settings }),
   'cluster.settings': object({ settings }),
+  'cluster.access': object({ access, ifVersion: natural }),
   'node.create': object({
     id: string,
     name: string,
@@ -77,6 +88,7 @@ const opReader = tagged('op', {
     raftId: optional(natural),
     ifVersion: optional(natural),
   }),
+  'node.certify': object({ id: string, key: string, root: string, notAfterMs: natural }),
   'node.status': object({
     id: string,
     state: oneOf('ready', 'down', 'unknown'),

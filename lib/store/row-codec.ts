@@ -2,6 +2,7 @@
  * Rows ↔ plain data, one fixed shape per kind: a record that went through bytes has the same keys in the same order as one
  * that apply made, so a restored replica stays byte-equal with the others. Records are arrays by field: small and canonical.
  */
+import type { Access, NodeCertificate, Root } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Node, NodeDescription } from '../model/node.js'
@@ -79,6 +80,13 @@ function maybe<T>(form: Form<T>): Form<T | undefined> {
   }
 }
 
+function list<T>(form: Form<T>): Form<readonly T[]> {
+  return {
+    pack: (value) => value.map((item) => form.pack(item)),
+    unpack: (value, path) => array(form.unpack)(value, path),
+  }
+}
+
 /** Anything a user may have written, null included. */
 const free: Form<unknown> = {
   pack: (value) => (value === undefined ? [] : [value]),
@@ -100,10 +108,23 @@ const userSpec = plain<ServiceSpec>((value, path) => {
 
 const countersForm = fields<Counters>({ nextHandle: count, requests: count })
 
+const rootForm = fields<Root>({
+  certificate: plain(bytes),
+  cross: maybe(plain(bytes)),
+  key: maybe(plain(bytes)),
+  state: plain(oneOf('trusted', 'retired')),
+})
+
+const accessForm = fields<Access>({
+  roots: list(rootForm),
+  tokens: fields<Access['tokens']>({ manager: plain(bytes), worker: plain(bytes) }),
+  revoked: texts,
+})
+
 const clusterForm = fields<Cluster>({
   id: text,
   createdAtMs: count,
-  secrets: fields<Cluster['secrets']>({ manager: text, worker: text }),
+  access: accessForm,
   settings: fields<Cluster['settings']>({ heartbeatMs: count, graceFactor: plain(number), taskHistory: count }),
   removedNodes: texts,
   version: count,
@@ -117,6 +138,7 @@ const nodeForm = fields<Node>({
   labels,
   address: text,
   raftId: maybe(count),
+  certificate: maybe(fields<NodeCertificate>({ key: text, root: text, notAfterMs: count })),
   state: plain(oneOf('ready', 'down', 'unknown')),
   message: text,
   description: maybe(

@@ -7,4 +7,5 @@
 export { type DriverCommands, type DriverSuite, type SuiteTest, testDriver } from './driver-suite.js'
 export { ManualClock } from './manual-clock.js'
 export { type StorageSuite, testStorage } from './storage-suite.js'
+export { TestAuthority } from './test-authority.js'
 export { type TransportSuite, testTransport } from './transport-suite.js'

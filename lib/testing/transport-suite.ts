@@ -1,7 +1,9 @@
 import { deferred } from '../base/deferred.js'
 import { isSkeinError } from '../base/errors.js'
 import { type Connection, type ConnectionEnd, evidenceOf, type Transport } from '../overlay/transport/index.js'
+import { bindingBytes, type Credentials, readCertificate } from '../security/index.js'
 import type { SuiteTest } from './driver-suite.js'
+import { TestAuthority } from './test-authority.js'
 
 export interface TransportSuite {
   readonly name: string
@@ -39,7 +41,7 @@ export async function testTransport(t: SuiteTest, { name, open }: TransportSuite
 
   await check('what was sent before the other end listened is not lost', async (t, pair) => {
     const { client, listener } = pair
-    const early = await client.dial(listener.address, never)
+    const early = await client.dial(listener.address, pair.credentials, never)
     const late = await pair.nextAccepted()
     early.send(filled(7))
     early.send(filled(8))
@@ -63,6 +65,43 @@ export async function testTransport(t: SuiteTest, { name, open }: TransportSuite
     },
   )
 
+  await check('each end knows the certificate of the other, and both share a binding', async (t, { dialled, accepted }) => {
+    t.equal(idOf(dialled.connection), 'acceptingone')
+    t.equal(idOf(accepted.connection), 'diallingnode')
+    const [one, other] = [dialled.connection.binding, accepted.connection.binding]
+    t.equal(Buffer.from(one).toString('hex'), Buffer.from(other).toString('hex'))
+    t.equal(one.length, bindingBytes)
+  })
+
+  await check('a binding is of one connection alone', async (t, pair) => {
+    const another = await pair.client.dial(pair.listener.address, pair.credentials, never)
+    t.ok(Buffer.compare(another.binding, pair.dialled.connection.binding) !== 0)
+    const late = await pair.nextAccepted()
+    another.destroy()
+    late.destroy()
+  })
+
+  await check('who has no certificate shows none, and is taken', async (t, pair) => {
+    const newcomer = await pair.client.dial(pair.listener.address, pair.authority.newcomer(), never)
+    const late = await pair.nextAccepted()
+    t.equal(late.certificate, undefined)
+    t.equal(idOf(newcomer), 'acceptingone')
+    newcomer.destroy()
+    late.destroy()
+  })
+
+  await check(
+    'who asks for another cluster’s name is turned away with ERR_SKEIN_OTHER_CLUSTER',
+    async (t, { client, listener }) => {
+      const other = (await TestAuthority.make('otherother00')).credentials('manager', 'otherothernd')
+      const error = await client.dial(listener.address, other, never).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      )
+      t.ok(isSkeinError(error, 'ERR_SKEIN_OTHER_CLUSTER'))
+    },
+  )
+
   await check('an end without a goodbye is `reset` at the other end', async (t, { dialled, accepted }) => {
     accepted.connection.destroy()
     t.equal((await dialled.ended).evidence, 'reset')
@@ -83,23 +122,26 @@ export async function testTransport(t: SuiteTest, { name, open }: TransportSuite
     t.equal(dialled.connection.bufferedBytes, 0)
   })
 
-  await check('a closed listener takes nobody, and its address refuses', async (t, { client, listener, dialled, accepted }) => {
-    const { address } = listener
-    const closed = listener.close()
-    dialled.connection.destroy()
-    await accepted.ended
-    await closed
-    const error = await client.dial(address, never).then(
-      () => undefined,
-      (cause: unknown) => cause,
-    )
-    t.ok(isSkeinError(error, 'ERR_SKEIN_UNREACHABLE'))
-    t.equal(evidenceOf(error), 'refused')
-  })
+  await check(
+    'a closed listener takes nobody, and its address refuses',
+    async (t, { client, listener, dialled, accepted, credentials }) => {
+      const { address } = listener
+      const closed = listener.close()
+      dialled.connection.destroy()
+      await accepted.ended
+      await closed
+      const error = await client.dial(address, credentials, never).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      )
+      t.ok(isSkeinError(error, 'ERR_SKEIN_UNREACHABLE'))
+      t.equal(evidenceOf(error), 'refused')
+    },
+  )
 
-  await check('an address in use is refused with ERR_SKEIN_PORT_IN_USE', async (t, { server, listener }) => {
+  await check('an address in use is refused with ERR_SKEIN_PORT_IN_USE', async (t, { server, listener, credentials }) => {
     const error = await server
-      .listen(listener.address, () => undefined)
+      .listen(listener.address, credentials, () => undefined)
       .then(
         () => undefined,
         (cause: unknown) => cause,
@@ -107,8 +149,8 @@ export async function testTransport(t: SuiteTest, { name, open }: TransportSuite
     t.ok(isSkeinError(error, 'ERR_SKEIN_PORT_IN_USE'))
   })
 
-  await check('an aborted dial rejects with ERR_SKEIN_ABORTED', async (t, { client, listener }) => {
-    const error = await client.dial(listener.address, AbortSignal.abort()).then(
+  await check('an aborted dial rejects with ERR_SKEIN_ABORTED', async (t, { client, listener, credentials }) => {
+    const error = await client.dial(listener.address, credentials, AbortSignal.abort()).then(
       () => undefined,
       (cause: unknown) => cause,
     )
@@ -122,6 +164,9 @@ interface Pair {
   readonly listener: Awaited<ReturnType<Transport['listen']>>
   readonly dialled: Recorder
   readonly accepted: Recorder
+  /** Of the dialling end. */
+  readonly credentials: Credentials
+  readonly authority: TestAuthority
   nextAccepted(): Promise<Connection>
   /** A message there and one back: whatever was under way before has arrived. */
   roundTrip(): Promise<void>
@@ -129,13 +174,16 @@ interface Pair {
 
 async function connect(client: Transport, server: Transport, listenAddress: string): Promise<Pair> {
   let next = deferred<Connection>()
-  const listener = await server.listen(listenAddress, (connection) => next.resolve(connection))
+  const authority = await TestAuthority.make()
+  const credentials = authority.credentials('worker', 'diallingnode')
+  const accepting = authority.credentials('manager', 'acceptingone')
+  const listener = await server.listen(listenAddress, accepting, (connection) => next.resolve(connection))
   const nextAccepted = async (): Promise<Connection> => {
     const connection = await next.promise
     next = deferred()
     return connection
   }
-  const dialled = new Recorder(await client.dial(listener.address, never))
+  const dialled = new Recorder(await client.dial(listener.address, credentials, never))
   const accepted = new Recorder(await nextAccepted())
   const roundTrip = async (): Promise<void> => {
     dialled.connection.send(filled(1))
@@ -143,7 +191,7 @@ async function connect(client: Transport, server: Transport, listenAddress: stri
     accepted.connection.send(filled(1))
     await dialled.take(1)
   }
-  return { client, server, listener, dialled, accepted, nextAccepted, roundTrip }
+  return { client, server, listener, dialled, accepted, credentials, authority, nextAccepted, roundTrip }
 }
 
 /** Writes down what a connection tells its user. */
@@ -188,6 +236,10 @@ class Recorder {
       })
     }
   }
+}
+
+function idOf({ certificate }: Connection): string | undefined {
+  return certificate && readCertificate(certificate).subject.name
 }
 
 function filled(size: number): Uint8Array {

@@ -19,7 +19,7 @@ export interface Channel {
 /** Everything that shares one link. `session`, `gossip` and `sync` have their numbers, and nobody listens yet. */
 export const channels = {
   /** Handshake and keep-alive. */
-  control: { name: 'control', number: 0, order: 'ordered', maxBytes: 4 * KiB },
+  control: { name: 'control', number: 0, order: 'ordered', maxBytes: 32 * KiB },
   raft: { name: 'raft', number: 1, order: 'lossy', maxBytes: 16 * MiB },
   rpc: { name: 'rpc', number: 2, order: 'ordered', maxBytes: 16 * MiB },
   session: { name: 'session', number: 3, order: 'ordered', maxBytes: 1 * MiB },

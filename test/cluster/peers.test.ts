@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { connect, createPeer, inlineDriver, isSkeinError, type Peer } from '../../lib/index.js'
+import { formatJoinString, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 const untilAborted = (signal: AbortSignal): Promise<void> =>
@@ -50,7 +51,13 @@ t.test(
     )
     await eventually('three voters', async () => (await first.clusterStatus()).quorum.voters === 3)
 
-    await worker.services.create({ name: 'web', mode: { replicas: 4 }, task: { driver: 'inline', command: ['web'] } })
+    const spec = { name: 'web', mode: { replicas: 4 }, task: { driver: 'inline', command: ['web'] } }
+    await t.rejects(
+      worker.services.create(spec),
+      { code: 'ERR_SKEIN_FORBIDDEN', message: /manager/ },
+      'a worker does not operate',
+    )
+    await first.services.create(spec)
     const phases: string[] = []
     for await (const { phase } of worker.services.converge('web', { monitorMs: 100 })) phases.push(phase)
     t.equal(phases.at(-1), 'converged')
@@ -108,10 +115,13 @@ t.test('who may not join is told why', { timeout: 60_000 }, async (t) => {
   const peer = await startPeer(t, { name: 'm1' })
   const other = await startPeer(t, { name: 'x1' })
   const join = await peer.invite('worker')
-  const wrongSecret = join.replace(/-[0-9a-z]{26}@/, `-${'0'.repeat(26)}@`)
+  const { token, addresses } = parseJoinString(join)
+  const wrongSecret = formatJoinString({ token: { ...token, secret: '0'.repeat(26) }, addresses })
+  const wrongRole = formatJoinString({ token: { ...token, role: 'manager' }, addresses })
   const otherCluster = `${(await other.invite('worker')).replace(/@.*/, '@')}${peer.address}`
   t.teardown(async () => undefined)
-  await t.rejects(createPeer({ join: wrongSecret }), { code: 'ERR_SKEIN_BAD_JOIN_SECRET' })
+  await t.rejects(createPeer({ join: wrongSecret }), { code: 'ERR_SKEIN_BAD_JOIN_SECRET', detail: { part: 'secret' } })
+  await t.rejects(createPeer({ join: wrongRole }), { code: 'ERR_SKEIN_BAD_JOIN_SECRET', detail: { part: 'role' } })
   await t.rejects(createPeer({ join: otherCluster }), { code: 'ERR_SKEIN_OTHER_CLUSTER' })
   await t.rejects(createPeer({ join: 'skein://nonsense' }), { code: 'ERR_SKEIN_BAD_JOIN_STRING' })
   await t.rejects(createPeer({ join, name: 'm1' }), { code: 'ERR_SKEIN_ALREADY_EXISTS' })

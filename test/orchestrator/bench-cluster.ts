@@ -9,6 +9,7 @@ import { planEnforcement, planReaping, planServices, runPlanner } from '../../li
 import { planPlacement } from '../../lib/scheduler/index.js'
 import { applyCommand } from '../../lib/store/apply.js'
 import { Tables } from '../../lib/store/tables.js'
+import { someAccess } from '../store/access.js'
 
 export interface NodeShape {
   readonly cpus?: number
@@ -31,7 +32,7 @@ export class BenchCluster {
 
   constructor({ taskHistory = defaultClusterSettings.taskHistory } = {}) {
     const settings = { ...defaultClusterSettings, taskHistory }
-    this.apply({ op: 'cluster.found', id: 'cluster00000', secrets: { manager: 'm', worker: 'w' }, settings })
+    this.apply({ op: 'cluster.found', id: 'cluster00000', access: someAccess, settings })
   }
 
   /** Applies operations as one command; a refusal is an error. */

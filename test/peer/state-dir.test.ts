@@ -9,7 +9,6 @@ const identity = {
   name: 'm1',
   role: 'manager' as const,
   raftId: 42,
-  secrets: { manager: 'm', worker: 'w' },
   address: '127.0.0.1:1',
   managers: [{ node: 'node00000001', address: '127.0.0.1:1' }],
 }

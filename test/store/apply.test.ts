@@ -6,6 +6,7 @@ import { canAdvance, rank, type Task, taskId } from '../../lib/model/task.js'
 import { applyCommand } from '../../lib/store/apply.js'
 import { brokenInvariants } from '../../lib/store/invariants.js'
 import { requestsKept, Tables } from '../../lib/store/tables.js'
+import { someAccess } from './access.js'
 import { command, commands } from './commands.js'
 
 const web = { name: 'web', task: { command: ['node', 'server.js'] }, mode: { replicas: 3 } }
@@ -45,7 +46,7 @@ function founded(): World {
   world.apply({
     op: 'cluster.found',
     id: 'c',
-    secrets: { manager: 'm', worker: 'w' },
+    access: someAccess,
     settings: { heartbeatMs: 1000, graceFactor: 3, taskHistory: 5 },
   })
   world.node('node00000001')

@@ -4,6 +4,7 @@ import { defaultClusterSettings } from '../../lib/model/cluster.js'
 import type { Op, StoreCommand } from '../../lib/model/command.js'
 import type { ServiceSpec } from '../../lib/model/service.js'
 import { type TaskState, taskStates } from '../../lib/model/task.js'
+import { someAccess } from './access.js'
 
 export const serviceIds = ['service00001', 'service00002', 'service00003']
 export const nodeIds = ['node00000001', 'node00000002', 'node00000003']
@@ -29,7 +30,7 @@ export const op: fc.Arbitrary<Op> = fc
     fc.constant({
       op: 'cluster.found' as const,
       id: 'cluster00001',
-      secrets: { manager: 'm', worker: 'w' },
+      access: someAccess,
       settings: defaultClusterSettings,
     }),
     fc.record({
@@ -100,7 +101,7 @@ export const op: fc.Arbitrary<Op> = fc
 
 /** A prelude that makes most later operations meaningful. */
 const prelude: readonly Op[] = [
-  { op: 'cluster.found', id: 'cluster00001', secrets: { manager: 'm', worker: 'w' }, settings: defaultClusterSettings },
+  { op: 'cluster.found', id: 'cluster00001', access: someAccess, settings: defaultClusterSettings },
   ...nodeIds.slice(0, 2).flatMap((id): Op[] => [
     { op: 'node.create', id, name: id, role: 'worker', availability: 'active', labels: {}, address: '', raftId: undefined },
     { op: 'node.status', id, state: 'ready', message: 'here' },

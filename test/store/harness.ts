@@ -5,6 +5,7 @@ import type { Op } from '../../lib/model/command.js'
 import type { Storage } from '../../lib/storage/index.js'
 import { type Propose, Store } from '../../lib/store/store.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
+import { someAccess } from './access.js'
 
 export interface Harness {
   readonly store: Store
@@ -40,7 +41,7 @@ export const put = (key: string, text = 'v'): Op => ({ op: 'kv.put', key, value:
 export const found: Op = {
   op: 'cluster.found',
   id: 'cluster00001',
-  secrets: { manager: 'm', worker: 'w' },
+  access: someAccess,
   settings: defaultClusterSettings,
 }
 

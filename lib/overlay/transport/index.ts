@@ -4,9 +4,9 @@
  * May import: base, wire, security. Must never know: who is alive, who leads, what raft frames and calls mean.
  * @module
  */
-export type { Identity, LinkRole, SecretKind } from '../../security/index.js'
+export type { Credentials, Identity, LinkRole } from '../../security/index.js'
 export { addressToAdvertise, type InterfaceAddress, parseAddress, parseListen } from './addresses.js'
-export type { VersionRange } from './handshake.js'
+export type { Lane, VersionRange } from './handshake.js'
 export { Link, type LinkHost } from './link.js'
 export { type DialOptions, type LinkCounters, type LinkEvent, LinkPool } from './link-pool.js'
 export { Switchboard } from './memory-transport.js'

@@ -14,7 +14,7 @@ export interface KeeperWorld {
 /** Refusals that only an operator can lift: asked again, but no more often than the slowest redial. */
 const lasting: ReadonlySet<string> = new Set([
   'ERR_SKEIN_REMOVED',
-  'ERR_SKEIN_BAD_JOIN_SECRET',
+  'ERR_SKEIN_BAD_CERTIFICATE',
   'ERR_SKEIN_OTHER_CLUSTER',
   'ERR_SKEIN_WIRE_VERSION',
   'ERR_SKEIN_FORBIDDEN',

@@ -4,6 +4,7 @@ import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
 import type { Identity, LinkSide } from '../../security/index.js'
+import type { Lane } from './handshake.js'
 import { Keeper } from './keeper.js'
 import { afterFairly } from './lateness.js'
 import { Link, type LinkEvents, type LinkHost } from './link.js'
@@ -46,6 +47,8 @@ export interface DialOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds until the dial is given up with ERR_SKEIN_UNREACHABLE. Default 10,000. */
   readonly deadlineMs?: number | undefined
+  /** Default `main`. A `bulk` link is another one beside it, for what is large: known only to its dialler, who closes it. */
+  readonly lane?: Lane | undefined
 }
 
 /** What a call without a deadline of its own may take, waiting for the link included. */
@@ -82,9 +85,8 @@ export class LinkPool implements AsyncDisposable {
     this.#host = {
       node: host.node,
       handlers: host.handlers,
-      cluster: () => host.cluster(),
-      role: () => host.role(),
-      secrets: () => host.secrets(),
+      ...(host.authorize && { authorize: host.authorize }),
+      credentials: host.credentials,
       admit: (identity) => this.#full() ?? this.#impostor(identity) ?? host.admit(identity),
       onRaftFrame: (from, frame) => host.onRaftFrame(from, frame),
     }
@@ -96,7 +98,9 @@ export class LinkPool implements AsyncDisposable {
    */
   static async listen(host: LinkHost, options: LinkOptions & { readonly listen: string }): Promise<LinkPool> {
     const pool = new LinkPool(host, options)
-    pool.#listener = await pool.#options.transport.listen(options.listen, (connection) => pool.#accept(connection))
+    pool.#listener = await pool.#options.transport.listen(options.listen, host.credentials, (connection) =>
+      pool.#accept(connection),
+    )
     return pool
   }
 
@@ -133,7 +137,7 @@ export class LinkPool implements AsyncDisposable {
    * ERR_SKEIN_REMOVED, ERR_SKEIN_FORBIDDEN, ERR_SKEIN_ALREADY_EXISTS (our node id is in use), ERR_SKEIN_PRECONDITION (the
    * address is our own, or that peer has no cluster yet), ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, or what its `admit` says
    */
-  async dial(address: string, { signal, deadlineMs = dialDefaultMs }: DialOptions = {}): Promise<Link> {
+  async dial(address: string, { signal, deadlineMs = dialDefaultMs, lane = 'main' }: DialOptions = {}): Promise<Link> {
     if (this.#stopping) throw stopped()
     if (signal?.aborted) throw abortedDial(address, signal)
     const { clock, transport } = this.#options
@@ -144,9 +148,9 @@ export class LinkPool implements AsyncDisposable {
     this.#dials.add(giveUp)
     let connection: Connection | undefined
     try {
-      connection = await transport.dial(address, giveUp.signal)
+      connection = await transport.dial(address, this.#host.credentials, giveUp.signal)
       giveUp.signal.throwIfAborted()
-      return await abortable(this.#shake(connection, 'dialler'), giveUp.signal, `dial ${address}`)
+      return await abortable(this.#shake(connection, 'dialler', lane), giveUp.signal, `dial ${address}`)
     } catch (error) {
       throw giveUp.signal.aborted ? giveUp.signal.reason : error
     } finally {
@@ -269,14 +273,14 @@ export class LinkPool implements AsyncDisposable {
       connection.destroy()
       return
     }
-    this.#shake(connection, 'acceptor').catch((error: SkeinError) => {
+    this.#shake(connection, 'acceptor', 'main').catch((error: SkeinError) => {
       this.#refused++
       if (!this.#stopping) this.#tell({ type: 'refused', remote: connection.remote, error })
     })
   }
 
   /** From a connection to a link that is up and in the pool. */
-  #shake(connection: Connection, side: LinkSide): Promise<Link> {
+  #shake(connection: Connection, side: LinkSide, lane: Lane): Promise<Link> {
     const { promise, resolve, reject } = deferred<Link>()
     const events: LinkEvents = {
       up: (link) => {
@@ -294,7 +298,7 @@ export class LinkPool implements AsyncDisposable {
       },
       fault: (error) => this.#fault(error),
     }
-    const link = new Link({ connection, side, host: this.#host, options: this.#options, instance: this.#instance, events })
+    const link = new Link({ connection, side, lane, host: this.#host, options: this.#options, instance: this.#instance, events })
     this.#open.add(link)
     if (side === 'acceptor') this.#shaking.add(link)
     void link.ended.then(() => {
@@ -308,7 +312,8 @@ export class LinkPool implements AsyncDisposable {
   /** The link to use from now on to that peer: this one, or the one there was. */
   #adopt(link: Link): Link {
     const { node } = link.identity
-    if (node === '') return link
+    // Clients and newcomers have no id to be found by; a bulk link is whoever's asked for it.
+    if (node === '' || link.lane === 'bulk' || link.identity.role === 'returning') return link
     const before = this.#links.get(node)
     if (before !== undefined && !this.#supersedes(link, before)) {
       link.retire()
@@ -346,7 +351,7 @@ export class LinkPool implements AsyncDisposable {
     return new SkeinError('ERR_SKEIN_BUSY', `this peer holds ${linksMax} links already`, { limit: 'links' })
   }
 
-  /** The worker's secret must not be enough to take the place of a manager whose link is up. */
+  /** A node that was demoted, or a key stolen before: it must not take the place of a manager whose link is up. */
   #impostor({ node, role }: Identity): SkeinError | undefined {
     if (role === 'manager' || this.#links.get(node)?.identity.role !== 'manager') return undefined
     return new SkeinError('ERR_SKEIN_FORBIDDEN', `node ${node} is linked as manager and cannot be a ${role} too`, {

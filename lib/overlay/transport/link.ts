@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
 import { SkeinBug } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
-import { type Identity, type LinkSide, nonceBytes } from '../../security/index.js'
+import { authorize, type Credentials, type Identity, type LinkSide } from '../../security/index.js'
 import { Assembler, channels, type Frame, readFrame } from '../../wire/index.js'
-import { type Established, Handshake, type Self, type Step } from './handshake.js'
+import { type Established, Handshake, type Lane, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
 import type { ResolvedLinkOptions } from './options.js'
 import { Outbox } from './outbox.js'
@@ -15,12 +14,13 @@ import type { Connection, ConnectionEnd } from './transport.js'
 export interface LinkHost {
   /** Own node id; '' for a client. */
   readonly node: string
-  readonly cluster: () => string | undefined
-  readonly role: () => Identity['role']
-  readonly secrets: () => { readonly manager?: string; readonly worker?: string }
+  /** What it shows, and whom it believes; as they are when a link begins. */
+  readonly credentials: Credentials
   /** The last word on who may link, after it proved who it is; an error is told to the other end and refuses it. */
   admit(identity: Identity): SkeinError | undefined
   readonly handlers: RpcHandlers
+  /** Who may call what. Default: the table of `security/authorize`. */
+  readonly authorize?: typeof authorize
   onRaftFrame(from: string, frame: Uint8Array): void
 }
 
@@ -39,6 +39,7 @@ export interface LinkEvents {
 export interface LinkWorld {
   readonly connection: Connection
   readonly side: LinkSide
+  readonly lane: Lane
   readonly host: LinkHost
   readonly options: ResolvedLinkOptions
   /** This process: random, the same for all its links. */
@@ -76,6 +77,10 @@ export class Link implements RpcLink {
       side,
       link: this,
       handlers: host.handlers,
+      authorize: (verb) => {
+        const reach = (host.authorize ?? authorize)(this.identity.role, verb)
+        return reach instanceof SkeinError ? reach : undefined
+      },
       clock: options.clock,
       send: (message, bound) => this.#outbox.sendOrdered(channels.rpc, message, bound),
       room: () => this.#outbox.room(),
@@ -106,12 +111,21 @@ export class Link implements RpcLink {
     return this.#world.side
   }
 
+  /** What both ends share and nobody else: see `Connection.binding`. */
+  get binding(): Uint8Array {
+    return this.#world.connection.binding
+  }
+
   get isUp(): boolean {
     return this.#state === 'up'
   }
 
   get identity(): Identity {
     return this.#known().identity
+  }
+
+  get lane(): Lane {
+    return this.#known().lane
   }
 
   /** The wire version both ends agreed on. */
@@ -185,8 +199,10 @@ export class Link implements RpcLink {
     if (message === undefined) return
     switch (frame.channel.name) {
       case 'raft':
-        // A manager is one that proved it; what a worker may not call, it may not send either.
-        if (!this.#isManager()) throw badFrame('channel', `a ${this.identity.role} sends no raft frames`)
+        // It does not know yet that its root was retired; it learns that from its calls.
+        if (this.identity.role === 'returning') return
+        // What a worker may not call, it may not send either.
+        if (this.identity.role !== 'manager') throw badFrame('channel', `a ${this.identity.role} sends no raft frames`)
         this.#world.host.onRaftFrame(this.identity.node, message)
         break
       case 'rpc':
@@ -198,11 +214,6 @@ export class Link implements RpcLink {
       default:
         throw badFrame('channel', `nobody listens on ${frame.channel.name}`)
     }
-  }
-
-  #isManager(): boolean {
-    const { role, proved } = this.identity
-    return role === 'manager' && proved === 'manager'
   }
 
   #take({ send, outcome }: Step): void {
@@ -299,17 +310,17 @@ export class Link implements RpcLink {
   }
 }
 
-function selfOf({ host, options, instance, connection }: LinkWorld): Self {
+function selfOf({ host, options, instance, connection, side, lane }: LinkWorld): Self {
+  const { credentials } = host
+  const { certificate } = connection
   return {
     node: host.node,
-    role: host.role(),
-    cluster: host.cluster(),
-    secrets: host.secrets(),
     versions: options.versions,
     instance,
-    // Not from the seeded chance of the world: an attacker who could guess nonces could replay proofs.
-    nonce: randomBytes(nonceBytes),
+    lane,
+    chain: credentials.chain,
     remote: connection.remote,
+    identify: (chain) => credentials.identify({ certificate, chain }, side === 'dialler' ? 'acceptor' : 'dialler'),
     admit: (identity) => host.admit(identity),
   }
 }

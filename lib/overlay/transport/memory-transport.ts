@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import type { Clock } from '../../base/clock.js'
 import { SkeinError } from '../../base/errors.js'
 import { formatHostPort } from '../../base/host-port.js'
+import { bindingBytes, type Credentials } from '../../security/index.js'
 import { parseAddress, parseListen } from './addresses.js'
-import type { Connection, ConnectionEnd, ConnectionUser, Listener, Transport } from './transport.js'
+import { type Connection, type ConnectionEnd, type ConnectionUser, type Listener, strange, type Transport } from './transport.js'
 
 type Parcel = { readonly type: 'message'; readonly bytes: Uint8Array } | { readonly type: 'end'; readonly end: ConnectionEnd }
 
@@ -11,6 +13,9 @@ interface Pending {
   readonly to: string
   readonly connect: () => void
 }
+
+/** What TLS would have proved of the other end. */
+type Shown = Pick<Connection, 'certificate' | 'binding'>
 
 /**
  * A network in one process. Hosts are named by the host part of their addresses. A cut between two hosts behaves as TCP
@@ -32,8 +37,8 @@ export class Switchboard {
   /** The network as this host sees it. */
   host(name: string): Transport {
     return {
-      dial: async (address, signal) => this.#dial(name, address, signal),
-      listen: async (address, accept) => this.#listen(address, accept),
+      dial: async (address, credentials, signal) => this.#dial(name, address, credentials, signal),
+      listen: async (address, credentials, accept) => this.#listen(address, credentials, accept),
     }
   }
 
@@ -76,18 +81,18 @@ export class Switchboard {
     this.#connections.delete(connection)
   }
 
-  #listen(address: string, accept: (connection: Connection) => void): Listener {
+  #listen(address: string, credentials: Credentials, accept: (connection: Connection) => void): Listener {
     const { host, port } = parseListen(address)
     const actual = formatHostPort({ host, port: port === 0 ? this.#nextPort++ : port })
     if (this.#listeners.has(actual)) {
       throw new SkeinError('ERR_SKEIN_PORT_IN_USE', `listen: ${actual} is taken`, { address: actual })
     }
-    const listener = new MemoryListener(actual, accept, () => this.#listeners.delete(actual))
+    const listener = new MemoryListener(actual, credentials, accept, () => this.#listeners.delete(actual))
     this.#listeners.set(actual, listener)
     return listener
   }
 
-  #dial(from: string, address: string, signal: AbortSignal): Promise<Connection> {
+  #dial(from: string, address: string, credentials: Credentials, signal: AbortSignal): Promise<Connection> {
     const { host: to } = parseAddress(address)
     return new Promise((resolve, reject) => {
       const abort = (): void => {
@@ -102,7 +107,8 @@ export class Switchboard {
           signal.removeEventListener('abort', abort)
           const listener = this.#listeners.get(address)
           if (listener === undefined) reject(refused(address))
-          else resolve(this.#connect(from, to, address, listener))
+          else if (!listener.credentials.knows(credentials.serverName)) reject(strange(address, credentials))
+          else resolve(this.#connect(from, to, address, credentials, listener))
         },
       }
       if (signal.aborted) return abort()
@@ -114,9 +120,11 @@ export class Switchboard {
     })
   }
 
-  #connect(from: string, to: string, address: string, listener: MemoryListener): Connection {
-    const dialled = new MemoryConnection(this, from, address)
-    const accepted = new MemoryConnection(this, to, `${from}:0`)
+  #connect(from: string, to: string, address: string, credentials: Credentials, listener: MemoryListener): Connection {
+    const binding = randomBytes(bindingBytes)
+    const shown = (who: Credentials): Shown => ({ certificate: who.certificate?.der, binding })
+    const dialled = new MemoryConnection(this, from, address, shown(listener.credentials))
+    const accepted = new MemoryConnection(this, to, `${from}:0`, shown(credentials))
     dialled.join(accepted)
     accepted.join(dialled)
     this.#connections.add(dialled).add(accepted)
@@ -127,13 +135,15 @@ export class Switchboard {
 
 class MemoryListener implements Listener {
   readonly address: string
+  readonly credentials: Credentials
   readonly turnedAway = 0
   readonly #accept: (connection: Connection) => void
   readonly #unlist: () => void
   readonly #taken = new Set<Promise<void>>()
 
-  constructor(address: string, accept: (connection: Connection) => void, unlist: () => void) {
+  constructor(address: string, credentials: Credentials, accept: (connection: Connection) => void, unlist: () => void) {
     this.address = address
+    this.credentials = credentials
     this.#accept = accept
     this.#unlist = unlist
   }
@@ -153,6 +163,8 @@ class MemoryListener implements Listener {
 class MemoryConnection implements Connection {
   readonly host: string
   readonly remote: string
+  readonly certificate: Uint8Array | undefined
+  readonly binding: Uint8Array
   readonly ended: Promise<void>
   readonly #switchboard: Switchboard
   #other!: MemoryConnection
@@ -166,7 +178,9 @@ class MemoryConnection implements Connection {
   #ended: ConnectionEnd | undefined
   bufferedBytes = 0
 
-  constructor(switchboard: Switchboard, host: string, remote: string) {
+  constructor(switchboard: Switchboard, host: string, remote: string, { certificate, binding }: Shown) {
+    this.certificate = certificate
+    this.binding = binding
     this.#switchboard = switchboard
     this.host = host
     this.remote = remote

@@ -2,7 +2,7 @@ import { SkeinBug, unreachable } from '../../base/assert.js'
 import type { Clock } from '../../base/clock.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
-import { authorize, type Identity, type LinkSide } from '../../security/index.js'
+import type { Identity, LinkSide } from '../../security/index.js'
 import { badMessage } from '../../wire/index.js'
 import { Inlet, Outlet } from './flow.js'
 import { afterFairly } from './lateness.js'
@@ -20,6 +20,8 @@ export interface CallOptions {
 export interface RpcLink {
   /** The other end. */
   readonly identity: Identity
+  /** See `Connection.binding`. */
+  readonly binding: Uint8Array
   /** @throws {SkeinError} what the handler threw; ERR_SKEIN_TIMEOUT, ERR_SKEIN_ABORTED, ERR_SKEIN_LINK_LOST, ERR_SKEIN_BUSY, ERR_SKEIN_TOO_LARGE */
   call(method: string, params: unknown, options?: CallOptions): Promise<unknown>
   /** The call begins with the first `next()` and is cancelled by leaving the loop. @throws as `call`, while iterating */
@@ -33,6 +35,8 @@ export interface RpcContext {
   readonly identity: Identity
   /** For calling back. */
   readonly link: RpcLink
+  /** Of the connection the call came by: a proof made over it was made by the caller, for this call's link. */
+  readonly binding: Uint8Array
   /** Fires when the caller gives up, or the link goes down. */
   readonly signal: AbortSignal
   /** Milliseconds the caller waits, from when the call arrived; undefined when it does not say. */
@@ -52,6 +56,8 @@ export interface RpcWorld {
   readonly side: LinkSide
   readonly link: RpcLink
   readonly handlers: RpcHandlers
+  /** Whether the other end may call this at all. */
+  authorize(verb: string): SkeinError | undefined
   readonly clock: Clock
   /** @throws {SkeinError} ERR_SKEIN_BUSY (only for `bounded`), ERR_SKEIN_TOO_LARGE */
   send(message: Uint8Array, bound: 'bounded' | 'always'): void
@@ -261,6 +267,7 @@ export class Rpc {
     const context: RpcContext = {
       identity: link.identity,
       link,
+      binding: link.binding,
       signal: call.abort.signal,
       deadlineMs: deadlineMs === 0 ? undefined : deadlineMs,
       chunks: chunksOf(call.inlet),
@@ -270,7 +277,7 @@ export class Rpc {
 
   #refusal(method: string): SkeinError | undefined {
     if (this.#incoming.size >= callsMax) return tooMany('under way')
-    return authorize(this.#world.link.identity.role, method)
+    return this.#world.authorize(method)
   }
 
   /** Never rejects: whatever goes wrong is told to the caller. */

@@ -1,3 +1,6 @@
+import { SkeinError } from '../../base/errors.js'
+import type { Credentials } from '../../security/index.js'
+
 /**
  * What the end of a connection, or a dial that failed, says about the process at the other end.
  *
@@ -28,6 +31,10 @@ export interface ConnectionUser {
 export interface Connection {
   /** The other end's address, for people. */
   readonly remote: string
+  /** DER of the certificate whose key the other end proved to hold; undefined when it showed none. Whether to believe it is for the user to say. */
+  readonly certificate: Uint8Array | undefined
+  /** Keying material that both ends of this connection have and nobody else: what is proved over it is proved on no other connection. */
+  readonly binding: Uint8Array
   /** Bytes taken by `send` that have not left this process yet. */
   readonly bufferedBytes: number
   /** Begins delivery to `user`; nothing that arrived before is lost. Called once. */
@@ -52,13 +59,28 @@ export interface Listener {
 
 /** The network as links need it. Bodies: WebSocket, and a switchboard in memory; both pass `lib/testing/transport-suite`. */
 export interface Transport {
-  /** @throws {SkeinError} ERR_SKEIN_UNREACHABLE (see `evidenceOf`), ERR_SKEIN_ABORTED, ERR_SKEIN_INVALID_OPTION (not an address) */
-  dial(address: string, signal: AbortSignal): Promise<Connection>
+  /**
+   * @param credentials what to show, as they are at this moment.
+   * @throws {SkeinError} ERR_SKEIN_UNREACHABLE (see `evidenceOf`), ERR_SKEIN_OTHER_CLUSTER (it answers, and not to our cluster's name),
+   * ERR_SKEIN_ABORTED, ERR_SKEIN_INVALID_OPTION (not an address)
+   */
+  dial(address: string, credentials: Credentials, signal: AbortSignal): Promise<Connection>
   /**
    * @param address `host:port`; port 0 takes a free one.
+   * @param credentials what to show to each that comes, as they are then; nobody is taken while they hold no certificate.
    * @throws {SkeinError} ERR_SKEIN_PORT_IN_USE, ERR_SKEIN_INVALID_OPTION
    */
-  listen(address: string, accept: (connection: Connection) => void): Promise<Listener>
+  listen(address: string, credentials: Credentials, accept: (connection: Connection) => void): Promise<Listener>
+}
+
+/** Of a listener that does not answer to the name we asked for: whoever it is, it knows our cluster by none of its roots. */
+export function strange(
+  address: string,
+  { cluster, serverName }: Credentials,
+  cause?: unknown,
+): SkeinError<'ERR_SKEIN_OTHER_CLUSTER'> {
+  const words = `${address} answers, but not as a peer of ${cluster === undefined ? 'the cluster of this join string' : `cluster ${cluster}`}: it belongs to another one (or the root was rotated long ago: take the join string again)`
+  return new SkeinError('ERR_SKEIN_OTHER_CLUSTER', words, { ours: cluster ?? serverName, theirs: 'unknown' }, { cause })
 }
 
 const localFaults = new Set([

@@ -1,27 +1,35 @@
-import { createServer, type IncomingMessage } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { createServer as createHttpServer, type IncomingMessage } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
+import { connect, TLSSocket } from 'node:tls'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { Clock } from '../../base/clock.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import { formatHostPort } from '../../base/host-port.js'
+import { bindingBytes, type Credentials, strangersContext, tlsOptions } from '../../security/index.js'
 import { frameMaxBytes } from '../../wire/index.js'
 import { parseAddress, parseListen } from './addresses.js'
 import { afterFairly } from './lateness.js'
-import type { Connection, ConnectionEnd, ConnectionUser, Listener, Transport } from './transport.js'
+import { type Connection, type ConnectionEnd, type ConnectionUser, type Listener, strange, type Transport } from './transport.js'
 
 /** Sub-protocol both ends must name; what the frames inside mean is agreed by the handshake. */
 export const subprotocol = 'skein.v1'
+/** Label of the keying material that binds proofs to a connection (RFC 9266 §2). */
+const bindingLabel = 'EXPORTER-Channel-Binding'
 
 export interface WsTransportOptions {
   readonly clock: Clock
-  /** Milliseconds a connected socket may take to ask for the WebSocket upgrade. Default 5,000. */
+  /** Milliseconds a connected socket may take through TLS and the WebSocket upgrade. Default 5,000. */
   readonly upgradeTimeoutMs?: number
-  /** Sockets that may be between connected and upgraded at once; the next one is cut off. Default 256. */
+  /** Sockets that may be between connected and upgraded at once; for the next one the oldest is cut off. Default 256. */
   readonly upgradesMax?: number
 }
 
-/** WebSocket over TCP. Mutual TLS goes here: `wss:`, `https.createServer`, and the certificate handed to the handshake. */
+/**
+ * WebSocket over mutual TLS 1.3. TLS proves that each end holds the key of the certificate it shows; whether that
+ * certificate is believed is said above, in the handshake of the link, where both ends can hear why not. A dialler must ask for
+ * a name that only the cluster knows: to everybody else this port has no certificate, and tells nothing but that it speaks TLS.
+ */
 export class WsTransport implements Transport {
   readonly #options: Required<WsTransportOptions>
 
@@ -29,12 +37,26 @@ export class WsTransport implements Transport {
     this.#options = { clock, upgradeTimeoutMs, upgradesMax }
   }
 
-  async dial(address: string, signal: AbortSignal): Promise<Connection> {
-    const target = formatHostPort(parseAddress(address))
+  async dial(address: string, credentials: Credentials, signal: AbortSignal): Promise<Connection> {
+    const { host, port } = parseAddress(address)
+    const target = formatHostPort({ host, port })
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(aborted(target, signal))
+      const tls = connect({
+        ...tlsOptions,
+        host,
+        port,
+        servername: credentials.serverName,
+        secureContext: credentials.context(),
+        // Not by Node: its refusal would be an alert, without a word of why.
+        rejectUnauthorized: false,
+      })
       // Compression off: frames are small or already dense, and its memory per socket is large.
-      const socket = new WebSocket(`ws://${target}`, subprotocol, { perMessageDeflate: false, maxPayload: frameMaxBytes })
+      const socket = new WebSocket(`wss://${target}`, subprotocol, {
+        perMessageDeflate: false,
+        maxPayload: frameMaxBytes,
+        createConnection: () => tls,
+      })
       const onAbort = (): void => {
         reject(aborted(target, signal))
         socket.terminate()
@@ -43,20 +65,20 @@ export class WsTransport implements Transport {
       socket.once('open', () => {
         signal.removeEventListener('abort', onAbort)
         socket.off('error', onError)
-        resolve(new WsConnection(socket, target))
+        resolve(new WsConnection(socket, tls, target))
       })
       // Stays after an abort: terminating a socket that is still connecting reports an error once more.
       const onError = (cause: Error): void => {
         signal.removeEventListener('abort', onAbort)
-        reject(unreachable(target, cause))
+        reject(isStrange(cause) ? strange(target, credentials, cause) : unreachable(target, cause))
       }
       socket.on('error', onError)
     })
   }
 
-  async listen(address: string, accept: (connection: Connection) => void): Promise<Listener> {
+  async listen(address: string, credentials: Credentials, accept: (connection: Connection) => void): Promise<Listener> {
     const { host, port } = parseListen(address)
-    const listener = new WsListener(this.#options, accept)
+    const listener = new WsListener(this.#options, credentials, accept)
     await listener.bind(host, port)
     return listener
   }
@@ -66,6 +88,7 @@ class WsListener implements Listener {
   readonly #clock: Clock
   readonly #upgradeTimeoutMs: number
   readonly #upgradesMax: number
+  readonly #credentials: Credentials
   readonly #accept: (connection: Connection) => void
   readonly #upgrader = new WebSocketServer({
     noServer: true,
@@ -75,18 +98,25 @@ class WsListener implements Listener {
     handleProtocols: (offered) => (offered.has(subprotocol) ? subprotocol : false),
   })
   // Node's own timeouts for slow requests look only every 30 s; ours below bounds the whole way to the upgrade.
-  readonly #server = createServer({ headersTimeout: 0, requestTimeout: 0, maxHeaderSize: 8192 }, (_request, response) => {
-    response.writeHead(426, { connection: 'close', 'content-type': 'text/plain' }).end('This port speaks skein only.\n')
+  readonly #http = createHttpServer({ headersTimeout: 0, requestTimeout: 0, maxHeaderSize: 8192 }, (_request, response) => {
+    response.writeHead(426, { connection: 'close' }).end()
   })
+  readonly #server = createServer({ noDelay: true })
+  /** Sockets on their way to the upgrade, the oldest first; each with what ends the watch over it. */
   readonly #upgrading = new Map<Duplex, () => void>()
   #closing: Promise<void> | undefined
   turnedAway = 0
   address = ''
 
-  constructor({ clock, upgradeTimeoutMs, upgradesMax }: Required<WsTransportOptions>, accept: (connection: Connection) => void) {
+  constructor(
+    { clock, upgradeTimeoutMs, upgradesMax }: Required<WsTransportOptions>,
+    credentials: Credentials,
+    accept: (connection: Connection) => void,
+  ) {
     this.#clock = clock
     this.#upgradeTimeoutMs = upgradeTimeoutMs
     this.#upgradesMax = upgradesMax
+    this.#credentials = credentials
     this.#accept = accept
   }
 
@@ -99,8 +129,8 @@ class WsListener implements Listener {
     this.#server.removeAllListeners('error')
     // An accept that fails (no file descriptors) costs that connection, not the listener.
     this.#server.on('error', () => this.turnedAway++)
-    this.#server.on('connection', (socket) => this.#watchUpgrade(socket))
-    this.#server.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
+    this.#server.on('connection', (socket) => this.#secure(socket))
+    this.#http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket, head))
     this.address = formatHostPort({ host, port: (this.#server.address() as AddressInfo).port })
   }
 
@@ -112,12 +142,29 @@ class WsListener implements Listener {
     return this.#closing
   }
 
-  #watchUpgrade(socket: Socket): void {
-    if (this.#upgrading.size >= this.#upgradesMax) {
+  #secure(raw: Socket): void {
+    raw.on('error', () => undefined) // its end is what counts
+    if (this.#credentials.certificate === undefined) {
       this.turnedAway++
-      socket.destroy()
+      raw.destroy()
       return
     }
+    const tls = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: strangersContext,
+      SNICallback: (name, answer) => answer(null, this.#credentials.knows(name) ? this.#credentials.context() : strangersContext),
+      requestCert: true,
+      rejectUnauthorized: false,
+    })
+    this.#watchUpgrade(tls)
+    // The alert, if there is one, is written before this.
+    tls.on('error', () => tls.destroy())
+    tls.once('secure', () => this.#http.emit('connection', tls))
+  }
+
+  #watchUpgrade(socket: Duplex): void {
+    // Who is honest is through in milliseconds: under a flood the oldest is the least likely to be.
+    if (this.#upgrading.size >= this.#upgradesMax) this.#upgrading.keys().next().value?.destroy()
     const cancel = afterFairly(this.#clock, this.#upgradeTimeoutMs, () => socket.destroy())
     const gone = (): void => {
       if (this.#settle(socket)) this.turnedAway++
@@ -138,7 +185,7 @@ class WsListener implements Listener {
     this.#upgrader.handleUpgrade(request, socket, head, (ws) => {
       this.#settle(socket)
       const { remoteAddress = 'unknown', remotePort = 0 } = request.socket
-      this.#accept(new WsConnection(ws, formatHostPort({ host: remoteAddress, port: remotePort })))
+      this.#accept(new WsConnection(ws, socket as TLSSocket, formatHostPort({ host: remoteAddress, port: remotePort })))
     })
   }
 
@@ -150,13 +197,17 @@ class WsListener implements Listener {
 
 class WsConnection implements Connection {
   readonly remote: string
+  readonly certificate: Uint8Array | undefined
+  readonly binding: Uint8Array
   readonly #socket: WebSocket
   #user: ConnectionUser | undefined
   #end: ConnectionEnd | undefined
   #fault: Error | undefined
 
-  constructor(socket: WebSocket, remote: string) {
+  constructor(socket: WebSocket, tls: TLSSocket, remote: string) {
     this.remote = remote
+    this.certificate = tls.getPeerX509Certificate()?.raw
+    this.binding = tls.exportKeyingMaterial(bindingBytes, bindingLabel, Buffer.alloc(0))
     this.#socket = socket
     // Nothing may arrive before there is somebody to take it.
     socket.pause()
@@ -208,6 +259,12 @@ class WsConnection implements Connection {
 function unreachable(address: string, cause: Error): SkeinError {
   const words = cause instanceof AggregateError ? messageOf(cause.errors.at(-1)) : messageOf(cause)
   return new SkeinError('ERR_SKEIN_UNREACHABLE', `${address} cannot be reached: ${words}`, { address }, { cause })
+}
+
+/** The alert of a TLS server that has no certificate for the name we asked for. */
+function isStrange(error: Error): boolean {
+  // EPROTO when the request was being written already, else a code of its own: only the words are the same (RFC 8446 §6.2).
+  return error.message.includes('SSL alert number 40')
 }
 
 function aborted(address: string, signal: AbortSignal): SkeinError {

@@ -6,11 +6,13 @@ import fc from 'fast-check'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { SkeinError } from '../../../lib/base/errors.js'
-import { LinkPool, Switchboard, WsTransport } from '../../../lib/overlay/transport/index.js'
+import { type Link, LinkPool, type RpcContext, Switchboard, WsTransport } from '../../../lib/overlay/transport/index.js'
 import { systemClock } from '../../../lib/peer/system-world.js'
+import { Credentials } from '../../../lib/security/index.js'
 import { ManualClock } from '../../../lib/testing/manual-clock.js'
 import { channels, framesOf } from '../../../lib/wire/index.js'
 import {
+  authority,
   cluster,
   eventOf,
   failure,
@@ -19,13 +21,24 @@ import {
   networks,
   Pools,
   random,
-  secrets,
+  stranger,
   until,
-  workerSecrets,
 } from './support.js'
 
 const smaller = '000000000aaa'
 const larger = 'zzzzzzzzzzzz'
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+
+/** Issued that long ago. */
+const issuedAgo = (agoMs: number): Credentials => authority.credentials('manager', larger, { issuedMs: Date.now() - agoMs })
+
+/** A certificate of another cluster, shown by somebody who was told the name to ask for: a token's bearer, say. */
+function disguised(): Credentials {
+  const { own } = stranger.credentials('manager', larger).state
+  return new Credentials({ own, trust: authority.trust }, () => Date.now())
+}
+
 const quick = { redial: { firstMs: 5, maxMs: 20 } }
 
 for (const network of networks()) {
@@ -37,8 +50,8 @@ for (const network of networks()) {
       const client = pools.client('client', clientHost)
       const up = eventOf(server, 'up')
       const link = await client.dial(server.address)
-      t.match(await up, { node: clientHost.node, identity: { role: 'worker', cluster, proved: 'worker' } })
-      t.strictSame(link.identity, { node: serverHost.node, role: 'manager', cluster, proved: 'worker' })
+      t.match(await up, { node: clientHost.node, identity: { role: 'worker', cluster } })
+      t.match(link.identity, { node: serverHost.node, role: 'manager', cluster, key: /^[0-9a-f]{64}$/ })
       t.equal(client.link(serverHost.node), link)
       const downs = Promise.all([eventOf(server, 'down'), eventOf(client, 'down')])
       link.close('enough')
@@ -50,8 +63,9 @@ for (const network of networks()) {
     })
 
     const refusals: readonly (readonly [words: string, dialler: HostWishes, code: string, admit?: SkeinError])[] = [
-      ['a wrong secret', { secrets: { manager: 'x'.repeat(26) } }, 'ERR_SKEIN_BAD_JOIN_SECRET'],
-      ['another cluster', { cluster: 'otherother00' }, 'ERR_SKEIN_OTHER_CLUSTER'],
+      ['a certificate that expired', { credentials: issuedAgo(91 * dayMs) }, 'ERR_SKEIN_BAD_CERTIFICATE'],
+      ['a certificate not yet valid', { credentials: issuedAgo(-2 * hourMs) }, 'ERR_SKEIN_BAD_CERTIFICATE'],
+      ['another cluster that knows our name', { credentials: disguised() }, 'ERR_SKEIN_OTHER_CLUSTER'],
       ['a removed node', {}, 'ERR_SKEIN_REMOVED', new SkeinError('ERR_SKEIN_REMOVED', 'removed', { node: 'x' })],
     ]
     for (const [words, wishes, code, admit] of refusals) {
@@ -98,8 +112,8 @@ for (const network of networks()) {
         makeHost({ handlers: { 'control.who': async (_params, { identity }) => identity.role } }),
       )
       for (let index = 0; index < 3; index++) {
-        const link = await pools.client(`client${index}`, makeHost({ role: 'client' })).dial(server.address)
-        t.equal(await link.call('control.who', null), 'client')
+        const link = await pools.client(`client${index}`, makeHost({ role: 'operator' })).dial(server.address)
+        t.equal(await link.call('control.who', null), 'operator')
       }
     })
 
@@ -224,7 +238,7 @@ for (const network of networks()) {
       t.strictSame(events, ['up', 'down', 'up'])
     })
 
-    t.test('the worker’s secret is not enough to take a manager’s place, nor to send raft frames', async (t) => {
+    t.test('a worker’s key is not enough to take a manager’s place, nor to send raft frames', async (t) => {
       const pools = new Pools(t, network)
       const serverHost = makeHost()
       const server = await pools.listen('server', serverHost)
@@ -305,7 +319,7 @@ t.test('memory: a congested link drops raft frames and counts them', async (t) =
 t.test('ws: kill -9 of a peer is `reset`, then `refused`; SIGSTOP is `silent`', async (t) => {
   const peer = spawn(process.execPath, [fileURLToPath(new URL('./peer-process.js', import.meta.url))], {
     stdio: ['ignore', 'pipe', 'inherit'],
-    env: { ...process.env, SKEIN_TEST_NODE: larger, SKEIN_TEST_CLUSTER: cluster, SKEIN_TEST_SECRET: secrets.manager },
+    env: { ...process.env, SKEIN_TEST_NODE: larger, SKEIN_TEST_KEY: authority.keyString('manager', larger) },
   })
   t.teardown(() => peer.kill('SIGKILL'))
   const address = String((await once(peer.stdout, 'data'))[0]).trim()
@@ -336,10 +350,10 @@ t.test('ws: connections that never finish the handshake are ended by the timeout
   })
   const clock = new ManualClock()
   const server = await pools.listen('server', makeHost(), { clock, handshakesMax: 3, handshakeTimeoutMs: 1000 })
-  const idle = Array.from({ length: 3 }, () => new WebSocket(`ws://${server.address}`, 'skein.v1'))
+  const idle = Array.from({ length: 3 }, () => rawSocket(server.address))
   const ends = idle.map((socket) => once(socket, 'close'))
   await Promise.all(idle.map((socket) => once(socket, 'message')))
-  const fourth = new WebSocket(`ws://${server.address}`, 'skein.v1')
+  const fourth = rawSocket(server.address)
   await once(fourth, 'close')
   t.equal(server.counters.crowdedOut, 1)
   clock.advance(1000)
@@ -360,7 +374,7 @@ t.test('ws: junk from a stranger or from a peer ends that connection, is counted
   const link = await pools.client('good', makeHost()).dial(server.address)
   const sentByStrangers = fc.sample(fc.uint8Array({ maxLength: 300 }), 60)
   for (const bytes of sentByStrangers) {
-    const socket = new WebSocket(`ws://${server.address}`, 'skein.v1')
+    const socket = rawSocket(server.address)
     await once(socket, 'open')
     socket.send(bytes)
     await once(socket, 'close')
@@ -368,7 +382,7 @@ t.test('ws: junk from a stranger or from a peer ends that connection, is counted
   t.equal(server.counters.refused, 60)
   const hello = Buffer.from([...Buffer.from('skein'), 1, 1])
   for (const bytes of fc.sample(fc.uint8Array({ maxLength: 300 }), 60)) {
-    const socket = new WebSocket(`ws://${server.address}`, 'skein.v1')
+    const socket = rawSocket(server.address)
     await once(socket, 'open')
     socket.send(framesOf(0, channels.control, hello)[0] as Uint8Array)
     socket.send(framesOf(1, channels.control, bytes)[0] as Uint8Array)
@@ -390,8 +404,8 @@ t.test('ws: mutated frames after the handshake end the link or do nothing; the p
   const inner = new WsTransport({ clock: systemClock })
   const transport = {
     listen: inner.listen.bind(inner),
-    dial: async (address: string, signal: AbortSignal) => {
-      const connection = await inner.dial(address, signal)
+    dial: async (address: string, credentials: Credentials, signal: AbortSignal) => {
+      const connection = await inner.dial(address, credentials, signal)
       const send = connection.send.bind(connection)
       connection.send = (frame) => {
         const change = spoil.next
@@ -440,12 +454,48 @@ t.test('ws: after stop nothing is left open', async (t) => {
   t.equal(await client.ended, undefined)
 })
 
-t.test('a worker without the manager’s secret cannot link as manager', async (t) => {
+/** Somebody who knows the cluster's name, and how WebSocket goes, and no more. */
+function rawSocket(address: string): WebSocket {
+  const options = { rejectUnauthorized: false, servername: authority.newcomer().serverName }
+  return new WebSocket(`wss://${address}`, 'skein.v1', options)
+}
+
+t.test('a bulk link stands beside the main one, is nobody’s news, and goes alone', async (t) => {
   const [ws] = networks()
   const pools = new Pools(t, ws as ReturnType<typeof networks>[number])
-  const server = await pools.listen('server', makeHost())
-  const error = await failure(pools.client('client', makeHost({ role: 'manager', secrets: workerSecrets })).dial(server.address))
-  t.match(error, { code: 'ERR_SKEIN_BAD_JOIN_SECRET' })
+  const handlers = { 'control.lane': async (_: unknown, { link }: RpcContext) => (link as Link).lane }
+  const server = await pools.listen('server', makeHost({ node: larger, handlers }))
+  const client = pools.client('client', makeHost({ node: smaller }))
+  const up = eventOf(server, 'up')
+  const main = await client.dial(server.address)
+  await up
+  const news: string[] = []
+  server.observe(({ type }) => news.push(type))
+  const bulk = await client.dial(server.address, { lane: 'bulk' })
+  t.not(bulk, main)
+  t.equal(client.link(larger), main)
+  t.equal(await bulk.call('control.lane', null), 'bulk')
+  t.equal(await main.call('control.lane', null), 'main')
+  bulk.close('sent')
+  await bulk.ended
+  t.equal(await main.call('control.lane', null), 'main')
+  t.strictSame(news, [])
+})
+
+t.test('a newcomer with a token reaches join verbs and nothing else, and checks the root before it says a word', async (t) => {
+  const [ws] = networks()
+  const pools = new Pools(t, ws as ReturnType<typeof networks>[number])
+  const server = await pools.listen('server', makeHost({ node: larger, handlers: { 'control.echo': async () => 1 } }))
+  const newcomer = pools.client('client', makeHost({ role: 'newcomer' }))
+  const link = await newcomer.dial(server.address)
+  t.match(link.identity, { node: larger, role: 'manager', cluster })
+  t.match(await failure(link.call('control.echo', null)), { code: 'ERR_SKEIN_FORBIDDEN', message: /join first/ })
+  t.match(await failure(link.call('join.join', null)), { code: 'ERR_SKEIN_UNKNOWN_METHOD' }, 'that one it may')
+  // Somebody in the middle, who has the name from the wire and a certificate of its own making.
+  const impostor = new Credentials({ own: stranger.credentials('manager', larger).state.own, trust: authority.trust }, Date.now)
+  const trap = await pools.listen('trap', makeHost({ node: larger, credentials: impostor }))
+  const said = await failure(newcomer.dial(trap.address))
+  t.match(said, { code: 'ERR_SKEIN_BAD_CERTIFICATE', detail: { reason: 'unknown-root' } })
 })
 
 function openHandles(): number {

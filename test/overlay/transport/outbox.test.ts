@@ -10,6 +10,8 @@ function stuck() {
   const sent: string[] = []
   const connection = {
     remote: 'there:1',
+    certificate: undefined,
+    binding: new Uint8Array(),
     bufferedBytes: 0,
     open: () => undefined,
     close: () => undefined,

@@ -1,15 +1,15 @@
 /** A process that takes links, tells its address, and lives until it is killed. */
 import { LinkPool } from '../../../lib/overlay/transport/index.js'
 import { systemClock, systemRandom } from '../../../lib/peer/system-world.js'
+import { Credentials, parseKeyString } from '../../../lib/security/index.js'
 
-const { SKEIN_TEST_NODE: node = '', SKEIN_TEST_CLUSTER: cluster, SKEIN_TEST_SECRET: manager = '' } = process.env
+const { SKEIN_TEST_NODE: node = '', SKEIN_TEST_KEY = '' } = process.env
+const { own, trust } = parseKeyString(SKEIN_TEST_KEY)
 
 const pool = await LinkPool.listen(
   {
     node,
-    role: () => 'manager',
-    cluster: () => cluster,
-    secrets: () => ({ manager }),
+    credentials: new Credentials({ own, trust }, () => systemClock.wallMs()),
     admit: () => undefined,
     handlers: new Map(),
     onRaftFrame: () => undefined,

@@ -13,11 +13,14 @@ import {
   WsTransport,
 } from '../../../lib/overlay/transport/index.js'
 import { systemClock } from '../../../lib/peer/system-world.js'
+import { authorize, type CertifiedRole, type Credentials } from '../../../lib/security/index.js'
+import { TestAuthority } from '../../../lib/testing/test-authority.js'
 
 export const random = seededRandom(42)
 export const cluster = makeId(random)
-export const secrets = { manager: 'm'.repeat(26), worker: 'w'.repeat(26) }
-export const workerSecrets = { worker: secrets.worker }
+export const authority = await TestAuthority.make(cluster)
+/** The authority of a cluster that has nothing to do with this one. */
+export const stranger = await TestAuthority.make('otherother00')
 
 export interface TestHost extends LinkHost {
   readonly handlers: Map<string, RpcHandler>
@@ -27,21 +30,25 @@ export interface TestHost extends LinkHost {
 
 export interface HostWishes {
   readonly node?: string
-  readonly role?: Identity['role']
-  readonly secrets?: { readonly manager?: string; readonly worker?: string }
-  readonly cluster?: string | undefined
+  /** Default manager. */
+  readonly role?: CertifiedRole | 'newcomer'
+  /** Default: what the authority gives for node and role. */
+  readonly credentials?: Credentials
   readonly handlers?: Readonly<Record<string, RpcHandler>>
   readonly admit?: (identity: Identity) => SkeinError | undefined
 }
 
 export function makeHost(wishes: HostWishes = {}): TestHost {
-  const { role = 'manager', node = role === 'client' ? '' : makeId(random), handlers = {}, admit = () => undefined } = wishes
+  const { role = 'manager', handlers = {}, admit = () => undefined } = wishes
+  const { node = role === 'manager' || role === 'worker' ? makeId(random) : '' } = wishes
+  const certified = (): Credentials =>
+    role === 'newcomer' ? authority.newcomer() : authority.credentials(role, node === '' ? makeId(random) : node)
   const host: TestHost = {
     node,
-    role: () => role,
-    cluster: () => ('cluster' in wishes ? wishes.cluster : cluster),
-    secrets: () => wishes.secrets ?? (role === 'worker' ? workerSecrets : secrets),
+    credentials: wishes.credentials ?? certified(),
     admit,
+    // The verbs of these tests are in no table.
+    authorize: (as, verb) => (/^(control|session|raft)\./.test(verb) && as !== 'newcomer' ? 'any' : authorize(as, verb)),
     handlers: new Map(Object.entries(handlers)),
     frames: [],
     onRaftFrame(from, frame) {

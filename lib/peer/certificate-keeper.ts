@@ -1,0 +1,93 @@
+import type { RenewAnswer } from '../api/join.js'
+import type { Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import type { Random } from '../base/random.js'
+import { type Credentials, type KeyPair, makeKeyPair, renewalDelayMs } from '../security/index.js'
+
+export interface CertificateKeeperWorld {
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  readonly credentials: Credentials
+  /** Asks the leader for a certificate for these keys. */
+  renew(keys: KeyPair): Promise<RenewAnswer>
+  /** Shows the new certificate from now on, and keeps it. */
+  adopt(keys: KeyPair, answer: RenewAnswer): Promise<void>
+}
+
+/** A root rotation makes every node renew: spread over this, a thousand of them are 200 a second. */
+const rotationSpreadMs = 5_000
+
+/** Renews this peer's certificate in time, and at once when a newer root issues; links that are up stay. */
+export class CertificateKeeper {
+  readonly #world: CertificateKeeperWorld
+  #chance: number
+  #failures = 0
+  #cancel: (() => void) | undefined
+  #unobserve: (() => void) | undefined
+  #work: Promise<void> | undefined
+
+  constructor(world: CertificateKeeperWorld) {
+    this.#world = world
+    this.#chance = world.random()
+  }
+
+  start(): void {
+    this.#unobserve = this.#world.credentials.observe(() => this.#schedule())
+    this.#schedule()
+  }
+
+  async stop(): Promise<void> {
+    this.#unobserve?.()
+    this.#cancel?.()
+    this.#unobserve = undefined
+    await this.#work
+  }
+
+  #schedule(): void {
+    this.#cancel?.()
+    this.#cancel = undefined
+    if (this.#work !== undefined || this.#unobserve === undefined) return
+    const delayMs = this.#delayMs()
+    if (delayMs !== undefined) this.#cancel = this.#world.clock.after(delayMs, () => this.#due())
+  }
+
+  #delayMs(): number | undefined {
+    const { credentials, clock, random } = this.#world
+    const { certificate } = credentials
+    if (certificate === undefined) return undefined
+    if (credentials.isOfNewestRoot) return renewalDelayMs(certificate, this.#chance, clock.wallMs(), this.#failures)
+    if (this.#failures > 0) return Math.min(1_000 * 2 ** this.#failures, 60_000) * (0.5 + random() / 2)
+    return random() * rotationSpreadMs
+  }
+
+  #due(): void {
+    const { credentials, clock } = this.#world
+    const { certificate } = credentials
+    if (certificate === undefined) return
+    const isDue = !credentials.isOfNewestRoot || renewalDelayMs(certificate, this.#chance, clock.wallMs(), 0) === 0
+    if (!isDue) {
+      this.#schedule()
+      return
+    }
+    this.#work = this.#renew().finally(() => {
+      this.#work = undefined
+      this.#schedule()
+    })
+  }
+
+  /** Never rejects: what fails is tried again, long before the certificate ends. */
+  async #renew(): Promise<void> {
+    const { renew, adopt, logger, random } = this.#world
+    try {
+      const keys = await makeKeyPair()
+      await adopt(keys, await renew(keys))
+      this.#failures = 0
+      this.#chance = random()
+    } catch (error) {
+      this.#failures += 1
+      logger.warn({ error: messageOf(error), failures: this.#failures }, 'the certificate could not be renewed; trying again')
+    }
+  }
+}

@@ -1,0 +1,80 @@
+import type { JoinAnswer, RenewAnswer, TrustNews } from '../api/join.js'
+import type { Clock } from '../base/clock.js'
+import type { Access } from '../model/access.js'
+import { Credentials, type KeyPair, type KeyStore, type StoredKeys } from '../security/index.js'
+
+/** This peer's key, certificate and trust: in use on its links, and on disk when it has a directory. */
+export class OwnKeys {
+  readonly credentials: Credentials
+  /** Node ids that are refused for ever, as last heard; a manager asks its own tables instead. */
+  removed: ReadonlySet<string> = new Set()
+  readonly #store: KeyStore | undefined
+  #stored: StoredKeys
+  #trustVersion = 0
+  #saving: Promise<void> = Promise.resolve()
+
+  constructor(stored: StoredKeys, store: KeyStore | undefined, clock: Clock) {
+    const { keys, certificate, trust } = stored
+    this.#stored = stored
+    this.#store = store
+    const own = certificate === undefined ? undefined : { certificate, keys }
+    this.credentials = new Credentials({ own, trust }, () => clock.wallMs())
+  }
+
+  get keys(): KeyPair {
+    return this.#stored.keys
+  }
+
+  get certificate(): Uint8Array | undefined {
+    return this.#stored.certificate
+  }
+
+  get dataKey(): Uint8Array | undefined {
+    return this.#stored.dataKey
+  }
+
+  get founding(): Access | undefined {
+    return this.#stored.founding
+  }
+
+  /** Taken in, or renewed. Links made from now on show the new certificate; it is on disk when this resolves. */
+  async certified(keys: KeyPair, { certificate, trust, dataKey }: JoinAnswer | RenewAnswer): Promise<void> {
+    this.#stored = { ...this.#stored, keys, certificate, trust, dataKey }
+    this.credentials.replace({ own: { certificate, keys }, trust })
+    await this.save()
+  }
+
+  /** True when it was news; what is older than known is none. */
+  learn({ trust, removed, version }: TrustNews): boolean {
+    if (version <= this.#trustVersion || trust.cluster !== this.credentials.cluster) return false
+    this.#trustVersion = version
+    this.removed = new Set(removed)
+    const was = this.#stored.trust
+    const isSame = was.type === 'roots' && namesOf(was) === namesOf(trust)
+    if (isSame) return true
+    this.#stored = { ...this.#stored, trust }
+    this.credentials.replace({ trust })
+    return true
+  }
+
+  /** The first record is written: what it was made from is not needed any more. */
+  async founded(): Promise<void> {
+    this.#stored = { ...this.#stored, founding: undefined }
+    await this.save()
+  }
+
+  /** @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
+  async save(): Promise<void> {
+    const store = this.#store
+    if (store === undefined) return
+    // One write at a time: all use the same temporary file.
+    this.#saving = this.#saving.catch(() => undefined).then(() => store.write(this.#stored))
+    await this.#saving
+  }
+}
+
+function namesOf({ roots, retired, crosses }: TrustNews['trust']): string {
+  return JSON.stringify(
+    [roots, retired, crosses].map((each) => each.map((certificate) => Buffer.from(certificate).toString('base64'))),
+  )
+}

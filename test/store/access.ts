@@ -1,0 +1,8 @@
+import type { Access } from '../../lib/model/index.js'
+
+/** Stands for roots and tokens where nobody looks into them. */
+export const someAccess: Access = {
+  roots: [{ certificate: Uint8Array.of(1), cross: undefined, key: Uint8Array.of(2), state: 'trusted' }],
+  tokens: { manager: Uint8Array.of(3), worker: Uint8Array.of(4) },
+  revoked: [],
+}
