@@ -11,8 +11,8 @@ import { assert } from '../../base/assert.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import { decodeSnapshotMeta, encodeSnapshotMeta, type SnapshotMeta } from './batch.js'
 import { nodeFiles, type WalFile, type WalFiles } from './files.js'
-import { encodeRecord, recordHeaderBytes, recordLimitBytes, type WalRecord, wholeRecord } from './record.js'
-import { corrupt, storageFailure } from './recover.js'
+import { claimedBytes, encodeRecord, recordHeaderBytes, type WalRecord, wholeRecord } from './record.js'
+import { corrupt, openFailure, storageFailure } from './recover.js'
 
 const magic = Buffer.from('skeinsn1')
 const chunkTag = 1
@@ -47,7 +47,7 @@ export class Snapshots {
     this.#found = found
   }
 
-  /** Opens the directory and removes what was never finished. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  /** Opens the directory and removes what was never finished. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE */
   static async open({ dir, files = nodeFiles, keep = 2 }: SnapshotsOptions): Promise<Snapshots> {
     try {
       await files.makeDir(dir)
@@ -56,7 +56,7 @@ export class Snapshots {
       const found = names.map(parseName).filter((id) => id !== undefined)
       return new Snapshots(dir, files, keep, found.sort(byAge))
     } catch (error) {
-      throw storageFailure(dir, error, consequence)
+      throw openFailure(dir, error)
     }
   }
 
@@ -200,7 +200,7 @@ export class Snapshots {
       }
       throw storageFailure(path, error, consequence)
     }
-    return { file, path, position: 0, crc: 0 }
+    return { file, path, sizeBytes: await this.#disk(path, () => file.size()), position: 0, crc: 0 }
   }
 
   async #readMeta(reader: Reader, id: SnapshotId): Promise<SnapshotMeta> {
@@ -221,10 +221,11 @@ export class Snapshots {
   async #next(reader: Reader): Promise<WalRecord> {
     const { path, file, position } = reader
     const head = Buffer.from(await this.#disk(path, () => file.read(position, recordHeaderBytes)))
-    const claimed = head.length === recordHeaderBytes ? head.readUInt32LE(0) : 0
-    const body =
-      claimed > recordLimitBytes ? head : await this.#disk(path, () => file.read(position + recordHeaderBytes, claimed))
-    const record = wholeRecord(Buffer.concat([head, body]), reader.crc)
+    const claimed = claimedBytes(head)
+    // No memory for what is not there, whatever a damaged length says.
+    const isThere = claimed !== undefined && position + recordHeaderBytes + claimed <= reader.sizeBytes
+    const body = isThere ? await this.#disk(path, () => file.read(position + recordHeaderBytes, claimed)) : undefined
+    const record = body === undefined ? undefined : wholeRecord(Buffer.concat([head, body]), reader.crc)
     if (record === undefined) throw corrupt(path, position, 'a record of the snapshot is damaged or missing')
     reader.position = position + record.nextOffset
     reader.crc = record.crc
@@ -251,6 +252,7 @@ export const chunkLimitBytes = 64 * 1024 * 1024
 interface Reader {
   readonly file: WalFile
   readonly path: string
+  readonly sizeBytes: number
   position: number
   crc: number
 }
