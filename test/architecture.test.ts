@@ -20,6 +20,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   raft: ['base', 'wire', 'raft/core', 'raft/wal', 'raft/runner'],
   drivers: ['base', 'model'],
   'overlay/transport': ['base', 'wire', 'security'],
+  'overlay/datagram': ['base', 'model', 'overlay/transport'],
   store: ['base', 'model', 'wire', 'storage', 'raft/runner'],
   api: ['base', 'model', 'wire', 'security', 'drivers', 'overlay/transport'],
   scheduler: ['base', 'model', 'store'],
