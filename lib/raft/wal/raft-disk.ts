@@ -4,9 +4,11 @@ import { assert } from '../../base/assert.js'
 import { SkeinError } from '../../base/errors.js'
 import type { SnapshotMeta, WalBatch } from './batch.js'
 import { nodeFiles, type WalFiles } from './files.js'
+import type { PartialSnapshot } from './partial-snapshot.js'
 import { corrupt, openFailure, type Repair } from './recover.js'
 import type { WalContents } from './replay.js'
-import { type SnapshotId, Snapshots } from './snapshots.js'
+import type { SnapshotDigest, SnapshotId, SnapshotReader } from './snapshot-reader.js'
+import { Snapshots } from './snapshots.js'
 import { Wal, type WalMetrics, type WalOptions } from './wal.js'
 
 export interface RaftDiskOptions extends WalOptions {
@@ -88,6 +90,26 @@ export class RaftDisk {
 
   hasSnapshot(id: SnapshotId): boolean {
     return this.#snapshots.has(id)
+  }
+
+  /** A snapshot's file, to be sent; whoever asked closes it. @throws {SkeinError} ERR_SKEIN_CORRUPT (it is missing), ERR_SKEIN_STORAGE */
+  openSnapshot(id: SnapshotId): Promise<SnapshotReader> {
+    return this.#snapshots.open(id)
+  }
+
+  /** Takes a snapshot in, from where it broke off; another one that was coming in is dropped. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  receiveSnapshot(digest: SnapshotDigest): Promise<PartialSnapshot> {
+    return this.#snapshots.receive(digest)
+  }
+
+  /** It is whole; it counts only once the log has its mark. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_CORRUPT: drop it */
+  snapshotReceived(partial: PartialSnapshot): Promise<void> {
+    return this.#snapshots.received(partial)
+  }
+
+  /** What came in is of no use. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  dropIncomingSnapshot(): Promise<void> {
+    return this.#snapshots.dropIncoming()
   }
 
   readSnapshot(id: SnapshotId): AsyncIterable<Uint8Array> {
