@@ -1,7 +1,7 @@
 import createDebug from 'debug'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import { type Message, RaftError, type RaftId, type RawNode, type Snapshot } from '../core/index.js'
-import { decodeFrame } from './raft-codec.js'
+import { decodeFrame, frameHead } from './raft-codec.js'
 
 const debug = createDebug('skein:raft')
 
@@ -9,31 +9,37 @@ const debug = createDebug('skein:raft')
 export class Inbox {
   readonly #id: RaftId
   readonly #node: RawNode
+  readonly #head: Uint8Array
   framesReceived = 0
-  /** Malformed frames. */
+  /** All that were not read; of these, `framesOfOtherCluster` and `framesOfOtherVersion` say why. */
   framesDropped = 0
+  framesOfOtherCluster = 0
+  framesOfOtherVersion = 0
   messagesDropped = 0
 
-  constructor(id: RaftId, node: RawNode) {
+  constructor({ id, clusterId }: { readonly id: RaftId; readonly clusterId: string }, node: RawNode) {
     this.#id = id
     this.#node = node
+    this.#head = frameHead(clusterId)
   }
 
-  /** The messages of a frame; undefined if it is malformed. */
+  /** The messages of a frame; undefined if it is malformed, of another cluster or of another version. */
   open(from: RaftId, frame: Uint8Array): readonly Message[] | undefined {
     this.framesReceived++
     try {
-      return decodeFrame(frame)
+      return decodeFrame(this.#head, frame)
     } catch (error) {
       this.framesDropped++
+      if (isSkeinError(error, 'ERR_SKEIN_OTHER_CLUSTER')) this.framesOfOtherCluster++
+      if (isSkeinError(error, 'ERR_SKEIN_WIRE_VERSION')) this.framesOfOtherVersion++
       debug('%d: dropped a frame from %d: %s', this.#id, from, messageOf(error))
       return undefined
     }
   }
 
-  /** The message that announces a snapshot. @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+  /** The message that announces a snapshot. @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION */
   openSnapshot(from: RaftId, frame: Uint8Array): Message & { readonly snapshot: Snapshot } {
-    const [message, ...others] = decodeFrame(frame)
+    const [message, ...others] = decodeFrame(this.#head, frame)
     if (message === undefined || !hasSnapshot(message) || others.length > 0 || !this.#isFor(message, from)) {
       throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'frame: expected one MsgSnap from its sender to this peer', { path: 'frame' })
     }

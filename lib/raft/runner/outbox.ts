@@ -2,7 +2,7 @@ import type { Clock } from '../../base/clock.js'
 import { messageOf } from '../../base/errors.js'
 import type { Message, RaftId } from '../core/index.js'
 import { coalesce } from './coalesce.js'
-import { encodeFrame, messageSizeBytes } from './raft-codec.js'
+import { encodeFrame, frameHead, messageSizeBytes } from './raft-codec.js'
 
 /** How frames reach other peers. Lossy and reordered is fine; altered is not. */
 export interface RaftTransport {
@@ -10,6 +10,12 @@ export interface RaftTransport {
   send(to: RaftId, frame: Uint8Array): boolean
   /** A snapshot on its own path, in order: resolves when the peer has it whole, rejects otherwise or when the signal aborts. */
   sendSnapshot(to: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
+}
+
+export interface OutboxOptions {
+  readonly clusterId: string
+  readonly transport: RaftTransport
+  readonly clock: Clock
 }
 
 export interface OutboxHooks {
@@ -36,6 +42,7 @@ export class Outbox {
   readonly #transport: RaftTransport
   readonly #hooks: OutboxHooks
   readonly #clock: Clock
+  readonly #head: Uint8Array
   readonly #waiting = new Map<RaftId, Message[]>()
   /** Ends the present holding back; undefined while nothing is held. */
   #cancelHold: (() => void) | undefined
@@ -47,9 +54,10 @@ export class Outbox {
   framesRefused = 0
   snapshotsSent = 0
 
-  constructor(transport: RaftTransport, clock: Clock, hooks: OutboxHooks) {
+  constructor({ clusterId, transport, clock }: OutboxOptions, hooks: OutboxHooks) {
     this.#transport = transport
     this.#clock = clock
+    this.#head = frameHead(clusterId)
     this.#hooks = hooks
   }
 
@@ -99,7 +107,7 @@ export class Outbox {
   }
 
   #send(to: RaftId, messages: readonly Message[]): void {
-    if (this.#transport.send(to, encodeFrame(messages))) {
+    if (this.#transport.send(to, encodeFrame(this.#head, messages))) {
       this.framesSent++
       this.messagesSent += messages.length
       return
@@ -119,7 +127,7 @@ export class Outbox {
       if (error === undefined) this.snapshotsSent++
       this.#hooks.snapshotSent(to, error)
     }
-    this.#transport.sendSnapshot(to, encodeFrame([message]), this.#hooks.chunksOf(message), sending.signal).then(
+    this.#transport.sendSnapshot(to, encodeFrame(this.#head, [message]), this.#hooks.chunksOf(message), sending.signal).then(
       () => end(undefined),
       (error: unknown) => end(messageOf(error)),
     )

@@ -91,9 +91,9 @@ export class RaftRunner implements AsyncDisposable {
     this.#storage = loadStorage(contents)
     this.#node = makeCore(options, this.#storage)
     this.#news = new News(options.id)
-    this.#inbox = new Inbox(options.id, this.#node)
+    this.#inbox = new Inbox(options, this.#node)
     this.#proposer = new Proposer(this.#node, options, this.#proposals)
-    const { clock, random, stateMachine, transport } = options
+    const { clock, random, stateMachine } = options
     const { index, term, confState } = this.#storage.snapshot()
     this.#applier = new Applier(
       stateMachine,
@@ -125,7 +125,7 @@ export class RaftRunner implements AsyncDisposable {
       mark: (meta) => this.#appender.mark(meta),
       failed: (error) => this.#fail(error),
     })
-    this.#outbox = new Outbox(transport, clock, {
+    this.#outbox = new Outbox(options, {
       wake: () => this.#wake(),
       unreachable: (to) => this.#node.reportUnreachable(to),
       snapshotSent: (to, error) => this.#snapshotSent(to, error),

@@ -49,8 +49,10 @@ export interface RaftRunnerMetrics {
   readonly messagesSent: number
   readonly framesRefused: number
   readonly framesReceived: number
-  /** Malformed frames. */
+  /** Frames that were not read: malformed, or one of the next two. */
   readonly framesDropped: number
+  readonly framesOfOtherCluster: number
+  readonly framesOfOtherVersion: number
   /** Messages that were not for us, not from whom they said, or made no sense to the core. */
   readonly messagesDropped: number
   readonly snapshotsTaken: number
@@ -116,6 +118,8 @@ export function metricsOf({
     framesRefused: outbox.framesRefused,
     framesReceived: inbox.framesReceived,
     framesDropped: inbox.framesDropped,
+    framesOfOtherCluster: inbox.framesOfOtherCluster,
+    framesOfOtherVersion: inbox.framesOfOtherVersion,
     messagesDropped: inbox.messagesDropped,
     snapshotsTaken: snapshotter.taken,
     snapshotsFailed: snapshotter.failures,

@@ -4,8 +4,8 @@ import t, { type Test } from 'tap'
 import { deferred } from '../../../lib/base/deferred.js'
 import { isSkeinError } from '../../../lib/base/errors.js'
 import { makeMessage } from '../../../lib/raft/core/index.js'
-import { encodeFrame } from '../../../lib/raft/runner/index.js'
-import { bytes, Cluster, ListMachine, type Peer, voters } from './cluster.js'
+import { encodeFrame, frameHead } from '../../../lib/raft/runner/index.js'
+import { bytes, Cluster, clusterId, ListMachine, type Peer, voters } from './cluster.js'
 
 async function clusterFor(t: Test): Promise<Cluster> {
   const cluster = await Cluster.create()
@@ -128,7 +128,7 @@ t.test('a snapshot whose sender went silent is given up for the next one', async
   const cluster = await clusterFor(t)
   const peer = await cluster.start(2)
   const meta = { index: 9, term: 3, confState: voters(1, 2), data: new Uint8Array(0) }
-  const message = encodeFrame([makeMessage('MsgSnap', 1, 2, 3, { snapshot: meta })])
+  const message = encodeFrame(frameHead(clusterId), [makeMessage('MsgSnap', 1, 2, 3, { snapshot: meta })])
   const asked = deferred()
   async function* silent(): AsyncGenerator<Uint8Array> {
     yield bytes('half of it')
@@ -340,14 +340,18 @@ t.test('a caller may stop waiting: before it is proposed nothing happened, after
   await t.rejects(late, { code: 'ERR_SKEIN_OUTCOME_UNKNOWN' })
 })
 
-t.test('frames that are malformed, of another version, or not for us are dropped and counted', async (t) => {
+t.test('frames that are malformed, of another version or of another cluster are dropped and counted', async (t) => {
   const cluster = await clusterFor(t)
   const leader = await cluster.found([1, 2, 3])
   const before = leader.runner.metrics()
   leader.runner.receive(2, Buffer.from('garbage'))
   leader.runner.receive(2, new Uint8Array(0))
   leader.runner.receive(2, Uint8Array.of(99, 0x90))
-  t.equal(leader.runner.metrics().framesDropped - before.framesDropped, 3)
+  leader.runner.receive(2, encodeFrame(frameHead('elsewhere'), [makeMessage('MsgHeartbeat', 2, leader.id, 1e6)]))
+  const after = leader.runner.metrics()
+  t.equal(after.framesDropped - before.framesDropped, 4)
+  t.equal(after.framesOfOtherVersion - before.framesOfOtherVersion, 2, "'g' is the version of the first")
+  t.equal(after.framesOfOtherCluster - before.framesOfOtherCluster, 1)
   await leader.runner.propose(bytes('still here'))
 })
 
