@@ -25,6 +25,8 @@ export type Op =
       readonly settings: ClusterSettings
     }
   | { readonly op: 'cluster.settings'; readonly settings: ClusterSettings }
+  /** After the majority was lost for ever: every manager but `keep` is removed, as by node.remove. */
+  | { readonly op: 'cluster.recover'; readonly keep: string }
   | {
       readonly op: 'node.create'
       readonly id: string

@@ -26,6 +26,7 @@ import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from '
 import { installHandlers } from './peer-handlers.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
+import { Standing } from './standing.js'
 import {
   openStateDir,
   readIdentity,
@@ -91,6 +92,7 @@ class RunningPeer implements Peer {
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #relay: LinkCaller
   readonly #api: Cluster
+  #standing: Standing | undefined
   #dir: StateDir | undefined
   #storage: Storage | undefined
   #identity: StoredIdentity | undefined
@@ -185,6 +187,11 @@ class RunningPeer implements Peer {
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
     this.#pool = await this.#listen(stored)
+    const { signal: stopping } = this.#stopping
+    const standing = new Standing({ node: this.id, clock: systemClock, logger: this.#o.logger, stopping })
+    standing.watch(this.#pool)
+    this.#standing = standing
+    void standing.refused.then((error) => (this.#usable ? this.#fail(error) : undefined))
     // A bug of ours in a handler stops the links; a peer without links is none.
     void this.#pool.ended.then((error) => {
       if (error !== undefined) void this.#fail(error)
@@ -347,6 +354,7 @@ class RunningPeer implements Peer {
     manager.start()
     await this.#until(
       'a leader is known',
+      manager,
       () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
     )
     if (founding === true) {
@@ -388,7 +396,7 @@ class RunningPeer implements Peer {
       registered.reject(error)
       if (this.#usable) void this.#fail(error)
     })
-    await this.#orStopped(registered.promise, 'a session with the leader')
+    await this.#waitFor('a session with the leader', registered.promise)
     this.#usable = true
   }
 
@@ -554,21 +562,17 @@ class RunningPeer implements Peer {
     await this.#saving
   }
 
-  async #until(what: string, holds: () => boolean): Promise<void> {
-    const manager = this.#manager
-    while (!holds()) {
-      if (this.#stopping.signal.aborted) throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
-      await (manager?.newsWithin(50, this.#stopping.signal) ?? this.#pause(50))
+  /** Resolves when it holds, as seen at news of raft and links. */
+  async #until(what: string, manager: Manager, holds: () => boolean): Promise<void> {
+    const { signal } = this.#stopping
+    const news = async (): Promise<void> => {
+      while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
     }
+    await this.#waitFor(what, news())
   }
 
-  async #orStopped(work: Promise<void>, what: string): Promise<void> {
-    const stopped = deferred<'stopped'>()
-    const onAbort = (): void => stopped.resolve('stopped')
-    this.#stopping.signal.addEventListener('abort', onAbort, { once: true })
-    const first = await Promise.race([work, stopped.promise])
-    this.#stopping.signal.removeEventListener('abort', onAbort)
-    if (first === 'stopped') throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
+  async #waitFor(what: string, done: Promise<void>): Promise<void> {
+    await (this.#standing as Standing).waitFor(what, done)
   }
 
   async #pause(ms: number): Promise<void> {

@@ -8,6 +8,7 @@
  */
 export * from './core/index.js'
 export { type ApplyOptions, Raft, type RaftPeerOptions, type ReadOptions } from './raft.js'
+export { planRecovery, type RecoveryOptions, type RecoveryPlan, recoverRaft } from './recovery.js'
 export {
   type EntryPosition,
   type ProposeOptions,

@@ -5,7 +5,7 @@
 import { SkeinError } from '../base/errors.js'
 import type { Op, Outcome, StoreCommand } from '../model/command.js'
 import { deleteKey, foundCluster, putKey, setClusterSettings } from './apply-cluster.js'
-import { createNode, observeNode, removeNode, updateNode } from './apply-node.js'
+import { createNode, keepOneManager, observeNode, removeNode, updateNode } from './apply-node.js'
 import { createService, removeService, updateService } from './apply-service.js'
 import { assignTasks, createTasks, desireTasks, observeTasks, removeTasks } from './apply-tasks.js'
 import type { Change } from './changes.js'
@@ -16,6 +16,7 @@ import { requestsKept, type Tables } from './tables.js'
 const handlers: { readonly [Name in Op['op']]: (draft: Draft, op: Extract<Op, { op: Name }>) => void } = {
   'cluster.found': foundCluster,
   'cluster.settings': setClusterSettings,
+  'cluster.recover': keepOneManager,
   'node.create': createNode,
   'node.update': updateNode,
   'node.status': observeNode,

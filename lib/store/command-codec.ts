@@ -59,6 +59,7 @@ const settings = object({ heartbeatMs: number, graceFactor: number, taskHistory:
 const opReader = tagged('op', {
   'cluster.found': object({ id: string, secrets: object({ manager: string, worker: string }), settings }),
   'cluster.settings': object({ settings }),
+  'cluster.recover': object({ keep: string }),
   'node.create': object({
     id: string,
     name: string,
