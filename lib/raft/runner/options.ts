@@ -36,6 +36,13 @@ export interface RaftRunnerOptions {
   readonly maxUncommittedBytes?: number
   /** Reads waiting for confirmation; more are refused with ERR_SKEIN_BUSY. Default 10,000. */
   readonly maxPendingReads?: number
+  /**
+   * Peers promise their leader not to vote for another for electionTicks - 2 ticks, so that it may answer reads by itself for nine
+   * tenths of that time; and for electionTicks ticks after they start. The price: the death of a leader is noticed by its silence
+   * only. Promises travel with the answers to heartbeats, so peers with and without them may be mixed and only those with them count.
+   * To switch it off again, a peer must be down for an election timeout. Default false.
+   */
+  readonly leaseReads?: boolean
   /** Bytes after which the log starts a new file. Default 16 MiB. */
   readonly segmentBytes?: number
   /** The disk; for tests and simulations. Default: node:fs, or memory without `dir`. */
@@ -59,6 +66,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     maxPendingProposals: 10_000,
     maxUncommittedBytes: 8 * 1024 * 1024,
     maxPendingReads: 10_000,
+    leaseReads: false,
     segmentBytes: 16 * 1024 * 1024,
     files: options.dir === undefined ? new MemoryFiles() : nodeFiles,
     bootstrap: undefined,
@@ -76,6 +84,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
   whole(resolved, 'maxUncommittedBytes', 1, 2 ** 40)
   whole(resolved, 'maxPendingReads', 1, 1e7)
   whole(resolved, 'segmentBytes', 1, 2 ** 40)
+  if (typeof resolved.leaseReads !== 'boolean') throw invalid('leaseReads', resolved.leaseReads, 'true or false')
   if (typeof resolved.clusterId !== 'string' || !/^[\w-]{1,19}$/.test(resolved.clusterId)) {
     throw invalid('clusterId', resolved.clusterId, '1 to 19 characters of [0-9A-Za-z_-]')
   }

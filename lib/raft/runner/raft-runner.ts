@@ -29,8 +29,8 @@ import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOption
 import { isTooOldFor, Outbox } from './outbox.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
 import { Proposer } from './proposer.js'
-import { Reads } from './reads.js'
-import { aborted, busy, confChangeRefused, noQuorum, notAVoter, notLeader, stopped } from './refusals.js'
+import { Reader } from './reader.js'
+import { confChangeRefused, notAVoter, notLeader, stopped } from './refusals.js'
 import { News, type RaftEvent } from './role-news.js'
 import { Snapshotter } from './snapshotter.js'
 import {
@@ -71,7 +71,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #inbox: Inbox
   readonly #proposals = new Proposals()
   readonly #proposer: Proposer
-  readonly #reads: Reads
+  readonly #reader: Reader
   readonly #news: News
   readonly #contacts = new Contacts()
   readonly #ended = deferred<unknown>()
@@ -93,7 +93,7 @@ export class RaftRunner implements AsyncDisposable {
     this.#news = new News(options.id)
     this.#inbox = new Inbox(options, this.#node)
     this.#proposer = new Proposer(this.#node, options, this.#proposals)
-    const { clock, random, stateMachine } = options
+    const { clock, stateMachine } = options
     const { index, term, confState } = this.#storage.snapshot()
     this.#applier = new Applier(
       stateMachine,
@@ -131,7 +131,7 @@ export class RaftRunner implements AsyncDisposable {
       snapshotSent: (to, error) => this.#snapshotSent(to, error),
       chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),
     })
-    this.#reads = new Reads(Buffer.from(Array.from({ length: 8 }, () => Math.floor(random() * 256))))
+    this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
     this.#succession = new Succession(this.#node, clock, () => this.campaign())
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
   }
@@ -205,13 +205,20 @@ export class RaftRunner implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_NO_QUORUM, ERR_SKEIN_BUSY, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE
    * @see Ongaro 2014 §6.4
    */
-  async read({ deadlineMs = this.#electionMs * 3, signal }: WaitOptions = {}): Promise<void> {
+  async read(o: WaitOptions = {}): Promise<void> {
     this.#refuseUnlessRunning()
-    if (signal?.aborted) throw aborted('read')
-    if (this.#reads.size >= this.#options.maxPendingReads) throw busy('maxPendingReads')
-    const done = this.#reads.wait(this.#options.clock.now() + deadlineMs, signal, () => aborted('read'))
-    this.#wake()
-    return done
+    await this.#reader.confirmed(o)
+  }
+
+  /**
+   * Looks at the state machine in the same turn in which it is certain that no other leader can have been elected: on the leader
+   * without asking anybody, while a quorum is bound by its promises; elsewhere, and when in doubt, as after `read`.
+   * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (without `leaseReads`), those of `read`, or what `look` throws
+   * @see Ongaro 2014 §6.4.1
+   */
+  async readByLease<T>(look: () => T, o: WaitOptions = {}): Promise<T> {
+    this.#refuseUnlessRunning()
+    return await this.#reader.lookByLease(look, o)
   }
 
   /** The same as `read`, under the name the field gives it. */
@@ -308,7 +315,7 @@ export class RaftRunner implements AsyncDisposable {
       disk: this.#disk,
       ticker: this.#ticker,
       proposals: this.#proposals,
-      reads: this.#reads,
+      reader: this.#reader,
       outbox: this.#outbox,
       inbox: this.#inbox,
       snapshotter: this.#snapshotter,
@@ -335,12 +342,12 @@ export class RaftRunner implements AsyncDisposable {
     this.#guard(() => {
       let hasMore = false
       do {
-        this.#askForReads(this.#reads.nextRound())
+        this.#reader.ask()
         while (this.#node.hasReady()) this.#route(this.#node.ready())
         this.#appender.kick()
         this.#outbox.flush()
         hasMore = this.#applier.run(untilMs)
-        this.#reads.applied(this.#applier.appliedIndex)
+        this.#reader.applied()
         this.#news.look(this.#node.basicStatus(), this.#applier.appliedTerm)
         this.#snapshotter.startIfDue()
       } while (this.#node.hasReady() && !hasMore && this.#options.clock.now() < untilMs)
@@ -350,9 +357,10 @@ export class RaftRunner implements AsyncDisposable {
 
   #route(ready: Ready): void {
     this.#counts.readyBatches++
+    this.#reader.leaves()
     if (ready.softState !== undefined) this.#softStateChanged(ready.softState.raftState)
     if (ready.snapshot !== undefined) this.#applier.restoring(ready.snapshot.index)
-    for (const readState of ready.readStates) this.#reads.confirmed(readState)
+    this.#reader.answered(ready.readStates)
     for (const message of ready.messages) {
       if (message.to === APPEND_THREAD) this.#appender.push(message)
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
@@ -369,7 +377,7 @@ export class RaftRunner implements AsyncDisposable {
   /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
   #softStateChanged(raftState: BasicStatus['raftState']): void {
     if (raftState !== 'StateLeader') this.#proposals.failAll('this peer lost its leadership')
-    this.#askForReads(this.#reads.askAgain())
+    this.#reader.askAgain()
   }
 
   #deliver(responses: readonly Message[]): void {
@@ -394,14 +402,9 @@ export class RaftRunner implements AsyncDisposable {
       this.#node.tick()
       const nowMs = this.#options.clock.now()
       this.#proposals.expire(nowMs)
-      this.#reads.expire(nowMs, () => noQuorum(this.#quorum()))
-      this.#askForReads(this.#reads.tick(Math.ceil(this.#options.electionTicks / 2)))
+      this.#reader.tick(nowMs, () => this.#quorum())
     })
     this.#takeTurn()
-  }
-
-  #askForReads(context: Uint8Array | undefined): void {
-    if (context !== undefined) this.#node.readIndex(context)
   }
 
   // --- what applying and installing do
@@ -510,6 +513,6 @@ export class RaftRunner implements AsyncDisposable {
     this.#outbox.close()
     this.#incoming.end(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
-    this.#reads.failAll(() => stopped(cause))
+    this.#reader.failAll(() => stopped(cause))
   }
 }

@@ -4,7 +4,7 @@ import type { Applier } from './applier.js'
 import type { Inbox } from './inbox.js'
 import type { Outbox } from './outbox.js'
 import type { Proposals } from './proposals.js'
-import type { Reads } from './reads.js'
+import type { Reader } from './reader.js'
 import { type News, type RaftRole, roleOf } from './role-news.js'
 import type { Snapshotter } from './snapshotter.js'
 import type { Ticker } from './ticker.js'
@@ -45,6 +45,8 @@ export interface RaftRunnerMetrics {
   readonly ticksMissed: number
   readonly pendingProposals: number
   readonly pendingReads: number
+  /** Reads that the leader answered without asking anybody. */
+  readonly readsByLease: number
   readonly framesSent: number
   readonly messagesSent: number
   readonly framesRefused: number
@@ -83,7 +85,7 @@ export interface Counted {
   readonly disk: RaftDisk
   readonly ticker: Ticker
   readonly proposals: Proposals
-  readonly reads: Reads
+  readonly reader: Reader
   readonly outbox: Outbox
   readonly inbox: Inbox
   readonly snapshotter: Snapshotter
@@ -95,7 +97,7 @@ export function metricsOf({
   disk,
   ticker,
   proposals,
-  reads,
+  reader,
   outbox,
   inbox,
   snapshotter,
@@ -112,7 +114,8 @@ export function metricsOf({
     readyBatches: counts.readyBatches,
     ticksMissed: ticker.missed,
     pendingProposals: proposals.size,
-    pendingReads: reads.size,
+    pendingReads: reader.pending,
+    readsByLease: reader.byLease,
     framesSent: outbox.framesSent,
     messagesSent: outbox.messagesSent,
     framesRefused: outbox.framesRefused,
