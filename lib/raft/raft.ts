@@ -83,12 +83,14 @@ export class Raft<C, R> implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
    */
   static async open<C, R>(options: RaftPeerOptions<C, R>): Promise<Raft<C, R>> {
-    const { stateMachine, bootstrap, autopilot, clock = processClock, random = processRandom } = options
+    const { id, stateMachine, bootstrap, autopilot, clock = processClock, random = processRandom } = options
+    if (!isRaftId(id)) throw invalid('id', id, 'a whole number from 1 to 281474976710655')
+    refuseUnlessMachine(stateMachine)
     if (autopilot !== undefined) resolveAutopilotOptions(autopilot, electionMsOf(options)) // refused before anything is opened
     const runner = await RaftRunner.open({
       ...options,
       stateMachine: new TypedMachine(stateMachine),
-      bootstrap: bootstrap === undefined ? undefined : firstVoters(options.id, bootstrap),
+      bootstrap: bootstrap === undefined ? undefined : firstVoters(id, bootstrap),
       clock,
       random,
     })
@@ -313,6 +315,19 @@ function membersOf({ voters, votersOutgoing, learners, learnersNext }: ConfState
 function removed(id: RaftId): SkeinError<'ERR_SKEIN_REMOVED'> {
   const words = `raft id ${id} was removed: a peer that comes back may have forgotten its votes; start it with an empty directory and a new id`
   return new SkeinError('ERR_SKEIN_REMOVED', words, { node: String(id) })
+}
+
+/** Checked here: what the runner is given is always the same wrapper. */
+function refuseUnlessMachine(machine: unknown): void {
+  const { codec, apply, snapshot, restore } = fieldsOf(machine)
+  const { encode, decode } = fieldsOf(codec)
+  const wanted = { apply, snapshot, restore, 'codec.encode': encode, 'codec.decode': decode }
+  const missing = Object.entries(wanted).find(([, value]) => typeof value !== 'function')
+  if (missing !== undefined) throw invalid('stateMachine', machine, `an object with a function ${missing[0]}`)
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 function firstVoters(id: RaftId, ids: readonly RaftId[]): ConfState {

@@ -71,7 +71,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     files: options.dir === undefined ? new MemoryFiles() : nodeFiles,
     bootstrap: undefined,
     ...withoutUndefined(options),
-    dir: options.dir ?? '/memory',
+    dir: options.dir === undefined ? '/memory' : options.dir,
   }
   whole(resolved, 'id', 1, 2 ** 48 - 1)
   whole(resolved, 'tickMs', 1, 60_000)
@@ -88,7 +88,25 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
   if (typeof resolved.clusterId !== 'string' || !/^[\w-]{1,19}$/.test(resolved.clusterId)) {
     throw invalid('clusterId', resolved.clusterId, '1 to 19 characters of [0-9A-Za-z_-]')
   }
+  if (typeof resolved.dir !== 'string' || resolved.dir === '') throw invalid('dir', resolved.dir, 'the path of a directory')
+  if (typeof resolved.random !== 'function') throw invalid('random', resolved.random, 'a function giving numbers in [0, 1)')
+  for (const [name, methods] of Object.entries(parts)) part(resolved, name as keyof typeof parts, methods)
   return Object.freeze(resolved)
+}
+
+/** What the objects among the options must be able to do. */
+const parts = {
+  stateMachine: ['apply', 'applied', 'snapshot', 'restore'],
+  transport: ['send'],
+  clock: ['now', 'after', 'every'],
+  files: ['makeDir', 'list', 'create', 'open', 'rename', 'remove', 'syncDir'],
+} as const satisfies Partial<Record<keyof RaftRunnerOptions, readonly string[]>>
+
+function part(options: object, name: keyof typeof parts, methods: readonly string[]): void {
+  const got = (options as Readonly<Record<string, unknown>>)[name]
+  const has = typeof got === 'object' && got !== null ? (got as Readonly<Record<string, unknown>>) : {}
+  const missing = methods.find((method) => typeof has[method] !== 'function')
+  if (missing !== undefined) throw invalid(name, got, `an object with a function ${missing}`)
 }
 
 /** An option given as undefined is an option not given. */
