@@ -48,7 +48,7 @@ const pool = await LinkPool.listen(
     cluster: () => clusterId,
     secrets: () => ({ manager: 'm'.repeat(26) }),
     admit: () => undefined,
-    handlers: new Map(),
+    handlers: new Map([['snapshot', takePiece]]),
     onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),
   },
   { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
@@ -59,7 +59,8 @@ pool.observe((event) => {
 })
 const transport: RaftTransport = {
   send: (to, frame) => pool.sendRaft(nodeOf.get(to) as string, frame),
-  sendSnapshot: () => Promise.reject(new Error('no peer of this benchmark falls so far behind')),
+  sendSnapshotPiece: async (to, piece, signal) =>
+    (await pool.callBulk(nodeOf.get(to) as string, 'snapshot', [setup.id, piece], { signal })) as Uint8Array,
 }
 const machine = new KvMachine()
 runner = await RaftRunner.open({
@@ -86,6 +87,11 @@ tell({ type: 'listening', links: pool.address, clientPort: (port.address() as Ad
 
 process.on('message', (order: PeerOrder) => void carryOut(order))
 process.on('disconnect', () => process.exit()) // the benchmark is over, however it ended
+
+async function takePiece(value: unknown): Promise<Uint8Array> {
+  const [from, piece] = value as [number, Uint8Array]
+  return await (runner as RaftRunner).receiveSnapshotPiece(from, piece)
+}
 
 async function carryOut(order: PeerOrder): Promise<void> {
   const raft = runner as RaftRunner

@@ -128,12 +128,12 @@ export class Raft<C, R> implements AsyncDisposable {
   }
 
   /**
-   * For the transport: a snapshot from another peer; resolves when it is stored here.
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   * For the transport: a piece of a snapshot from another peer; resolves with the answer that goes back to it.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED
    */
-  receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  receiveSnapshotPiece(from: RaftId, piece: Uint8Array): Promise<Uint8Array> {
     this.#heardAtMs.set(from, this.#clock.now())
-    return this.#runner.receiveSnapshot(from, message, chunks)
+    return this.#runner.receiveSnapshotPiece(from, piece)
   }
 
   /** For the transport: a peer cannot be reached. `dead`: connections are refused, its process is gone. */

@@ -53,7 +53,7 @@ const raft = await Raft.open({
       tell({ type: 'frame', to, frame: Buffer.from(frame).toString('base64') })
       return true
     },
-    sendSnapshot: async () => {
+    sendSnapshotPiece: async () => {
       throw new Error('no snapshots here')
     },
   },

@@ -32,6 +32,8 @@ export interface Self {
   readonly secrets: Secrets
   readonly versions: VersionRange
   readonly instance: string
+  /** What the dialler wants the link for; an acceptor hears it. */
+  readonly purpose: LinkPurpose
   readonly nonce: Uint8Array
   /** The other end's address, for messages. */
   readonly remote: string
@@ -39,12 +41,16 @@ export interface Self {
   admit(identity: Identity): SkeinError | undefined
 }
 
+/** `bulk`: a second link to the same peer, for what is large and can wait; it never takes the place of the first. */
+export type LinkPurpose = 'all' | 'bulk'
+
 export interface Established {
   readonly type: 'established'
   readonly identity: Identity
   readonly version: number
   /** The other end's process: a restarted peer has the same node id and another instance. */
   readonly instance: string
+  readonly purpose: LinkPurpose
 }
 
 /** What to send now, and whether it is over. After an outcome nothing more may be received. */
@@ -79,7 +85,7 @@ const claim = {
   nonce,
 }
 const readMessage = wire.tagged('type', {
-  claim: wire.object({ ...claim, secret: wire.oneOf('manager', 'worker') }),
+  claim: wire.object({ ...claim, secret: wire.oneOf('manager', 'worker'), purpose: wire.optional(wire.oneOf('bulk')) }),
   answer: wire.object(claim),
   proof: wire.object({ proof }),
   accept: wire.object({ proof }),
@@ -99,10 +105,12 @@ export class Handshake {
   #theirs: VersionRange = { min: 0, max: 0 }
   #version = wire.unagreedVersion
   #transcript: Transcript | undefined
+  #purpose: LinkPurpose
 
   constructor(side: LinkSide, self: Self) {
     this.#side = side
     this.#self = self
+    this.#purpose = self.purpose
   }
 
   /** The version frames carry from here on; `unagreedVersion` until both hellos were seen. */
@@ -158,7 +166,7 @@ export class Handshake {
     const secret = secretToProve(role, secrets)
     if (secret === undefined)
       return this.#fail(this.#badSecret(`this process holds no secret that a ${role} could prove itself with`))
-    return this.#wait('answer', { type: 'claim', ...this.#claim(), secret })
+    return this.#wait('answer', { type: 'claim', ...this.#claim(), secret, ...(this.#purpose === 'bulk' && { purpose: 'bulk' }) })
   }
 
   #onClaim(theirs: Extract<Message, { type: 'claim' }>): Step {
@@ -184,6 +192,7 @@ export class Handshake {
         { role: theirs.role, verb: 'link' },
       )
     }
+    this.#purpose = theirs.purpose ?? 'all'
     const ours = { ...this.#claim(), cluster }
     this.#transcript = this.#makeTranscript(theirs.secret, theirs, ours)
     return this.#wait('proof', { type: 'answer', ...ours })
@@ -257,6 +266,7 @@ export class Handshake {
       identity: { node, role, cluster: acceptor.cluster, proved: secret },
       version: this.#version,
       instance: process,
+      purpose: this.#purpose,
     }
   }
 

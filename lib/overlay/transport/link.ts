@@ -4,7 +4,7 @@ import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import { type Identity, type LinkSide, nonceBytes } from '../../security/index.js'
 import { Assembler, channels, type Frame, readFrame } from '../../wire/index.js'
-import { type Established, Handshake, type Self, type Step } from './handshake.js'
+import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
 import type { ResolvedLinkOptions } from './options.js'
 import { Outbox } from './outbox.js'
@@ -43,6 +43,8 @@ export interface LinkWorld {
   readonly options: ResolvedLinkOptions
   /** This process: random, the same for all its links. */
   readonly instance: string
+  /** What it is dialled for; an accepted link hears it. */
+  readonly purpose: LinkPurpose
   readonly events: LinkEvents
 }
 
@@ -122,6 +124,10 @@ export class Link implements RpcLink {
   /** The other end's process: another one after it was restarted. */
   get instance(): string {
     return this.#known().instance
+  }
+
+  get purpose(): LinkPurpose {
+    return this.#known().purpose
   }
 
   /** Resolves when the connection has ended. */
@@ -299,7 +305,7 @@ export class Link implements RpcLink {
   }
 }
 
-function selfOf({ host, options, instance, connection }: LinkWorld): Self {
+function selfOf({ host, options, instance, purpose, connection }: LinkWorld): Self {
   return {
     node: host.node,
     role: host.role(),
@@ -307,6 +313,7 @@ function selfOf({ host, options, instance, connection }: LinkWorld): Self {
     secrets: host.secrets(),
     versions: options.versions,
     instance,
+    purpose,
     // Not from the seeded chance of the world: an attacker who could guess nonces could replay proofs.
     nonce: randomBytes(nonceBytes),
     remote: connection.remote,

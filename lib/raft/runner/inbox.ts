@@ -105,6 +105,6 @@ export class Inbox {
   }
 }
 
-function hasSnapshot(message: Message): message is Message & { readonly snapshot: Snapshot } {
+export function hasSnapshot(message: Message): message is Message & { readonly snapshot: Snapshot } {
   return message.snapshot !== null
 }

@@ -22,10 +22,15 @@ export interface RaftRunnerOptions {
   readonly tickMs?: number
   /** Ticks without a leader before asking for votes, from 3; each wait is drawn from [n, 2n). Default 10. */
   readonly electionTicks?: number
-  /** Entries applied between snapshots. Default 10,000. */
+  /**
+   * Entries applied between snapshots. Default 10,000. A state over 1 MiB is written less often: when the log grew by a quarter of
+   * it since, or by `snapshotEveryBytes`. While one is on its way to a peer, none is taken for as long as memory allows.
+   */
   readonly snapshotEveryEntries?: number
   /** Bytes of entries applied between snapshots, if that comes first. Default 64 MiB. */
   readonly snapshotEveryBytes?: number
+  /** Bytes per second at which snapshots leave, all peers together: heartbeats and writes need the same disks and links. Default 64 MiB. */
+  readonly snapshotBytesPerSecond?: number
   /** Entries kept in memory behind a snapshot, so that a peer a little behind needs no snapshot; at most 16 MiB of them. Default 2,000. */
   readonly trailingEntries?: number
   /** Bytes of one proposal; more is refused with ERR_SKEIN_TOO_LARGE. Default 1.5 MiB. */
@@ -61,6 +66,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     electionTicks: 10,
     snapshotEveryEntries: 10_000,
     snapshotEveryBytes: 64 * 1024 * 1024,
+    snapshotBytesPerSecond: 64 * 1024 * 1024,
     trailingEntries: 2_000,
     maxEntryBytes: 1.5 * 1024 * 1024,
     maxPendingProposals: 10_000,
@@ -78,6 +84,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
   whole(resolved, 'electionTicks', 3, 10_000)
   whole(resolved, 'snapshotEveryEntries', 1, 1e9)
   whole(resolved, 'snapshotEveryBytes', 1, 2 ** 40)
+  whole(resolved, 'snapshotBytesPerSecond', 1, 2 ** 40)
   whole(resolved, 'trailingEntries', 0, 1e9)
   whole(resolved, 'maxEntryBytes', 1, 8 * 1024 * 1024)
   whole(resolved, 'maxPendingProposals', 1, 1e7)

@@ -22,13 +22,15 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
-import { Inbox } from './inbox.js'
+import { hasSnapshot, Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
-import { isTooOldFor, Outbox } from './outbox.js'
+import { Outbox } from './outbox.js'
+import { isTooOldFor, OutgoingSnapshots } from './outgoing-snapshots.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
 import { Proposer } from './proposer.js'
+import { encodeFrame, frameHead } from './raft-codec.js'
 import { Reader } from './reader.js'
 import { confChangeRefused, notAVoter, notLeader, stopped } from './refusals.js'
 import { News, type RaftEvent } from './role-news.js'
@@ -66,6 +68,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #snapshotter: Snapshotter
   readonly #outbox: Outbox
   readonly #incoming: IncomingSnapshots
+  readonly #outgoing: OutgoingSnapshots
   readonly #succession: Succession
   readonly #ticker: Ticker
   readonly #inbox: Inbox
@@ -86,14 +89,13 @@ export class RaftRunner implements AsyncDisposable {
   private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
     this.#options = options
     this.#disk = disk
-    this.#incoming = new IncomingSnapshots(disk)
     this.repaired = repaired
     this.#storage = loadStorage(contents)
     this.#node = makeCore(options, this.#storage)
     this.#news = new News(options.id)
     this.#inbox = new Inbox(options, this.#node)
     this.#proposer = new Proposer(this.#node, options, this.#proposals)
-    const { clock, stateMachine } = options
+    const { clock, random, stateMachine, transport } = options
     const { index, term, confState } = this.#storage.snapshot()
     this.#applier = new Applier(
       stateMachine,
@@ -122,14 +124,29 @@ export class RaftRunner implements AsyncDisposable {
       everyEntries: options.snapshotEveryEntries,
       everyBytes: options.snapshotEveryBytes,
       trailingEntries: options.trailingEntries,
+      sendingIndex: () => this.#outgoing.oldestIndex,
       mark: (meta) => this.#appender.mark(meta),
       failed: (error) => this.#fail(error),
     })
     this.#outbox = new Outbox(options, {
       wake: () => this.#wake(),
       unreachable: (to) => this.#node.reportUnreachable(to),
-      snapshotSent: (to, error) => this.#snapshotSent(to, error),
-      chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),
+    })
+    this.#outgoing = new OutgoingSnapshots({
+      disk,
+      clock,
+      random,
+      bytesPerSecond: options.snapshotBytesPerSecond,
+      frame: (message) => encodeFrame(frameHead(options.clusterId), [message]),
+      carry: (to, piece, signal) => transport.sendSnapshotPiece(to, piece, signal),
+      sent: (to, error) => this.#snapshotSent(to, error),
+      damaged: () => this.#snapshotter.spoiled(),
+    })
+    this.#incoming = new IncomingSnapshots({
+      disk,
+      open: (from, frame) => this.#inbox.openSnapshot(from, frame),
+      position: () => this.#node.basicStatus(),
+      stored: (message) => this.#snapshotStored(message),
     })
     this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
     this.#succession = new Succession(this.#node, clock, () => this.campaign())
@@ -277,17 +294,13 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   /**
-   * A snapshot from the leader; resolves when it is stored here and handed to the core. The next one ends it.
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   * A piece of a snapshot from the leader; resolves with the answer, which the transport takes back to the sender.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED
    */
-  async receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    this.#refuseUnlessRunning()
-    const m = this.#inbox.openSnapshot(from, message)
-    await this.#incoming.store(m.snapshot, this.#node.basicStatus().commit, chunks)
+  async receiveSnapshotPiece(from: RaftId, piece: Uint8Array): Promise<Uint8Array> {
     this.#refuseUnlessRunning()
     this.#contacts.heard(from, this.#options.clock.now())
-    this.#guard(() => this.#inbox.step(m))
-    this.#wake()
+    return await this.#incoming.receive(from, piece)
   }
 
   /** The transport lost a peer. `dead`: connections are refused, the process is gone; if it led, an election begins at once. */
@@ -299,7 +312,8 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   status(): RaftRunnerStatus {
-    return runnerStatusOf(this.#node, this.#applier, this.#quorum())
+    const transfers = [...this.#outgoing.transfers, ...this.#incoming.transfers]
+    return runnerStatusOf(this.#node, this.#applier, this.#quorum(), transfers)
   }
 
   /**
@@ -317,6 +331,7 @@ export class RaftRunner implements AsyncDisposable {
       proposals: this.#proposals,
       reader: this.#reader,
       outbox: this.#outbox,
+      outgoing: this.#outgoing,
       inbox: this.#inbox,
       snapshotter: this.#snapshotter,
       counts: this.#counts,
@@ -365,6 +380,7 @@ export class RaftRunner implements AsyncDisposable {
       if (message.to === APPEND_THREAD) this.#appender.push(message)
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
       else if (isTooOldFor(message)) this.#renewSnapshot(message.to)
+      else if (hasSnapshot(message)) this.#outgoing.send(message)
       else this.#outbox.push(message)
     }
   }
@@ -376,7 +392,10 @@ export class RaftRunner implements AsyncDisposable {
 
   /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
   #softStateChanged(raftState: BasicStatus['raftState']): void {
-    if (raftState !== 'StateLeader') this.#proposals.failAll('this peer lost its leadership')
+    if (raftState !== 'StateLeader') {
+      this.#proposals.failAll('this peer lost its leadership')
+      this.#outgoing.end()
+    }
     this.#reader.askAgain()
   }
 
@@ -420,6 +439,7 @@ export class RaftRunner implements AsyncDisposable {
       return this.#applier.conf
     }
     this.#proposals.resolve(entry.index, entry.term, conf)
+    this.#outgoing.keepTo(conf)
     this.#news.tell({ type: 'conf', conf })
     return conf
   }
@@ -432,14 +452,10 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase === 'running') this.#news.tell({ type: 'conf', conf: confState })
   }
 
-  /** Our snapshot for another peer. One that no longer reads well is taken again: the state machine still knows it all. */
-  async *#ownChunks({ index, term }: Snapshot): AsyncGenerator<Uint8Array> {
-    try {
-      yield* this.#disk.readSnapshot({ index, term })
-    } catch (error) {
-      if (isSkeinError(error, 'ERR_SKEIN_CORRUPT')) this.#snapshotter.spoiled()
-      throw error
-    }
+  #snapshotStored(message: Message): void {
+    if (this.#phase !== 'running') return
+    this.#guard(() => this.#inbox.step(message))
+    this.#wake()
   }
 
   #snapshotSent(to: RaftId, error: string | undefined): void {
@@ -499,6 +515,7 @@ export class RaftRunner implements AsyncDisposable {
     } catch (error) {
       this.#fail(error)
     }
+    await this.#incoming.end(stopped(this.#failure))
     await this.#disk.close()
     if (this.#phase === 'stopping') this.#phase = 'stopped'
     this.#ended.resolve(undefined)
@@ -511,7 +528,8 @@ export class RaftRunner implements AsyncDisposable {
     this.#turn = undefined
     this.#snapshotter.stop(stopped(cause))
     this.#outbox.close()
-    this.#incoming.end(stopped(cause))
+    this.#outgoing.end()
+    void this.#incoming.end(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
     this.#reader.failAll(() => stopped(cause))
   }

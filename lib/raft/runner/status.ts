@@ -3,6 +3,7 @@ import type { RaftDisk } from '../wal/index.js'
 import type { Applier } from './applier.js'
 import type { Inbox } from './inbox.js'
 import type { Outbox } from './outbox.js'
+import type { OutgoingSnapshots, SnapshotTransfer } from './outgoing-snapshots.js'
 import type { Proposals } from './proposals.js'
 import type { Reader } from './reader.js'
 import { type News, type RaftRole, roleOf } from './role-news.js'
@@ -31,6 +32,8 @@ export interface RaftRunnerStatus {
   /** By member; empty unless this peer leads. */
   readonly progress: ReadonlyMap<RaftId, ProgressStatus>
   readonly quorum: QuorumStatus
+  /** Snapshots on their way from and to this peer. */
+  readonly transfers: readonly SnapshotTransfer[]
 }
 
 /** Counts since the runner was opened. */
@@ -59,12 +62,19 @@ export interface RaftRunnerMetrics {
   readonly messagesDropped: number
   readonly snapshotsTaken: number
   readonly snapshotsFailed: number
+  /** Files of ours that were found damaged when they were to be sent; a new snapshot takes the place of each. */
+  readonly snapshotsDamaged: number
   readonly snapshotsSent: number
   readonly snapshotsInstalled: number
   readonly leaderChanges: number
 }
 
-export function runnerStatusOf(node: RawNode, applier: Applier, quorum: QuorumStatus): RaftRunnerStatus {
+export function runnerStatusOf(
+  node: RawNode,
+  applier: Applier,
+  quorum: QuorumStatus,
+  transfers: readonly SnapshotTransfer[],
+): RaftRunnerStatus {
   const { id, term, lead, commit, progress, raftState } = node.status()
   return {
     id,
@@ -77,6 +87,7 @@ export function runnerStatusOf(node: RawNode, applier: Applier, quorum: QuorumSt
     conf: applier.conf,
     progress,
     quorum,
+    transfers,
   }
 }
 
@@ -87,6 +98,7 @@ export interface Counted {
   readonly proposals: Proposals
   readonly reader: Reader
   readonly outbox: Outbox
+  readonly outgoing: OutgoingSnapshots
   readonly inbox: Inbox
   readonly snapshotter: Snapshotter
   readonly news: News
@@ -99,6 +111,7 @@ export function metricsOf({
   proposals,
   reader,
   outbox,
+  outgoing,
   inbox,
   snapshotter,
   news,
@@ -126,7 +139,8 @@ export function metricsOf({
     messagesDropped: inbox.messagesDropped,
     snapshotsTaken: snapshotter.taken,
     snapshotsFailed: snapshotter.failures,
-    snapshotsSent: outbox.snapshotsSent,
+    snapshotsDamaged: outgoing.damaged,
+    snapshotsSent: outgoing.sent,
     snapshotsInstalled: counts.snapshotsInstalled,
     leaderChanges: news.leaderChanges,
   }

@@ -16,6 +16,7 @@ function self(wishes: Partial<Self> = {}): Self {
     secrets,
     versions: { min: 1, max: 1 },
     instance: 'one',
+    purpose: 'all',
     nonce: new Uint8Array(32).fill(1),
     remote: 'there:1',
     admit: () => undefined,
@@ -64,12 +65,14 @@ t.test('two managers of one cluster know each other afterwards', async (t) => {
     identity: { node: b, role: 'manager', cluster, proved: 'manager' },
     version: 1,
     instance: 'two',
+    purpose: 'all',
   })
   t.strictSame(acceptor, {
     type: 'established',
     identity: { node: a, role: 'manager', cluster, proved: 'manager' },
     version: 1,
     instance: 'one',
+    purpose: 'all',
   })
 })
 
@@ -87,6 +90,11 @@ for (const [words, wishes, proved] of admitted) {
     t.match(dialler, { type: 'established', identity: { node: b, cluster, proved } })
   })
 }
+
+t.test('both ends know a second link for bulk as what it is', async (t) => {
+  const { dialler, acceptor } = shake(self({ purpose: 'bulk' }), acceptorSelf())
+  t.match([dialler, acceptor], [{ purpose: 'bulk' }, { purpose: 'bulk' }])
+})
 
 t.test('the newest version both speak is agreed', async (t) => {
   const { dialler, acceptor } = shake(self({ versions: { min: 1, max: 5 } }), acceptorSelf({ versions: { min: 2, max: 3 } }))
