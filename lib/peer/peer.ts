@@ -30,6 +30,7 @@ import { Standing } from './standing.js'
 import {
   openStateDir,
   readIdentity,
+  refuseLostLog,
   removeControlFile,
   type StateDir,
   type StoredIdentity,
@@ -191,7 +192,7 @@ class RunningPeer implements Peer {
     const standing = new Standing({ node: this.id, clock: systemClock, logger: this.#o.logger, stopping })
     standing.watch(this.#pool)
     this.#standing = standing
-    void standing.refused.then((error) => (this.#usable ? this.#fail(error) : undefined))
+    void standing.over.then((error) => (this.#usable ? this.#fail(error) : undefined))
     // A bug of ours in a handler stops the links; a peer without links is none.
     void this.#pool.ended.then((error) => {
       if (error !== undefined) void this.#fail(error)
@@ -303,7 +304,7 @@ class RunningPeer implements Peer {
   }
 
   async #startManager(): Promise<void> {
-    const { node, cluster, raftId, founding, secrets, name, address, managers } = this.#known()
+    const { node, cluster, raftId, founding, hasLog, secrets, name, address, managers } = this.#known()
     const { availability, labels, tickMs, electionTicks, logger } = this.#o
     const pool = this.#thePool()
     if (raftId === undefined || secrets.manager === undefined) {
@@ -315,6 +316,7 @@ class RunningPeer implements Peer {
         },
       )
     }
+    if (this.#dir !== undefined) await refuseLostLog(this.#dir, this.#known())
     this.#manager = await Manager.open({
       node,
       cluster,
@@ -350,16 +352,16 @@ class RunningPeer implements Peer {
       if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
     })
     // Better gone than wrong: the others elect, and the operator sees why this one ended.
-    void manager.failed.then((error) => this.#fail(error))
+    void manager.failed.then((error) => this.#standing?.fail(error))
     manager.start()
     await this.#until(
       'a leader is known',
       manager,
       () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
     )
-    if (founding === true) {
+    if (founding === true || hasLog !== true) {
       const { founding: _, ...rest } = this.#known()
-      this.#identity = rest
+      this.#identity = { ...rest, hasLog: true }
       await this.#save()
     }
   }

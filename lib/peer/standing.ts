@@ -19,7 +19,8 @@ const nextWordMs = 30_000
 
 export class Standing {
   readonly #world: StandingWorld
-  readonly #refused = deferred<SkeinError>()
+  readonly #over = deferred<unknown>()
+  #failure: { readonly error: unknown } | undefined
   /** The last thing that went wrong, for people. */
   #lastTrouble: string | undefined
 
@@ -27,9 +28,15 @@ export class Standing {
     this.#world = world
   }
 
-  /** Resolves with the error once a manager refused this node for good; never rejects. */
-  get refused(): Promise<SkeinError> {
-    return this.#refused.promise
+  /** Resolves with the reason once this peer cannot go on: the cluster refused it, or a part of it failed. Never rejects. */
+  get over(): Promise<unknown> {
+    return this.#over.promise
+  }
+
+  /** This peer cannot go on. The first reason counts. */
+  fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#over.resolve(this.#failure.error)
   }
 
   /** Listens to what becomes of this peer's dials. */
@@ -39,7 +46,7 @@ export class Standing {
       if (event.type !== 'missed') return
       this.trouble(event.error)
       // Of another node the same error is our own word: we do not let that one in.
-      if (isSkeinError(event.error, 'ERR_SKEIN_REMOVED') && event.error.detail.node === node) this.#refused.resolve(event.error)
+      if (isSkeinError(event.error, 'ERR_SKEIN_REMOVED') && event.error.detail.node === node) this.fail(event.error)
     })
   }
 
@@ -50,17 +57,18 @@ export class Standing {
 
   /**
    * Resolves when `done` does; meanwhile says every now and then what is missing and why.
-   * @throws {SkeinError} ERR_SKEIN_REMOVED and other refusals for good, ERR_SKEIN_STOPPED, or what `done` rejects with
+   * @throws {SkeinError} ERR_SKEIN_STOPPED, or why this peer cannot go on, or what `done` rejects with
    */
   async waitFor(what: string, done: Promise<void>): Promise<void> {
     const { stopping } = this.#world
-    const over = deferred<never>()
-    const onAbort = (): void => over.reject(new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what }))
+    const stopped = deferred<never>()
+    const onAbort = (): void =>
+      stopped.reject(this.#failure?.error ?? new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what }))
     stopping.addEventListener('abort', onAbort, { once: true })
     if (stopping.aborted) onAbort()
     const quiet = this.#sayWhileWaiting(what)
     try {
-      await Promise.race([done, over.promise, this.refused.then((error) => Promise.reject(error))])
+      await Promise.race([done, stopped.promise, this.over.then((error) => Promise.reject(error))])
     } finally {
       quiet()
       stopping.removeEventListener('abort', onAbort)
