@@ -96,3 +96,21 @@ t.test(
     })
   },
 )
+
+t.test('a worker whose record is gone ends and says so, instead of asking for ever', { timeout: 60_000 }, async (t) => {
+  const founderDir = freshDir(t)
+  const before = join(freshDir(t), 'before')
+  const founder = await startPeer(t, { name: 'm1', dir: founderDir })
+  const invitation = await founder.invite('worker')
+  await founder.stop()
+  await cp(founderDir, before, { recursive: true })
+  const again = await startPeer(t, { dir: founderDir })
+  const dir = freshDir(t)
+  await (await startPeer(t, { name: 'w1', dir, join: invitation })).stop()
+  await again.stop()
+  await startPeer(t, { dir: before })
+  await t.rejects(createPeer({ dir, timing: quick, signal: AbortSignal.timeout(20_000) }), {
+    code: 'ERR_SKEIN_NOT_FOUND',
+    message: /has no record of it; start it with an empty directory/,
+  })
+})
