@@ -101,7 +101,17 @@ t.test('everything else among the options is refused when it is not what it must
 })
 
 t.test('a table of options without a row for each option is no table', (t) => {
-  const others = ['snapshotBytesPerSecond', 'bootstrap', 'clusterId', 'dir', 'stateMachine', 'transport', 'clock', 'random', 'files']
+  const others = [
+    'snapshotBytesPerSecond',
+    'bootstrap',
+    'clusterId',
+    'dir',
+    'stateMachine',
+    'transport',
+    'clock',
+    'random',
+    'files',
+  ]
   const known = new Set([...Object.keys(wholeNumbers), ...others, ...flags])
   for (const option of Object.keys(resolveRunnerOptions(good))) t.ok(known.has(option), `${option} has a row`)
   t.end()
