@@ -48,7 +48,7 @@ const pool = await LinkPool.listen(
     cluster: () => clusterId,
     secrets: () => ({ manager: 'm'.repeat(26) }),
     admit: () => undefined,
-    handlers: new Map([['snapshot', takePiece]]),
+    handlers: new Map([['raft.snapshot', takePiece]]),
     onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),
   },
   { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
@@ -60,7 +60,7 @@ pool.observe((event) => {
 const transport: RaftTransport = {
   send: (to, frame) => pool.sendRaft(nodeOf.get(to) as string, frame),
   sendSnapshotPiece: async (to, piece, signal) =>
-    (await pool.callBulk(nodeOf.get(to) as string, 'snapshot', [setup.id, piece], { signal })) as Uint8Array,
+    (await pool.callBulk(nodeOf.get(to) as string, 'raft.snapshot', [setup.id, piece], { signal })) as Uint8Array,
 }
 const machine = new KvMachine()
 runner = await RaftRunner.open({
