@@ -35,7 +35,8 @@ export class BulkLinks {
       return await use(await held.link)
     } finally {
       held.users--
-      if (held.users === 0) held.cancelIdle = this.#world.clock.after(idleMs, () => this.close(node, 'not in use'))
+      const isIdle = held.users === 0 && this.#held.get(node) === held
+      if (isIdle) held.cancelIdle = this.#world.clock.after(idleMs, () => this.close(node, 'not in use'))
     }
   }
 
