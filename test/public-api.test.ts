@@ -48,8 +48,10 @@ const exported: Readonly<Record<string, readonly string[]>> = {
     'limitSize',
     'makeMessage',
     'nodeFiles',
+    'planRecovery',
     'payloadSizeBytes',
     'proposalDropped',
+    'recoverRaft',
     'resolveRaftOptions',
   ],
 }

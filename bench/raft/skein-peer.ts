@@ -49,7 +49,7 @@ const pool = await LinkPool.listen(
     node: nodeOf.get(setup.id) as string,
     credentials: new Credentials(parseKeyString(setup.key), () => systemClock.wallMs()),
     admit: () => undefined,
-    handlers: new Map(),
+    handlers: new Map([['raft.snapshot', takePiece]]),
     onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),
   },
   { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
@@ -60,7 +60,8 @@ pool.observe((event) => {
 })
 const transport: RaftTransport = {
   send: (to, frame) => pool.sendRaft(nodeOf.get(to) as string, frame),
-  sendSnapshot: () => Promise.reject(new Error('no peer of this benchmark falls so far behind')),
+  sendSnapshotPiece: async (to, piece, signal) =>
+    (await pool.callBulk(nodeOf.get(to) as string, 'raft.snapshot', [setup.id, piece], { signal })) as Uint8Array,
 }
 const machine = new KvMachine()
 runner = await RaftRunner.open({
@@ -87,6 +88,11 @@ tell({ type: 'listening', links: pool.address, clientPort: (port.address() as Ad
 
 process.on('message', (order: PeerOrder) => void carryOut(order))
 process.on('disconnect', () => process.exit()) // the benchmark is over, however it ended
+
+async function takePiece(value: unknown): Promise<Uint8Array> {
+  const [from, piece] = value as [number, Uint8Array]
+  return await (runner as RaftRunner).receiveSnapshotPiece(from, piece)
+}
 
 async function carryOut(order: PeerOrder): Promise<void> {
   const raft = runner as RaftRunner

@@ -93,7 +93,7 @@ export class Agent implements AsyncDisposable {
     })
   }
 
-  /** Never rejects. Resolves to undefined after stop(), to the error if the agent failed by itself (its disk, ERR_SKEIN_REMOVED). */
+  /** Never rejects. Resolves to undefined after stop(), to the error if the agent failed by itself (its disk, ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND). */
   get ended(): Promise<unknown> {
     return this.#ended
   }
@@ -176,7 +176,7 @@ export class Agent implements AsyncDisposable {
     }
   }
 
-  /** One session after another. Ends when stopped; rejects when the cluster has removed this node. */
+  /** One session after another. Ends when stopped; rejects when the cluster has removed this node, or never knew it. */
   async #sessions(signal: AbortSignal): Promise<void> {
     const { clock, random } = this.#options
     let attempt = 0
@@ -186,7 +186,7 @@ export class Agent implements AsyncDisposable {
     while (!signal.aborted) {
       const outcome = await this.#oneSession(signal)
       if (signal.aborted) return
-      if (isSkeinError(outcome.error, 'ERR_SKEIN_REMOVED')) {
+      if (isSkeinError(outcome.error, 'ERR_SKEIN_REMOVED') || isUnknownNode(outcome.error, this.#options.node)) {
         // What it ran is placed elsewhere, and nobody will ever tell it to stop.
         await this.#worker.halt(removedReason)
         throw outcome.error
@@ -243,6 +243,11 @@ export class Agent implements AsyncDisposable {
     const { node, clock, onManagers = () => {} } = this.#options
     return { node, api, worker: this.#worker, reporter: this.#reporter, clock, logger: this.#logger, onManagers }
   }
+}
+
+/** The leader has no record of this node, and a leader has every record: asking again would be answered the same. */
+function isUnknownNode(error: unknown, node: string): boolean {
+  return isSkeinError(error, 'ERR_SKEIN_NOT_FOUND') && error.detail.kind === 'node' && error.detail.ref === node
 }
 
 interface SessionOutcome {

@@ -274,7 +274,8 @@ export class Term {
         node,
       })
     }
-    throw new SkeinError('ERR_SKEIN_NOT_FOUND', `node ${node}: unknown here; join the cluster first`, { kind: 'node', ref: node })
+    const words = `node ${node}: this cluster has no record of it; start it with an empty directory and a join string`
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'node', ref: node })
   }
 }
 

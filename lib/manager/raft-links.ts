@@ -1,6 +1,7 @@
 import { SkeinError } from '../base/errors.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import type { RaftTransport } from '../raft/runner/index.js'
+import { bytes } from '../wire/index.js'
 
 /** Bytes before a raft frame on a link: the sender's raft id, 48 bits. */
 const headBytes = 6
@@ -41,10 +42,11 @@ export class RaftLinks implements RaftTransport {
     return { from, frame: whole.subarray(headBytes) }
   }
 
-  async sendSnapshot(to: number, message: Uint8Array, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  async sendSnapshotPiece(to: number, piece: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const node = this.#nodeOf.get(to)
     if (node === undefined)
       throw new SkeinError('ERR_SKEIN_UNREACHABLE', `raft member ${to} has no known node`, { address: String(to) })
-    await this.#pool.streamUp(node, 'raft.snapshot', { from: this.#self, message }, chunks, { signal })
+    const answer = await this.#pool.callBulk(node, 'raft.snapshot', { from: this.#self, piece }, { signal })
+    return bytes(answer, 'raft.snapshot')
   }
 }

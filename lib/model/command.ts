@@ -28,6 +28,8 @@ export type Op =
   | { readonly op: 'cluster.settings'; readonly settings: ClusterSettings }
   /** Refused when the cluster record changed since `ifVersion`: roots and tokens are made from the ones before. */
   | { readonly op: 'cluster.access'; readonly access: Access; readonly ifVersion: number }
+  /** After the majority was lost for ever: every manager but `keep` is removed, as by node.remove. */
+  | { readonly op: 'cluster.recover'; readonly keep: string }
   | {
       readonly op: 'node.create'
       readonly id: string

@@ -46,7 +46,7 @@ export async function askManagers<T>(options: AskOptions, ask: (link: Link) => P
     const address = queue.shift() ?? (addresses[attempt % addresses.length] as string)
     try {
       // Not in place of the link there may be to that peer: what runs over that one goes on.
-      const link = await pool.dial(address, { deadlineMs: dialMs, lane: 'bulk', ...(signal && { signal }) })
+      const link = await pool.dial(address, { deadlineMs: dialMs, purpose: 'bulk', ...(signal && { signal }) })
       try {
         return await ask(link)
       } finally {

@@ -101,7 +101,7 @@ async function certify(
   credentials.replace({ own: undefined, trust: { type: 'pin', digest: root } })
   const keys = await makeKeyPair()
   const askAt = async (at: string): Promise<void> => {
-    const link = await pool.dial(at, { ...how, lane: 'bulk' })
+    const link = await pool.dial(at, { ...how, purpose: 'bulk' })
     try {
       const { own, trust } = await askCredential(link, keys, { role, secret }, systemRandom)
       credentials.replace({ own, trust })

@@ -1,5 +1,5 @@
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
+import { isSkeinError, messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { formatKeyString, type KeyString, readCertificate } from '../security/index.js'
 import { removeControlFile, type StateDir, writeControlFile } from './state-dir.js'
@@ -12,8 +12,8 @@ export interface ControlFileWorld {
   issue(): Promise<KeyString>
 }
 
-/** How often the certificate's age is looked at, and a failed renewal tried again. */
-const lookMs = 600_000
+/** How often the certificate's age is looked at, and a failed try made again. */
+const lookMs = 5_000
 
 /** The file by which commands on this machine reach the running peer, with a certificate of their own that is kept fresh. */
 export class ControlFile {
@@ -26,22 +26,31 @@ export class ControlFile {
     this.#world = world
   }
 
-  /** Writes it, and from then on keeps it fresh; called again it does nothing. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, or what `issue` says */
+  /** Writes it as soon as there is a certificate for it, and keeps it fresh; called again it does nothing. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
   async start(): Promise<void> {
     if (this.#cancel !== undefined) return
-    await this.#write()
     this.#cancel = this.#world.clock.every(lookMs, () => {
-      if (this.#world.clock.wallMs() < this.#renewAtMs) return
-      this.#work = this.#write().catch((error: unknown) =>
-        this.#world.logger.warn({ error: messageOf(error) }, 'the control file could not be renewed; trying again'),
-      )
+      if (this.#world.clock.wallMs() >= this.#renewAtMs) this.#work = this.#try()
+    })
+    this.#work = this.#write()
+    await this.#work.catch((error: unknown) => {
+      if (isSkeinError(error, 'ERR_SKEIN_DIR_UNUSABLE')) throw error
+      this.#warn(error)
     })
   }
 
   async stop(): Promise<void> {
     this.#cancel?.()
-    await this.#work
+    await this.#work.catch(() => undefined) // said to whoever waited for it
     await removeControlFile(this.#world.dir)
+  }
+
+  async #try(): Promise<void> {
+    await this.#write().catch((error: unknown) => this.#warn(error))
+  }
+
+  #warn(error: unknown): void {
+    this.#world.logger.warn({ error: messageOf(error) }, 'no certificate for the control file yet; trying again')
   }
 
   async #write(): Promise<void> {

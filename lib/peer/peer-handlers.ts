@@ -57,7 +57,7 @@ const reportsSchema = v.object({
   ),
 })
 const agentLogsSchema = v.object({ task: short, request: v.unknown() })
-const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), message: v.instance(Uint8Array) })
+const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), piece: v.instance(Uint8Array) })
 
 /** Fills `handlers`; called once, before the first link. */
 export function installHandlers(handlers: Map<string, RpcHandler>, world: HandlerWorld): void {
@@ -125,10 +125,9 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const { task, request } = read(agentLogsSchema, value)
     return world.localLogs(task, readStreamParams('logs', request), signal)
   })
-  handlers.set('raft.snapshot', async (value, { chunks }) => {
-    const { from, message } = read(snapshotSchema, value)
-    await manager().raft.receiveSnapshot(from, message, chunks)
-    return null
+  handlers.set('raft.snapshot', async (value) => {
+    const { from, piece } = read(snapshotSchema, value)
+    return await manager().raft.receiveSnapshotPiece(from, piece)
   })
 }
 

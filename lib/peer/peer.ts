@@ -1,16 +1,13 @@
-import { randomBytes } from 'node:crypto'
 import { EventEmitter } from 'node:events'
 import { Agent } from '../agent/index.js'
 import { clusterOver } from '../api/cluster.js'
 import type { ControlCaller, LogRequest } from '../api/control.js'
-import { type KeyRequest, type RenewAnswer, readRenewAnswer, type TrustNews } from '../api/join.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, LogLine, Status } from '../api/types.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { formatHostPort } from '../base/host-port.js'
-import { makeId } from '../base/ids.js'
 import { Manager } from '../manager/index.js'
 import type { NodeDescription, NodeRole } from '../model/node.js'
 import {
@@ -21,30 +18,19 @@ import {
   parseListen,
   type RpcHandler,
 } from '../overlay/transport/index.js'
-import {
-  bindingBytes,
-  type Identity,
-  type Invitation,
-  type KeyPair,
-  KeyStore,
-  type KeyString,
-  makeKeyPair,
-  provePossession,
-} from '../security/index.js'
+import { type Identity, type Invitation, KeyStore } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
-import { askManagers } from './ask-managers.js'
-import { CertificateKeeper } from './certificate-keeper.js'
-import { ControlFile } from './control-file.js'
-import { askCredential, joinCluster } from './join.js'
+import { joinCluster } from './join.js'
+import { KeyWork } from './key-work.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
 import { installHandlers } from './peer-handlers.js'
 import { planPeer } from './plan.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
-import { openStateDir, readIdentity, type StateDir, type StoredIdentity, writeIdentity } from './state-dir.js'
+import { Standing } from './standing.js'
+import { openStateDir, readIdentity, refuseLostLog, type StateDir, type StoredIdentity, writeIdentity } from './state-dir.js'
 import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
-import { TrustFollower } from './trust-follower.js'
 
 export interface PeerEvents {
   leader: [{ readonly leader: string | undefined; readonly term: number }]
@@ -100,13 +86,12 @@ class RunningPeer implements Peer {
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #relay: LinkCaller
   readonly #api: Cluster
+  #standing: Standing | undefined
   #dir: StateDir | undefined
   #storage: Storage | undefined
   #identity: StoredIdentity | undefined
   #keys: OwnKeys | undefined
-  #certificates: CertificateKeeper | undefined
-  #trust: TrustFollower | undefined
-  #control: ControlFile | undefined
+  #keyWork: KeyWork | undefined
   #pool: LinkPool | undefined
   #manager: Manager | undefined
   #agent: Agent | undefined
@@ -198,6 +183,11 @@ class RunningPeer implements Peer {
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
     this.#pool = await this.#listen(stored)
+    const { signal: stopping } = this.#stopping
+    const standing = new Standing({ node: this.id, clock: systemClock, logger: this.#o.logger, stopping })
+    standing.watch(this.#pool)
+    this.#standing = standing
+    void standing.over.then((error) => (this.#usable ? this.#fail(error) : undefined))
     // A bug of ours in a handler stops the links; a peer without links is none.
     void this.#pool.ended.then((error) => {
       if (error !== undefined) void this.#fail(error)
@@ -206,10 +196,10 @@ class RunningPeer implements Peer {
     this.#identity = { ...this.#known(), address }
     if (invitation !== undefined) await this.#join(invitation)
     await this.#save()
-    this.#keepKeys()
+    this.#keyWork = this.#startKeyWork()
     if (this.#identity.role === 'manager') await this.#startManager()
     await this.#startAgent()
-    await this.#control?.start()
+    await this.#keyWork.startControlFile()
   }
 
   /** Who to be; returns by what it has to be taken in first. */
@@ -263,7 +253,11 @@ class RunningPeer implements Peer {
     const { role, root, secret } = token
     const own = this.#ownKeys()
     const answer = await joinCluster({
-      ...this.#asking(addresses),
+      pool: this.#thePool(),
+      addresses,
+      clock: systemClock,
+      random: systemRandom,
+      signal: this.#stopping.signal,
       keys: own.keys,
       root,
       request: { id, role, secret, name, address, availability, labels },
@@ -279,91 +273,26 @@ class RunningPeer implements Peer {
     }
   }
 
-  /** What it takes to ask managers one by one. */
-  #asking(addresses: readonly string[]) {
-    const { signal } = this.#o
-    return {
+  #startKeyWork(): KeyWork {
+    const work = new KeyWork({
+      own: this.#ownKeys(),
       pool: this.#thePool(),
-      addresses,
+      dir: this.#dir,
       clock: systemClock,
       random: systemRandom,
-      signal: signal === undefined ? this.#stopping.signal : AbortSignal.any([signal, this.#stopping.signal]),
-    }
-  }
-
-  /** Certificates in time, news of roots and removed nodes, and the file by which commands on this machine reach this peer. */
-  #keepKeys(): void {
-    const { logger } = this.#o
-    const own = this.#ownKeys()
-    const pool = this.#thePool()
-    this.#certificates = new CertificateKeeper({
-      clock: systemClock,
-      random: systemRandom,
-      logger,
-      credentials: own.credentials,
-      renew: (keys) => this.#renew(keys),
-      adopt: async (keys, answer) => {
-        await own.certified(keys, answer)
-        // The managers would not let it do anything by the old one.
-        if (answer.was === 'returning') for (const { node } of this.#managerAddresses()) pool.link(node)?.close('new certificate')
-      },
+      logger: this.#o.logger,
+      signal: this.#stopping.signal,
+      self: () => this.#known(),
+      manager: () => this.#manager,
+      managers: () => this.#managerAddresses(),
+      managerLink: (deadlineMs) => this.#managerLink(deadlineMs, undefined),
     })
-    this.#certificates.start()
-    this.#trust = new TrustFollower({ pool, clock: systemClock, logger, learn: (news) => this.#learn(news) })
-    this.#trust.start()
-    if (this.#dir !== undefined) {
-      this.#control = new ControlFile({ dir: this.#dir, clock: systemClock, logger, issue: () => this.#issueControl() })
-    }
-  }
-
-  #learn(news: TrustNews): void {
-    if (!this.#ownKeys().learn(news)) return
-    for (const node of news.removed) this.#pool?.forget(node)
-    this.#ownKeys()
-      .save()
-      .catch((error: unknown) => this.#o.logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
-  }
-
-  async #renew(keys: KeyPair): Promise<RenewAnswer> {
-    const { node: id } = this.#known()
-    const prove = (binding: Uint8Array): KeyRequest => {
-      const { publicKey } = keys
-      return { publicKey, proof: provePossession(keys, { purpose: 'renew', id, publicKey, binding }) }
-    }
-    const manager = this.#manager
-    if (manager?.leading) {
-      const binding = randomBytes(bindingBytes) // of no connection: it asks itself
-      return await manager.joining().renew({ node: id, role: 'manager' }, prove(binding), binding)
-    }
-    const addresses = this.#managerAddresses().flatMap(({ node, address }) => (node === id ? [] : [address]))
-    if (addresses.length === 0) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no other manager is known', { address: 'none' })
-    return await askManagers({ ...this.#asking(addresses), what: 'renew', timeoutMs: 20_000 }, async (link) =>
-      readRenewAnswer(await link.call('join.renew', prove(link.binding), { deadlineMs: 5_000 })),
-    )
-  }
-
-  /** A manager makes it itself, with or without a quorum; a worker asks for one that may do what its apps may. */
-  async #issueControl(): Promise<KeyString> {
-    const { address } = this.#known()
-    const keys = await makeKeyPair()
-    const manager = this.#manager
-    if (manager !== undefined) {
-      const { publicKey } = keys
-      const [id, binding] = [makeId(systemRandom), randomBytes(bindingBytes)]
-      const proof = provePossession(keys, { purpose: 'credential', id, publicKey, binding })
-      const { certificate, trust } = manager.desk.credential(
-        { role: 'manager' },
-        { id, publicKey, proof, token: undefined },
-        binding,
-      )
-      return { own: { certificate, keys }, trust, addresses: [address] }
-    }
-    const { own, trust } = await askCredential(await this.#managerLink(5_000, undefined), keys, undefined, systemRandom)
-    return { own, trust, addresses: [address] }
+    work.start()
+    return work
   }
 
   async #startManager(): Promise<void> {
-    const { node, cluster, raftId, founding, name, address, managers } = this.#known()
+    const { node, cluster, raftId, founding, hasLog, name, address, managers } = this.#known()
     const own = this.#ownKeys()
     const { dataKey, certificate, founding: access } = own
     const { availability, labels, tickMs, electionTicks, logger } = this.#o
@@ -375,6 +304,7 @@ class RunningPeer implements Peer {
         { file: 'identity.json' },
       )
     }
+    if (this.#dir !== undefined) await refuseLostLog(this.#dir, this.#known())
     this.#manager = await Manager.open({
       node,
       cluster,
@@ -409,20 +339,21 @@ class RunningPeer implements Peer {
       if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
     })
     // Better gone than wrong: the others elect, and the operator sees why this one ended.
-    void manager.failed.then((error) => this.#fail(error))
+    void manager.failed.then((error) => this.#standing?.fail(error))
     manager.store.onChange((changes) => {
-      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster')) this.#learn(manager.desk.trust())
+      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster')) this.#keyWork?.learn(manager.desk.trust())
     })
     manager.start()
     // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
-    if (manager.store.view().cluster !== undefined) await this.#control?.start()
+    if (manager.store.view().cluster !== undefined) await this.#keyWork?.startControlFile()
     await this.#until(
       'a leader is known',
+      manager,
       () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
     )
-    if (founding === true) {
+    if (founding === true || hasLog !== true) {
       const { founding: _, ...rest } = this.#known()
-      this.#identity = rest
+      this.#identity = { ...rest, hasLog: true }
       await this.#save()
       await own.founded()
     }
@@ -460,7 +391,7 @@ class RunningPeer implements Peer {
       registered.reject(error)
       if (this.#usable) void this.#fail(error)
     })
-    await this.#orStopped(registered.promise, 'a session with the leader')
+    await this.#waitFor('a session with the leader', registered.promise)
     this.#usable = true
   }
 
@@ -491,9 +422,7 @@ class RunningPeer implements Peer {
       }
     }
     // Made only under the directory's lock: the file of a peer that runs there is not touched.
-    await close('control file', this.#control && (() => (this.#control as ControlFile).stop()))
-    await close('certificates', this.#certificates && (() => (this.#certificates as CertificateKeeper).stop()))
-    await close('trust', this.#trust && (() => (this.#trust as TrustFollower).stop()))
+    await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
@@ -611,21 +540,17 @@ class RunningPeer implements Peer {
     await this.#saving
   }
 
-  async #until(what: string, holds: () => boolean): Promise<void> {
-    const manager = this.#manager
-    while (!holds()) {
-      if (this.#stopping.signal.aborted) throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
-      await (manager?.newsWithin(50, this.#stopping.signal) ?? this.#pause(50))
+  /** Resolves when it holds, as seen at news of raft and links. */
+  async #until(what: string, manager: Manager, holds: () => boolean): Promise<void> {
+    const { signal } = this.#stopping
+    const news = async (): Promise<void> => {
+      while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
     }
+    await this.#waitFor(what, news())
   }
 
-  async #orStopped(work: Promise<void>, what: string): Promise<void> {
-    const stopped = deferred<'stopped'>()
-    const onAbort = (): void => stopped.resolve('stopped')
-    this.#stopping.signal.addEventListener('abort', onAbort, { once: true })
-    const first = await Promise.race([work, stopped.promise])
-    this.#stopping.signal.removeEventListener('abort', onAbort)
-    if (first === 'stopped') throw new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what })
+  async #waitFor(what: string, done: Promise<void>): Promise<void> {
+    await (this.#standing as Standing).waitFor(what, done)
   }
 
   async #pause(ms: number): Promise<void> {

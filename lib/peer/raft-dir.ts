@@ -61,13 +61,19 @@ export function dumpRaftDir(path: string, options: DumpOptions = {}): Promise<re
   })
 }
 
-/** The database's lock is the directory's lock: while it is held here no peer can start on it. */
-async function whileStopped<T>(path: string, work: (raftDir: string) => Promise<T>): Promise<T> {
+/**
+ * The database's lock is the directory's lock: while it is held here no peer can start on it. `work` gets the database if there is a
+ * readable one. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (no log there), ERR_SKEIN_DIR_IN_USE, and what `work` throws
+ */
+export async function whileStopped<T>(
+  path: string,
+  work: (raftDir: string, db: LevelStorage | undefined) => Promise<T>,
+): Promise<T> {
   const dir = await raftDirOf(path)
   const db = join(path, 'db')
   const lock = (await exists(db)) ? await lockOf(db, path) : undefined
   try {
-    return await work(dir)
+    return await work(dir, lock)
   } finally {
     await lock?.close()
   }
@@ -122,7 +128,7 @@ async function foreign(path: string, { segments }: LogReport): Promise<readonly 
   })
 }
 
-function lineOf(item: LogItem): DumpLine {
+export function lineOf(item: LogItem): DumpLine {
   const { file, offset } = item
   switch (item.type) {
     case 'seal':

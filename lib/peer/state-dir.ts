@@ -28,6 +28,8 @@ const identitySchema = v.object({
   raftId: v.optional(v.pipe(v.number(), v.safeInteger())),
   /** True until the founding peer has written the first records; a crash before that founds again. */
   founding: v.optional(v.boolean()),
+  /** True once this manager has taken part in raft: from then on its log must be there. */
+  hasLog: v.optional(v.boolean()),
   /** True until a manager has taken this newcomer in; a crash before that asks again under the same node id. */
   joining: v.optional(v.boolean()),
   address: v.string(),
@@ -77,6 +79,26 @@ export async function writeIdentity(dir: StateDir, identity: StoredIdentity): Pr
   } catch (cause) {
     throw unusable(dir, cause)
   }
+}
+
+/**
+ * A manager whose log is gone has forgotten what it voted for and acknowledged: it must never take part again under its raft id.
+ * @throws {SkeinError} ERR_SKEIN_CORRUPT
+ * @see Ongaro 2014 §4.4: a server that lost its log is a new server
+ */
+export async function refuseLostLog({ path, raft }: StateDir, { hasLog, name }: StoredIdentity): Promise<void> {
+  const file = join(raft, 'log')
+  const isThere = await access(file).then(
+    () => true,
+    () => false, // why it cannot be read is said by who opens it
+  )
+  if (isThere || hasLog !== true) return
+  throw new SkeinError(
+    'ERR_SKEIN_CORRUPT',
+    `${file}: this manager's log is gone, and with it what it voted for. Restore it, or remove node ${name} from the cluster ` +
+      `(skein node rm), then remove ${path} and join again as a new node`,
+    { file },
+  )
 }
 
 /** Says how the CLI reaches this peer while it runs; removed at stop. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */

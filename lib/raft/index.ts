@@ -3,11 +3,13 @@
  * the same of bytes, for machines with a disk of their own; `RawNode` is the pure core for simulations and other runners;
  * `RaftDisk` is the durable log.
  *
- * May import: base, wire, raft/core, raft/wal, raft/runner. Must never know: services, tasks, links.
+ * May import: base, wire, raft/core, raft/wal, raft/runner, raft/autopilot. Must never know: services, tasks, links.
  * @module
  */
+export type { AutopilotOptions, AutopilotPlan, AutopilotStep, Waiting } from './autopilot/index.js'
 export * from './core/index.js'
-export { type ApplyOptions, Raft, type RaftPeerOptions, type ReadOptions } from './raft.js'
+export { type ApplyOptions, Raft, type RaftPeerOptions, type RaftPeerStatus, type ReadOptions } from './raft.js'
+export { planRecovery, type RecoveryOptions, type RecoveryPlan, recoverRaft } from './recovery.js'
 export {
   type EntryPosition,
   type ProposeOptions,

@@ -1,6 +1,13 @@
 import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
+import {
+  Autopilot,
+  type AutopilotOptions,
+  type AutopilotPlan,
+  type AutopilotStep,
+  resolveAutopilotOptions,
+} from './autopilot/index.js'
 import type { ConfState, RaftId } from './core/index.js'
 import { isRaftId, type MemberAct, planMember } from './members.js'
 import {
@@ -12,7 +19,6 @@ import {
   type RaftRunnerStatus,
   type WaitOptions,
 } from './runner/index.js'
-import { Contacts } from './runner/status.js'
 import { processClock, processRandom } from './system.js'
 import { encodeRequest, type StateMachine, TypedMachine } from './typed-machine.js'
 
@@ -22,10 +28,17 @@ export interface RaftPeerOptions<C, R> extends Inherited {
   readonly stateMachine: StateMachine<C, R>
   /** Raft ids of the first voters, this one among them; the same list for each of them, ignored once there is a log. Others wait to be added. */
   readonly bootstrap?: readonly RaftId[] | undefined
+  /** Keeps the wanted number of voters alive by itself, while this peer leads. Default: off. Give every peer the same. */
+  readonly autopilot?: AutopilotOptions | undefined
   /** Default: the process's clock. */
   readonly clock?: Clock | undefined
   /** Default: the process's source of randomness. */
   readonly random?: Random | undefined
+}
+
+export interface RaftPeerStatus extends RaftRunnerStatus {
+  /** What the autopilot would do next and what it waits for; undefined when it is off, or on a peer that does not lead. */
+  readonly autopilot: AutopilotPlan | undefined
 }
 
 export type ApplyOptions = ProposeOptions
@@ -48,13 +61,21 @@ export class Raft<C, R> implements AsyncDisposable {
   readonly #clock: Clock
   /** A peer not heard of for this long counts as unreachable. */
   readonly #electionMs: number
-  readonly #contacts = new Contacts()
+  /** When each peer was last heard; milliseconds of this process. */
+  readonly #heardAtMs = new Map<RaftId, number>()
+  readonly #autopilot: Autopilot | undefined
+  #members: ReadonlySet<RaftId>
+  /** Members that left since this peer was opened. */
+  readonly #gone = new Set<RaftId>()
 
   private constructor(runner: RaftRunner, options: RaftPeerOptions<C, R>, clock: Clock) {
     this.#runner = runner
     this.#machine = options.stateMachine
     this.#clock = clock
-    this.#electionMs = (options.tickMs ?? 100) * (options.electionTicks ?? 10)
+    this.#electionMs = electionMsOf(options)
+    this.#autopilot = options.autopilot && this.#makeAutopilot(options.autopilot)
+    this.#members = membersOf(runner.status().conf)
+    runner.observe((event) => event.type === 'conf' && this.#noteGone(event.conf))
   }
 
   /**
@@ -62,11 +83,14 @@ export class Raft<C, R> implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
    */
   static async open<C, R>(options: RaftPeerOptions<C, R>): Promise<Raft<C, R>> {
-    const { stateMachine, bootstrap, clock = processClock, random = processRandom } = options
+    const { id, stateMachine, bootstrap, autopilot, clock = processClock, random = processRandom } = options
+    if (!isRaftId(id)) throw invalid('id', id, 'a whole number from 1 to 281474976710655')
+    refuseUnlessMachine(stateMachine)
+    if (autopilot !== undefined) resolveAutopilotOptions(autopilot, electionMsOf(options)) // refused before anything is opened
     const runner = await RaftRunner.open({
       ...options,
       stateMachine: new TypedMachine(stateMachine),
-      bootstrap: bootstrap === undefined ? undefined : firstVoters(options.id, bootstrap),
+      bootstrap: bootstrap === undefined ? undefined : firstVoters(id, bootstrap),
       clock,
       random,
     })
@@ -85,11 +109,12 @@ export class Raft<C, R> implements AsyncDisposable {
   /** Begins to take part. After a restart the machine is up to date once `barrier` resolves. */
   start(): void {
     this.#runner.start()
+    this.#autopilot?.start()
   }
 
   /** Finishes the write under way and closes the log; waiters hear that their outcome is unknown. Any number of times. */
-  stop(): Promise<void> {
-    return this.#runner.stop()
+  async stop(): Promise<void> {
+    await Promise.all([this.#autopilot?.stop(), this.#runner.stop()])
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -98,17 +123,17 @@ export class Raft<C, R> implements AsyncDisposable {
 
   /** For the transport: a frame from another peer. */
   receive(from: RaftId, frame: Uint8Array): void {
-    this.#contacts.heard(from, this.#clock.now())
+    this.#heardAtMs.set(from, this.#clock.now())
     this.#runner.receive(from, frame)
   }
 
   /**
-   * For the transport: a snapshot from another peer; resolves when it is stored here.
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   * For the transport: a piece of a snapshot from another peer; resolves with the answer that goes back to it.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED
    */
-  receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    this.#contacts.heard(from, this.#clock.now())
-    return this.#runner.receiveSnapshot(from, message, chunks)
+  receiveSnapshotPiece(from: RaftId, piece: Uint8Array): Promise<Uint8Array> {
+    this.#heardAtMs.set(from, this.#clock.now())
+    return this.#runner.receiveSnapshotPiece(from, piece)
   }
 
   /** For the transport: a peer cannot be reached. `dead`: connections are refused, its process is gone. */
@@ -166,7 +191,8 @@ export class Raft<C, R> implements AsyncDisposable {
    * Adds a voter; resolves with the configuration in force. A newcomer without the log counts for the quorum at once:
    * `addLearner` and later `promote` cost nobody anything. A learner is promoted.
    * @throws {SkeinError} ERR_SKEIN_CONF_CHANGE (another change is under way, or the learner has not caught up),
-   *   ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_NO_QUORUM, and those of `apply`
+   *   ERR_SKEIN_REMOVED (one that comes back may have forgotten its votes), ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_NO_QUORUM, and
+   *   those of `apply`
    */
   addVoter(id: RaftId, o?: WaitOptions): Promise<ConfState> {
     return this.#change('addVoter', id, o)
@@ -210,8 +236,8 @@ export class Raft<C, R> implements AsyncDisposable {
     return this.#runner.snapshot()
   }
 
-  status(): RaftRunnerStatus {
-    return this.#runner.status()
+  status(): RaftPeerStatus {
+    return { ...this.#runner.status(), autopilot: this.#autopilot?.plan }
   }
 
   metrics(): RaftRunnerMetrics {
@@ -225,6 +251,7 @@ export class Raft<C, R> implements AsyncDisposable {
 
   async #change(act: MemberAct, id: RaftId, o: WaitOptions | undefined): Promise<ConfState> {
     if (!isRaftId(id)) throw invalid('id', id, 'a raft id from 1 to 2^48 - 1')
+    if (act.startsWith('add') && this.#gone.has(id)) throw removed(id)
     // A majority answers, and what this peer knows of the members is what is in force.
     await this.verifyLeader(o)
     const { conf, progress } = this.#runner.status()
@@ -232,9 +259,29 @@ export class Raft<C, R> implements AsyncDisposable {
     return change === undefined ? conf : await this.#runner.changeConf({ changes: [change] }, o)
   }
 
+  #makeAutopilot(options: AutopilotOptions): Autopilot {
+    return new Autopilot({
+      clock: this.#clock,
+      options: resolveAutopilotOptions(options, this.#electionMs),
+      look: () => {
+        const { id: self, role, term, conf, commitIndex, progress } = this.#runner.status()
+        const heardAtMs = (id: RaftId): number | undefined => this.#heardAtMs.get(id)
+        return role === 'leader' ? { self, term, conf, commitIndex, progress, heardAtMs } : undefined
+      },
+      carryOut: async ({ act, id }: AutopilotStep) => void (await this.#change(act, id, undefined)),
+    })
+  }
+
+  #noteGone(conf: ConfState): void {
+    const members = membersOf(conf)
+    for (const id of this.#members) if (!members.has(id)) this.#gone.add(id)
+    this.#members = members
+  }
+
   #reachable(voters: readonly RaftId[]): number {
-    const conf = { ...this.#runner.status().conf, voters }
-    return this.#contacts.quorum(this.id, conf, this.#clock.now() - this.#electionMs).reachable
+    const sinceMs = this.#clock.now() - this.#electionMs
+    const isHeard = (id: RaftId): boolean => id === this.id || (this.#heardAtMs.get(id) ?? Number.NEGATIVE_INFINITY) >= sinceMs
+    return voters.filter(isHeard).length
   }
 
   #successor(): RaftId {
@@ -255,6 +302,32 @@ export class Raft<C, R> implements AsyncDisposable {
     if (status.role !== 'leader') throw notLeader(status)
     return status.term
   }
+}
+
+function electionMsOf({ tickMs = 100, electionTicks = 10 }: Pick<RaftRunnerOptions, 'tickMs' | 'electionTicks'>): number {
+  return tickMs * electionTicks
+}
+
+function membersOf({ voters, votersOutgoing, learners, learnersNext }: ConfState): ReadonlySet<RaftId> {
+  return new Set([...voters, ...votersOutgoing, ...learners, ...learnersNext])
+}
+
+function removed(id: RaftId): SkeinError<'ERR_SKEIN_REMOVED'> {
+  const words = `raft id ${id} was removed: a peer that comes back may have forgotten its votes; start it with an empty directory and a new id`
+  return new SkeinError('ERR_SKEIN_REMOVED', words, { node: String(id) })
+}
+
+/** Checked here: what the runner is given is always the same wrapper. */
+function refuseUnlessMachine(machine: unknown): void {
+  const { codec, apply, snapshot, restore } = fieldsOf(machine)
+  const { encode, decode } = fieldsOf(codec)
+  const wanted = { apply, snapshot, restore, 'codec.encode': encode, 'codec.decode': decode }
+  const missing = Object.entries(wanted).find(([, value]) => typeof value !== 'function')
+  if (missing !== undefined) throw invalid('stateMachine', machine, `an object with a function ${missing[0]}`)
+}
+
+function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {}
 }
 
 function firstVoters(id: RaftId, ids: readonly RaftId[]): ConfState {

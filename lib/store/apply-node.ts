@@ -108,6 +108,15 @@ export function removeNode(draft: Draft, { id }: OpOf<'node.remove'>): void {
   draft.write({ kind: 'cluster', key: '', record })
 }
 
+/** The managers that were lost would else be taken back into raft, one by one. */
+export function keepOneManager(draft: Draft, { keep }: OpOf<'cluster.recover'>): void {
+  const kept = nodeOf(draft, keep)
+  if (kept.role !== 'manager')
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${kept.name} is no manager and cannot lead alone`, { what: 'recover' })
+  for (const { id, role } of [...draft.tables.nodes()])
+    if (role === 'manager' && id !== keep) removeNode(draft, { op: 'node.remove', id })
+}
+
 function nodeOf(draft: Draft, id: string): Node {
   const node = draft.tables.node(id)
   if (node !== undefined) return node

@@ -5,7 +5,7 @@
 import { SkeinError } from '../base/errors.js'
 import type { Op, Outcome, StoreCommand } from '../model/command.js'
 import { deleteKey, foundCluster, putKey, setAccess, setClusterSettings } from './apply-cluster.js'
-import { certifyNode, createNode, observeNode, removeNode, updateNode } from './apply-node.js'
+import { certifyNode, createNode, keepOneManager, observeNode, removeNode, updateNode } from './apply-node.js'
 import { createService, removeService, updateService } from './apply-service.js'
 import { assignTasks, createTasks, desireTasks, observeTasks, removeTasks } from './apply-tasks.js'
 import type { Change } from './changes.js'
@@ -17,6 +17,7 @@ const handlers: { readonly [Name in Op['op']]: (draft: Draft, op: Extract<Op, { 
   'cluster.found': foundCluster,
   'cluster.settings': setClusterSettings,
   'cluster.access': setAccess,
+  'cluster.recover': keepOneManager,
   'node.create': createNode,
   'node.update': updateNode,
   'node.certify': certifyNode,

@@ -70,6 +70,7 @@ const opReader = tagged('op', {
   'cluster.found': object({ id: string, access, settings }),
   'cluster.settings': object({ settings }),
   'cluster.access': object({ access, ifVersion: natural }),
+  'cluster.recover': object({ keep: string }),
   'node.create': object({
     id: string,
     name: string,

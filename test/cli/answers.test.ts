@@ -61,7 +61,7 @@ id-shop_web.2.1  shop_web.2  -     running   ○ pending  4s     -     no node h
     ['kv ls', 'KEY  VERSION  BYTES  VALUE\na    5        1      1\n'],
     ['kv get a', '1'],
     ['kv put a 2', 'a is at version 8\n'],
-    ['kv rm a b', 'a\nb\n'],
+    ['kv rm a', 'a\n'],
     ['node drain w1', 'w1 is set to drain\n'],
     ['node label m1 zone=eu disk=ssd --remove old', 'm1: zone=eu disk=ssd\n'],
     ['node rm w1 --force', 'w1\n'],
@@ -265,4 +265,14 @@ t.test('a key that is not there fails', async (t) => {
   const world = fullWorld()
   t.equal(await run(world, 'kv get nope'), 1)
   t.match(world.err(), /ERR_SKEIN_NOT_FOUND: no key "nope"/)
+})
+
+t.test('kv rm of a key that is not there fails, and still removes the others', async (t) => {
+  const world = fullWorld()
+  t.equal(await run(world, 'kv rm nope a'), 1)
+  t.match(world.err(), /ERR_SKEIN_NOT_FOUND: no key "nope"/)
+  t.strictSame(
+    world.state.calls.filter(({ verb }) => verb === 'kv.delete'),
+    [{ verb: 'kv.delete', args: ['a'] }],
+  )
 })

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createPeer } from '../../lib/index.js'
+import { encodeConfChange, RaftDisk } from '../../lib/raft/index.js'
 import { fakeWorld, run } from './fake-world.js'
 
 function freshDir(t: Test): string {
@@ -86,3 +87,38 @@ t.test('a directory in use, one without a log, and one that is not there are ref
   const usage = fakeWorld()
   t.equal(await run(usage, `raft dump ${dir} --from -1`), 2)
 })
+
+t.test('raft recover says what it would do, does it with --yes, and refuses when there is nothing to recover', async (t) => {
+  const dir = await stoppedManager(t)
+  const alone = fakeWorld()
+  t.equal(await run(alone, `raft recover ${dir} --yes`), 1)
+  t.match(alone.err(), /nothing to recover: raft id \d+ is the only member already/)
+
+  await addLostManager(dir)
+  const plan = fakeWorld()
+  t.equal(await run(plan, `raft recover ${dir}`), 0, plan.err())
+  t.match(plan.out(), /to be removed for ever: raft ids 77\n/)
+  t.match(plan.out(), /1 more become committed, whether or not a majority had them:\n.*conf.*v77/)
+  t.match(plan.out(), /nothing was changed/)
+  const done = fakeWorld()
+  t.equal(await run(done, `raft recover ${dir} --yes --format json`), 0, done.err())
+  t.match(JSON.parse(done.out()), { state: 'done', removed: [77], becomesCommitted: [{ change: 'v77' }] })
+
+  const peer = await createPeer({ dir, timing: { tickMs: 20, electionTicks: 10 } })
+  t.teardown(() => peer.stop())
+  t.equal(Buffer.from((await peer.kv.get('colour'))?.value ?? '').toString(), 'a secret hue')
+  t.equal(peer.status().quorum.voters, 1)
+})
+
+/** A second voter at the end of the log, not known to be committed: alone this manager has no majority any more. */
+async function addLostManager(dir: string): Promise<void> {
+  const { cluster: clusterId, raftId: nodeId } = JSON.parse(await readFile(join(dir, 'identity.json'), 'utf8')) as {
+    readonly cluster: string
+    readonly raftId: number
+  }
+  const { disk, contents } = await RaftDisk.open({ dir: join(dir, 'raft'), clusterId, nodeId })
+  const term = contents.hardState?.term ?? 0
+  const change = encodeConfChange({ v1: true, changes: [{ type: 'v', nodeId: 77 }] })
+  await disk.append([{ entries: [{ ...change, term, index: (contents.entries.at(-1)?.index ?? 0) + 1 }] }])
+  await disk.close()
+}

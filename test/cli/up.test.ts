@@ -74,7 +74,7 @@ t.test('up says in one JSON line who it is and how to join, and stops its peer w
   t.equal(await code, 0)
   t.equal(stops(), 1)
   t.strictSame(JSON.parse(world.out().split('\n')[1] ?? ''), { event: 'stopped', id: 'id-m1' })
-  const { signal, ...plain } = options[0] as PeerOptions
+  const { signal, logger: _, ...plain } = options[0] as PeerOptions
   t.ok(signal instanceof AbortSignal)
   t.strictSame(plain, {
     dir: '/srv/d',
@@ -189,4 +189,15 @@ t.test('demo hands over its flags and its exit code', async (t) => {
     t.equal(await run(world, line), 7)
     t.strictSame(seen, [options])
   }
+})
+
+t.test('what a peer warns of, as what it waits for, is said on standard error', async (t) => {
+  const { world, options, ready } = peerWorld()
+  const code = run(world, 'up --dir d --format json')
+  await ready
+  options[0]?.logger?.info({}, 'nothing to say')
+  options[0]?.logger?.warn({ waitedSeconds: 5 }, 'still waiting: a leader is known; 127.0.0.1:1: connection refused')
+  t.equal(world.err(), 'warning: still waiting: a leader is known; 127.0.0.1:1: connection refused\n')
+  world.signal('SIGTERM')
+  t.equal(await code, 0)
 })

@@ -126,10 +126,10 @@ export class Group {
         })
         return true
       },
-      sendSnapshot: async (to, message, chunks) => {
+      sendSnapshotPiece: async (to, piece) => {
         const raft = reach(to)
         if (raft === undefined) throw new Error(`no link from ${from} to ${to}`)
-        await raft.receiveSnapshot(from, message, chunks)
+        return await raft.receiveSnapshotPiece(from, piece)
       },
     }
   }

@@ -283,6 +283,31 @@ t.test('names of services are unique and a bad spec is refused with its path', a
   })
 })
 
+t.test('recovery keeps one manager and every worker; the other managers are refused for ever', async (t) => {
+  const world = founded()
+  const manager = (id: string, raftId: number): Op => ({
+    op: 'node.create',
+    id,
+    name: id,
+    role: 'manager',
+    availability: 'active',
+    labels: {},
+    address: '',
+    raftId,
+  })
+  const managers = [manager('node00000003', 77), manager('node00000004', 78), manager('node00000005', 79)]
+  for (const each of managers) world.apply(each)
+  t.match(world.apply({ op: 'cluster.recover', keep: 'node00000001' }), { ok: false, code: 'ERR_SKEIN_PRECONDITION' }, 'a worker')
+  t.match(world.apply({ op: 'cluster.recover', keep: 'node00000009' }), { ok: false, code: 'ERR_SKEIN_NOT_FOUND' })
+  t.match(world.apply({ op: 'cluster.recover', keep: 'node00000004' }), { ok: true })
+  t.same(
+    [...world.tables.nodes()].map(({ id }) => id),
+    ['node00000001', 'node00000002', 'node00000004'],
+  )
+  t.same(world.tables.cluster?.removedNodes, ['node00000003', '77', 'node00000005', '79'])
+  t.match(world.apply(manager('node00000003', 80)), { ok: false, code: 'ERR_SKEIN_REMOVED' })
+})
+
 t.test('removing a node orphans what had not ended there and refuses its ids for ever', async (t) => {
   const world = founded()
   const create: Op = {

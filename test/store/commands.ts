@@ -95,6 +95,7 @@ export const op: fc.Arbitrary<Op> = fc
       value: fc.uint8Array({ maxLength: 3 }),
       ifVersion: fc.constantFrom(undefined, 'absent' as const, 3),
     }),
+    fc.record({ op: fc.constant('cluster.recover' as const), keep: fc.constantFrom(...nodeIds) }),
     fc.record({ op: fc.constant('kv.delete' as const), key: fc.constantFrom('k', 'k1') }),
   )
   .map((value) => present(value) as Op)

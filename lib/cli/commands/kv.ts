@@ -41,9 +41,7 @@ function versionOrAbsent(text: string): number | 'absent' {
 async function get(session: Session, key: string, options: { readonly stale?: boolean }): Promise<ExitCode> {
   const { kv } = await session.cluster()
   const found = await kv.get(key, { ...session.call, ...(options.stale === undefined ? {} : { stale: options.stale }) })
-  if (found === undefined) {
-    throw new SkeinError('ERR_SKEIN_NOT_FOUND', `no key "${key}"; skein kv ls lists what there is`, { kind: 'kv', ref: key })
-  }
+  if (found === undefined) throw noSuchKey(key)
   if (session.output.options.format === 'table') session.output.bytes(found.value)
   else session.output.value({ key, ...found }, key, key)
   return exitCodes.done
@@ -74,5 +72,13 @@ async function list(session: Session, prefix = ''): Promise<ExitCode> {
 
 async function remove(session: Session, keys: readonly string[]): Promise<ExitCode> {
   const { kv } = await session.cluster()
-  return removeEach(session, keys, (key) => kv.delete(key, session.call))
+  return removeEach(session, keys, async (key) => {
+    // Deleting what is not there succeeds; a person who mistyped a key wants to know.
+    if ((await kv.get(key, session.call)) === undefined) throw noSuchKey(key)
+    await kv.delete(key, session.call)
+  })
+}
+
+function noSuchKey(key: string): SkeinError<'ERR_SKEIN_NOT_FOUND'> {
+  return new SkeinError('ERR_SKEIN_NOT_FOUND', `no key "${key}"; skein kv ls lists what there is`, { kind: 'kv', ref: key })
 }

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { DumpLine, DumpOptions, RaftDirReport } from '../../peer/raft-dir.js'
+import type { RaftDirRecovery } from '../../peer/raft-recovery.js'
 import type { Act } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { count } from '../flags.js'
@@ -8,7 +9,7 @@ import { memory, printable } from '../print.js'
 import type { Session } from '../session.js'
 
 export function addRaftCommands(program: Command, act: Act): void {
-  const raft = program.command('raft').description("a stopped manager's raft log, offline; nothing of it is changed")
+  const raft = program.command('raft').description("a stopped manager's raft log, offline")
   const add = (usage: string, words: string): Command =>
     raft
       .command(usage)
@@ -20,6 +21,12 @@ export function addRaftCommands(program: Command, act: Act): void {
     .option('--from <index>', 'only entries from this index on', count)
     .option('--to <index>', 'only entries up to this index', count)
     .action(act(dump))
+  add(
+    'recover',
+    'when the majority of managers is lost for ever: let this one go on alone (without --yes only say what that does)',
+  )
+    .option('--yes', 'do it')
+    .action(act(recover))
 }
 
 async function verify(session: Session, dir: string): Promise<ExitCode> {
@@ -62,6 +69,52 @@ async function dump(session: Session, dir: string, range: DumpOptions): Promise<
   if (session.output.options.format === 'json') session.output.value(lines, '', '')
   else for (const line of lines) session.output.line(line, dumpText(line))
   return exitCodes.done
+}
+
+interface RecoverFlags {
+  readonly yes?: boolean
+}
+
+async function recover(session: Session, dir: string, { yes = false }: RecoverFlags): Promise<ExitCode> {
+  const { planRaftDirRecovery, recoverRaftDir } = await import('../../peer/raft-recovery.js')
+  const path = resolve(session.world.cwd, dir)
+  const report = yes ? await recoverRaftDir(path) : await planRaftDirRecovery(path)
+  session.output.value(report, recoverText(report), report.dir)
+  return exitCodes.done
+}
+
+/** Entries told one by one; of more only the number. */
+const tailLinesMax = 20
+
+function recoverText({ dir, id, clusterId, members, removed, managers, ...log }: RaftDirRecovery): string {
+  const { commitIndex, lastIndex, term, becomesCommitted, state } = log
+  const isDone = state === 'done'
+  const lines = [
+    `log in ${dir}: raft id ${id} of cluster ${clusterId}`,
+    `voters ${members.voters.join(' ')}${members.learners.length === 0 ? '' : `, learners ${members.learners.join(' ')}`}`,
+    `${isDone ? 'removed' : 'to be removed'} for ever: raft ids ${removed.join(' ')}`,
+  ]
+  for (const { name, node, address, raftId } of managers) {
+    lines.push(printable(`  manager ${name} (${node}) at ${address}, raft id ${raftId ?? 'none'}`))
+  }
+  lines.push(`entries up to ${commitIndex} are known to be committed; the log ends at ${lastIndex}`)
+  if (becomesCommitted.length > 0) {
+    lines.push(`${becomesCommitted.length} more ${isDone ? 'became' : 'become'} committed, whether or not a majority had them:`)
+    for (const line of becomesCommitted.slice(0, tailLinesMax)) lines.push(`  ${dumpText(line)}`)
+    if (becomesCommitted.length > tailLinesMax) lines.push(`  and ${becomesCommitted.length - tailLinesMax} more`)
+  }
+  lines.push('what only the lost managers had is gone')
+  if (isDone) {
+    lines.push(
+      `✔ raft id ${id} is the only voter, from term ${term} on. Start this manager, then let new ones join from empty directories;`,
+      '  never start a removed one again on its old directory',
+    )
+  } else {
+    lines.push(
+      `nothing was changed. Only if the others are lost for ever: the same with --yes makes raft id ${id} the only voter, in term ${term}`,
+    )
+  }
+  return lines.join('\n')
 }
 
 function dumpText({

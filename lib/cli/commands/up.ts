@@ -1,6 +1,8 @@
 import { type Command, Option } from 'commander'
 import { deferred } from '../../base/deferred.js'
 import { messageOf } from '../../base/errors.js'
+import type { Logger } from '../../base/logger.js'
+import { debugLogger } from '../../peer/logger.js'
 import type { PeerOptions } from '../../peer/options.js'
 import { allOptions } from '../command.js'
 import { exitCodes } from '../exit-codes.js'
@@ -73,6 +75,7 @@ function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: A
   return {
     dir,
     signal,
+    logger: warningsTo(world),
     ...(join === undefined ? {} : { join }),
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
@@ -80,6 +83,16 @@ function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: A
     ...(options.label === undefined ? {} : { labels: options.label }),
     ...(options.availability === undefined ? {} : { availability: options.availability }),
   }
+}
+
+/** Warnings are for whoever looks on: a peer that waits says for what. */
+function warningsTo(world: CliWorld): Logger {
+  const debug = debugLogger()
+  const warn: Logger['warn'] = (o, msg) => {
+    debug.warn(o, msg)
+    world.stderr.write(`warning: ${msg}\n`)
+  }
+  return { ...debug, warn }
 }
 
 /** The first line: what others need to reach this peer. A manager adds the strings to join by. */

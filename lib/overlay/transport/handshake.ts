@@ -10,8 +10,8 @@ export interface VersionRange {
   readonly max: number
 }
 
-/** What a link is for. A peer has one `main` link to another, and may have `bulk` ones beside it, for what is large. */
-export type Lane = 'main' | 'bulk'
+/** `bulk`: a second link to the same peer, for what is large and can wait; it never takes the place of the first. */
+export type LinkPurpose = 'all' | 'bulk'
 
 /** What this end says and knows. */
 export interface Self {
@@ -20,8 +20,8 @@ export interface Self {
   readonly versions: VersionRange
   /** Random per process start: tells a restarted peer from the same one dialling twice. */
   readonly instance: string
-  /** Of a dialler; an acceptor takes what it is asked for. */
-  readonly lane: Lane
+  /** What the dialler wants the link for; an acceptor hears it. */
+  readonly purpose: LinkPurpose
   /** Certificates that help the other end to believe ours. */
   readonly chain: readonly Uint8Array[]
   /** The other end's address, for messages. */
@@ -36,7 +36,7 @@ export interface Established {
   readonly type: 'established'
   readonly identity: Identity
   readonly version: number
-  readonly lane: Lane
+  readonly purpose: LinkPurpose
   /** The other end's process: a restarted peer has the same node id and another instance. */
   readonly instance: string
 }
@@ -61,7 +61,7 @@ const chain = wire.refine(wire.array(wire.bytes), (value, path) => {
   throw wire.badMessage(path, `at most ${chainMax} certificates of at most ${certificateMaxBytes} bytes`, value)
 })
 const readMessage = wire.tagged('type', {
-  claim: wire.object({ instance, chain, lane: wire.oneOf('main', 'bulk') }),
+  claim: wire.object({ instance, chain, purpose: wire.oneOf('all', 'bulk') }),
   answer: wire.object({ instance, chain }),
   ready: wire.object({}),
   refuse: wire.object({ code: wire.string, message: wire.string, detail: wire.optional(wire.anything) }),
@@ -129,24 +129,24 @@ export class Handshake {
     }
     this.#version = agreed
     if (this.#side === 'acceptor') return this.#wait('claim')
-    const { instance: process, chain: sent, lane } = this.#self
-    return this.#wait('answer', { type: 'claim', instance: process, chain: [...sent], lane })
+    const { instance: process, chain: sent, purpose } = this.#self
+    return this.#wait('answer', { type: 'claim', instance: process, chain: [...sent], purpose })
   }
 
   #onClaim(theirs: Extract<Message, { type: 'claim' }>): Step {
-    const refusal = this.#meet(theirs, theirs.lane)
+    const refusal = this.#meet(theirs, theirs.purpose)
     if (refusal !== undefined) return refusal
     const { instance: process, chain: sent } = this.#self
     return this.#wait('ready', { type: 'answer', instance: process, chain: [...sent] })
   }
 
   #onAnswer(theirs: Extract<Message, { type: 'answer' }>): Step {
-    const refusal = this.#meet(theirs, this.#self.lane)
+    const refusal = this.#meet(theirs, this.#self.purpose)
     return refusal ?? { send: [wire.encode({ type: 'ready' })], outcome: this.#known() }
   }
 
   /** Who they are, and whether they may be here. */
-  #meet(theirs: { readonly instance: string; readonly chain: readonly Uint8Array[] }, lane: Lane): Step | undefined {
+  #meet(theirs: { readonly instance: string; readonly chain: readonly Uint8Array[] }, purpose: LinkPurpose): Step | undefined {
     const { remote } = this.#self
     let identity: Identity
     try {
@@ -157,7 +157,7 @@ export class Handshake {
     }
     const refusal = this.#clash(identity, theirs.instance) ?? this.#self.admit(identity)
     if (refusal !== undefined) return this.#fail(refusal)
-    this.#established = { type: 'established', identity, version: this.#version, lane, instance: theirs.instance }
+    this.#established = { type: 'established', identity, version: this.#version, purpose, instance: theirs.instance }
     return undefined
   }
 

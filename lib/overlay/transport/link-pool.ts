@@ -4,7 +4,8 @@ import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
 import type { Identity, LinkSide } from '../../security/index.js'
-import type { Lane } from './handshake.js'
+import { BulkLinks } from './bulk-links.js'
+import type { LinkPurpose } from './handshake.js'
 import { Keeper } from './keeper.js'
 import { afterFairly } from './lateness.js'
 import { Link, type LinkEvents, type LinkHost } from './link.js'
@@ -47,8 +48,8 @@ export interface DialOptions {
   readonly signal?: AbortSignal | undefined
   /** Milliseconds until the dial is given up with ERR_SKEIN_UNREACHABLE. Default 10,000. */
   readonly deadlineMs?: number | undefined
-  /** Default `main`. A `bulk` link is another one beside it, for what is large: known only to its dialler, who closes it. */
-  readonly lane?: Lane | undefined
+  /** Default `all`. A `bulk` link is another one beside it, for what is large: known only to its dialler, who closes it. */
+  readonly purpose?: LinkPurpose | undefined
 }
 
 /** What a call without a deadline of its own may take, waiting for the link included. */
@@ -71,6 +72,7 @@ export class LinkPool implements AsyncDisposable {
   readonly #observers = new Set<(event: LinkEvent) => void>()
   /** Dials under way, each with the way to end it. */
   readonly #dials = new Set<AbortController>()
+  readonly #bulk: BulkLinks
   readonly #ended = deferred<unknown>()
   #listener: Listener | undefined
   #stopping = false
@@ -82,6 +84,7 @@ export class LinkPool implements AsyncDisposable {
 
   private constructor(host: LinkHost, options: LinkOptions) {
     this.#options = resolveLinkOptions(options)
+    this.#bulk = new BulkLinks({ clock: this.#options.clock, dial: (node) => this.#dialBulk(node) })
     this.#host = {
       node: host.node,
       handlers: host.handlers,
@@ -137,7 +140,11 @@ export class LinkPool implements AsyncDisposable {
    * ERR_SKEIN_REMOVED, ERR_SKEIN_FORBIDDEN, ERR_SKEIN_ALREADY_EXISTS (our node id is in use), ERR_SKEIN_PRECONDITION (the
    * address is our own, or that peer has no cluster yet), ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, or what its `admit` says
    */
-  async dial(address: string, { signal, deadlineMs = dialDefaultMs, lane = 'main' }: DialOptions = {}): Promise<Link> {
+  async dial(address: string, options: DialOptions = {}): Promise<Link> {
+    return await this.#dial(address, options.purpose ?? 'all', options)
+  }
+
+  async #dial(address: string, purpose: LinkPurpose, { signal, deadlineMs = dialDefaultMs }: DialOptions): Promise<Link> {
     if (this.#stopping) throw stopped()
     if (signal?.aborted) throw abortedDial(address, signal)
     const { clock, transport } = this.#options
@@ -150,7 +157,7 @@ export class LinkPool implements AsyncDisposable {
     try {
       connection = await transport.dial(address, this.#host.credentials, giveUp.signal)
       giveUp.signal.throwIfAborted()
-      return await abortable(this.#shake(connection, 'dialler', lane), giveUp.signal, `dial ${address}`)
+      return await abortable(this.#shake(connection, 'dialler', purpose), giveUp.signal, `dial ${address}`)
     } catch (error) {
       throw giveUp.signal.aborted ? giveUp.signal.reason : error
     } finally {
@@ -184,6 +191,7 @@ export class LinkPool implements AsyncDisposable {
     this.#keepers.get(node)?.stop()
     this.#keepers.delete(node)
     this.#links.get(node)?.close('forgotten')
+    this.#bulk.close(node, 'forgotten')
     this.#failWaiters(node, unreachable(node))
   }
 
@@ -237,6 +245,14 @@ export class LinkPool implements AsyncDisposable {
     return link.streamUp(method, params, chunks, options)
   }
 
+  /**
+   * Calls a method of a kept peer over a second link, so that nothing else waits behind what is large.
+   * @throws as `dial` and `call`
+   */
+  async callBulk(node: string, method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    return await this.#bulk.with(node, (link) => link.call(method, params, options))
+  }
+
   /** Tells every event from now on, synchronously; returns the function that ends it. */
   observe(observer: (event: LinkEvent) => void): () => void {
     this.#observers.add(observer)
@@ -260,6 +276,7 @@ export class LinkPool implements AsyncDisposable {
     this.#keepers.clear()
     for (const node of [...this.#waiting.keys()]) this.#failWaiters(node, stopped())
     for (const dial of this.#dials) dial.abort(stopped())
+    this.#bulk.closeAll('stopped')
     const ended = [...this.#open].map((link) => link.ended)
     for (const link of [...this.#open]) link.close('stopped')
     await Promise.all(ended)
@@ -273,14 +290,14 @@ export class LinkPool implements AsyncDisposable {
       connection.destroy()
       return
     }
-    this.#shake(connection, 'acceptor', 'main').catch((error: SkeinError) => {
+    this.#shake(connection, 'acceptor', 'all').catch((error: SkeinError) => {
       this.#refused++
       if (!this.#stopping) this.#tell({ type: 'refused', remote: connection.remote, error })
     })
   }
 
   /** From a connection to a link that is up and in the pool. */
-  #shake(connection: Connection, side: LinkSide, lane: Lane): Promise<Link> {
+  #shake(connection: Connection, side: LinkSide, purpose: LinkPurpose = 'all'): Promise<Link> {
     const { promise, resolve, reject } = deferred<Link>()
     const events: LinkEvents = {
       up: (link) => {
@@ -298,7 +315,15 @@ export class LinkPool implements AsyncDisposable {
       },
       fault: (error) => this.#fault(error),
     }
-    const link = new Link({ connection, side, lane, host: this.#host, options: this.#options, instance: this.#instance, events })
+    const link = new Link({
+      connection,
+      side,
+      host: this.#host,
+      options: this.#options,
+      instance: this.#instance,
+      purpose,
+      events,
+    })
     this.#open.add(link)
     if (side === 'acceptor') this.#shaking.add(link)
     void link.ended.then(() => {
@@ -313,7 +338,7 @@ export class LinkPool implements AsyncDisposable {
   #adopt(link: Link): Link {
     const { node } = link.identity
     // Clients and newcomers have no id to be found by; a bulk link is whoever's asked for it.
-    if (node === '' || link.lane === 'bulk' || link.identity.role === 'returning') return link
+    if (node === '' || link.purpose === 'bulk' || link.identity.role === 'returning') return link
     const before = this.#links.get(node)
     if (before !== undefined && !this.#supersedes(link, before)) {
       link.retire()
@@ -374,6 +399,15 @@ export class LinkPool implements AsyncDisposable {
     const words = `${address} is where ${link.identity.node} lives now, not ${node}`
     if (!this.#keepers.has(link.identity.node)) link.close('not who was meant')
     throw new SkeinError('ERR_SKEIN_UNREACHABLE', words, { address })
+  }
+
+  async #dialBulk(node: string): Promise<Link> {
+    const address = this.#keepers.get(node)?.address
+    if (address === undefined) throw unreachable(node)
+    const link = await this.#dial(address, 'bulk', {})
+    if (link.identity.node === node) return link
+    link.close('not who was meant')
+    throw new SkeinError('ERR_SKEIN_UNREACHABLE', `${address} is where ${link.identity.node} lives now, not ${node}`, { address })
   }
 
   async #linkTo(node: string, signal: AbortSignal | undefined, deadlineMs = callDefaultMs): Promise<Link> {

@@ -3,7 +3,7 @@ import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import { authorize, type Credentials, type Identity, type LinkSide } from '../../security/index.js'
 import { Assembler, channels, type Frame, readFrame } from '../../wire/index.js'
-import { type Established, Handshake, type Lane, type Self, type Step } from './handshake.js'
+import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
 import type { ResolvedLinkOptions } from './options.js'
 import { Outbox } from './outbox.js'
@@ -39,7 +39,8 @@ export interface LinkEvents {
 export interface LinkWorld {
   readonly connection: Connection
   readonly side: LinkSide
-  readonly lane: Lane
+  /** What it is dialled for; an accepted link hears it. */
+  readonly purpose: LinkPurpose
   readonly host: LinkHost
   readonly options: ResolvedLinkOptions
   /** This process: random, the same for all its links. */
@@ -124,8 +125,8 @@ export class Link implements RpcLink {
     return this.#known().identity
   }
 
-  get lane(): Lane {
-    return this.#known().lane
+  get purpose(): LinkPurpose {
+    return this.#known().purpose
   }
 
   /** The wire version both ends agreed on. */
@@ -310,14 +311,14 @@ export class Link implements RpcLink {
   }
 }
 
-function selfOf({ host, options, instance, connection, side, lane }: LinkWorld): Self {
+function selfOf({ host, options, instance, connection, side, purpose }: LinkWorld): Self {
   const { credentials } = host
   const { certificate } = connection
   return {
     node: host.node,
     versions: options.versions,
     instance,
-    lane,
+    purpose,
     chain: credentials.chain,
     remote: connection.remote,
     identify: (chain) => credentials.identify({ certificate, chain }, side === 'dialler' ? 'acceptor' : 'dialler'),

@@ -20,6 +20,8 @@ export function isTransferVote(m: Message): boolean {
 /** Campaigns, if this peer may. */
 export function hup(raft: Raft, kind: CampaignKind): void {
   if (raft.state === 'StateLeader' || !raft.promotable || hasUnappliedConfChange(raft)) return
+  // A leader may count on us; only its own word ends that.
+  if (kind !== 'transfer' && raft.isBound) return
   campaign(raft, kind)
 }
 

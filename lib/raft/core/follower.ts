@@ -31,7 +31,7 @@ export function stepFollower(raft: Raft, m: Message): void {
       return
     case 'MsgForgetLeader':
       // With lease reads the old leader counts on us not to vote for another.
-      if (raft.options.readOnlyOption !== 'lease') raft.lead = NONE
+      if (raft.options.readOnlyOption !== 'lease' && raft.options.votePromise === 0) raft.lead = NONE
       return
     case 'MsgTimeoutNow':
       // No pre-vote: the leader asked, so we are not coming back from a partition.
@@ -68,7 +68,8 @@ export function handleAppend(raft: Raft, m: Message): void {
 
 export function handleHeartbeat(raft: Raft, m: Message): void {
   raft.log.commitTo(m.commit)
-  raft.send('MsgHeartbeatResp', m.from, { context: m.context })
+  raft.ticksSincePromise = 0
+  raft.send('MsgHeartbeatResp', m.from, { context: m.context, index: raft.options.votePromise })
 }
 
 /** Thesis §5.1. Either way the answer tells the leader what this peer has for sure. */

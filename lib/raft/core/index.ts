@@ -21,6 +21,7 @@ export {
   type RaftErrorCode,
 } from './errors.js'
 export { checkInvariants } from './invariants.js'
+export type { Moment } from './lease.js'
 export { MemoryStorage, type MemoryStorageStart } from './memory-storage.js'
 export {
   isLocalType,

@@ -6,7 +6,7 @@ import { isJoint } from './membership.js'
 import type { Message } from './messages.js'
 import type { Progress } from './progress.js'
 import type { Raft } from './raft.js'
-import { acknowledgeReads, releasePostponedReads, requestRead } from './reads.js'
+import { acknowledgeReads, beatOf, releasePostponedReads, requestRead } from './reads.js'
 import { maybeCommit } from './reconfigure.js'
 import { broadcastAppend, broadcastHeartbeat, sendAppend, sendEntries } from './replication.js'
 import { type Entry, NONE } from './state.js'
@@ -49,6 +49,7 @@ function stepPeer(raft: Raft, peer: Progress, m: Message): void {
       peer.appendPaused = false
       // Behind, or probing though it may have everything: an append, if only an empty one, finds out.
       if (peer.match < raft.log.lastIndex() || peer.state === 'StateProbe') sendAppend(raft, peer)
+      raft.lease.promised(m.from, beatOf(m.context), m.index)
       acknowledgeReads(raft, m.from, m.context)
       return
     case 'MsgSnapStatus':

@@ -34,6 +34,7 @@ export interface Message {
   readonly from: RaftId
   readonly term: number
   readonly logTerm: number
+  /** In MsgHeartbeatResp: for how long the sender promises not to vote for another leader. */
   readonly index: number
   readonly entries: readonly Entry[]
   readonly commit: number

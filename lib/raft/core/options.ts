@@ -29,6 +29,12 @@ export interface RaftOptions {
   readonly checkQuorum?: boolean
   /** Ask whether an election could be won before raising the term (thesis §9.6). Default false. */
   readonly preVote?: boolean
+  /**
+   * Answers heartbeats with a promise: not to vote for another one, nor for itself, for electionTick ticks, which last at least this
+   * long in the unit of the runner's clock. Bound by it from the start on, for a life before may have promised. Such a peer does not
+   * forget its leader on request, and may itself lead with a lease. Needs checkQuorum. Default 0: no promise.
+   */
+  readonly votePromise?: number
   /** How reads are confirmed: 'safe' by a round of heartbeats, 'lease' by trust in clocks (needs checkQuorum). Default 'safe'. */
   readonly readOnlyOption?: 'safe' | 'lease'
   /** Followers drop proposals instead of passing them to the leader. Default false. */
@@ -71,6 +77,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     asyncStorageWrites: options.asyncStorageWrites ?? false,
     checkQuorum: options.checkQuorum ?? false,
     preVote: options.preVote ?? false,
+    votePromise: options.votePromise ?? 0,
     readOnlyOption: options.readOnlyOption ?? 'safe',
     disableProposalForwarding: options.disableProposalForwarding ?? false,
     disableConfChangeValidation: options.disableConfChangeValidation ?? false,
@@ -87,14 +94,18 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
   atLeast(resolved, 'maxCommittedSizePerReady', 1)
   atLeast(resolved, 'maxUncommittedEntriesSize', 1)
   atLeast(resolved, 'maxInflightBytes', resolved.maxSizePerMsg)
+  whole(resolved, 'votePromise', 0, Number.MAX_SAFE_INTEGER)
   for (const name of flags) {
     if (typeof resolved[name] !== 'boolean') throw invalid(name, resolved[name], 'true or false')
   }
-  const { readOnlyOption, checkQuorum, storage, random } = resolved
+  const { readOnlyOption, checkQuorum, votePromise, storage, random } = resolved
   if (readOnlyOption !== 'safe' && readOnlyOption !== 'lease')
     throw invalid('readOnlyOption', readOnlyOption, "'safe' or 'lease'")
   if (readOnlyOption === 'lease' && !checkQuorum) {
     throw invalid('readOnlyOption', readOnlyOption, "'safe', or checkQuorum: true (a lease lasts only while a quorum is heard)")
+  }
+  if (votePromise > 0 && !checkQuorum) {
+    throw invalid('votePromise', votePromise, '0, or checkQuorum: true (votes are refused only with it)')
   }
   if (typeof storage?.initialState !== 'function') throw invalid('storage', storage, 'a Storage')
   if (typeof random !== 'function') throw invalid('random', random, 'a function giving numbers in [0, 1)')

@@ -6,6 +6,7 @@ import { stepCandidate } from './candidate.js'
 import { entriesSizeBytes, payloadSizeBytes } from './entries.js'
 import { stepFollower } from './follower.js'
 import { appendAsLeader, leaveJointIfDue, stepLeader } from './leader.js'
+import { Lease } from './lease.js'
 import { RaftLog } from './log.js'
 import { Tracker } from './membership.js'
 import { type Message, type MessageFields, type MessageType, makeMessage } from './messages.js'
@@ -39,6 +40,8 @@ export class Raft {
   electionElapsed = 0
   heartbeatElapsed = 0
   randomizedElectionTimeout = 0
+  /** Ticks since a heartbeat was answered; of the time before the start nobody knows. */
+  ticksSincePromise = 0
 
   /** Leader: who is to lead next. */
   leadTransferee: RaftId = NONE
@@ -48,6 +51,8 @@ export class Raft {
   uncommittedBytes = 0
   /** Leader: reads not yet confirmed. */
   reads = new ReadQueue()
+  /** Leader: how long nobody else can be elected. */
+  lease = new Lease()
   /** Index of the last snapshot restored; configuration changes up to it are part of it. */
   restoredIndex = 0
 
@@ -99,6 +104,7 @@ export class Raft {
   // --- time
 
   tick(): void {
+    this.ticksSincePromise++
     if (this.state === 'StateLeader') this.#tickLeader()
     else this.#tickElection()
   }
@@ -158,7 +164,7 @@ export class Raft {
         return
       case 'MsgVote':
       case 'MsgPreVote':
-        this.#handleVoteRequest(m)
+        if (!this.isBound || isTransferVote(m)) this.#handleVoteRequest(m)
         return
       default:
         this.#stepRole(m)
@@ -182,8 +188,17 @@ export class Raft {
   /** Thesis §4.2.3: whoever hears a leader does not listen to candidates, unless the leader itself sent them. */
   #refusesToListen(m: Message): boolean {
     if (m.type !== 'MsgVote' && m.type !== 'MsgPreVote') return false
-    const hearsLeader = this.options.checkQuorum && this.lead !== NONE && this.electionElapsed < this.options.electionTick
+    const hearsLeader =
+      this.isBound || (this.options.checkQuorum && this.lead !== NONE && this.electionElapsed < this.options.electionTick)
     return hearsLeader && !isTransferVote(m)
+  }
+
+  /**
+   * It has promised, perhaps before a restart, not to take part in an election (`votePromise`). Unlike hearing a leader this outlasts
+   * a change of term: a message of a term that nobody leads yet must not free it.
+   */
+  get isBound(): boolean {
+    return this.options.votePromise > 0 && this.ticksSincePromise < this.options.electionTick
   }
 
   #meetHigherTerm(m: Message): void {
@@ -314,6 +329,7 @@ export class Raft {
     this.pendingConfIndex = 0
     this.uncommittedBytes = 0
     this.reads = new ReadQueue()
+    this.lease = new Lease()
   }
 
   /** May campaign: a voter with its own state in place. */

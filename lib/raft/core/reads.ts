@@ -36,12 +36,17 @@ export class ReadQueue {
     return this.#waiting.at(-1)?.position ?? 0
   }
 
-  /** The last position as it travels in heartbeats: eight bytes, big-endian; null when no read waits. */
-  heartbeatContext(): Uint8Array | null {
+  /**
+   * What heartbeats carry and answers echo: the last position and, if it counts, the number of the heartbeat, in eight bytes each,
+   * big-endian; null when there is neither.
+   */
+  heartbeatContext(beat: number): Uint8Array | null {
     const position = this.lastPosition
-    if (position === 0) return null
-    const context = new Uint8Array(8)
-    new DataView(context.buffer).setBigUint64(0, BigInt(position))
+    if (position === 0 && beat === 0) return null
+    const context = new Uint8Array(beat === 0 ? 8 : 16)
+    const view = new DataView(context.buffer)
+    view.setBigUint64(0, BigInt(position))
+    if (beat > 0) view.setBigUint64(8, BigInt(beat))
     return context
   }
 
@@ -127,6 +132,15 @@ function answer(raft: Raft, request: Message, index: number): void {
 
 /** The position in a heartbeat context; 0 if there is none. */
 function readPosition(context: Uint8Array | null): number {
-  if (context === null || context.length !== 8) return 0
-  return Number(new DataView(context.buffer, context.byteOffset, 8).getBigUint64(0))
+  return numberAt(context, 0)
+}
+
+/** The number of the heartbeat that is answered; 0 if it had none. */
+export function beatOf(context: Uint8Array | null): number {
+  return numberAt(context, 8)
+}
+
+function numberAt(context: Uint8Array | null, at: 0 | 8): number {
+  if (context === null || (context.length !== 8 && context.length !== 16) || context.length === at) return 0
+  return Number(new DataView(context.buffer, context.byteOffset, context.length).getBigUint64(at))
 }

@@ -27,5 +27,6 @@ export function abortTransfer(raft: Raft): void {
 }
 
 function sendTimeoutNow(raft: Raft, peer: Progress): void {
+  raft.lease.giveAway()
   raft.send('MsgTimeoutNow', peer.id)
 }

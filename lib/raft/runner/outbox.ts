@@ -1,26 +1,30 @@
 import type { Clock } from '../../base/clock.js'
-import { messageOf } from '../../base/errors.js'
 import type { Message, RaftId } from '../core/index.js'
 import { coalesce } from './coalesce.js'
-import { encodeFrame, messageSizeBytes } from './raft-codec.js'
+import { encodeFrame, frameHead, messageSizeBytes } from './raft-codec.js'
 
 /** How frames reach other peers. Lossy and reordered is fine; altered is not. */
 export interface RaftTransport {
   /** Queues one frame (several messages) for one peer; false if that was not possible. Never blocks, never throws. */
   send(to: RaftId, frame: Uint8Array): boolean
-  /** A snapshot on its own path, in order: resolves when the peer has it whole, rejects otherwise or when the signal aborts. */
-  sendSnapshot(to: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void>
+  /**
+   * Carries one piece of a snapshot, about half a MiB, and resolves with what `receiveSnapshotPiece` answered there; rejects
+   * when that cannot be had or the signal aborts. On a connection of its own, or frames wait behind it. Two are under way at once.
+   */
+  sendSnapshotPiece(to: RaftId, piece: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+}
+
+export interface OutboxOptions {
+  readonly clusterId: string
+  readonly transport: RaftTransport
+  readonly clock: Clock
 }
 
 export interface OutboxHooks {
   /** A frame could not even be queued. */
   unreachable(to: RaftId): void
-  /** Sending a snapshot ended; `error` only when it failed. */
-  snapshotSent(to: RaftId, error: string | undefined): void
   /** What was held back must leave with the next flush, and that should come soon. */
   wake(): void
-  /** The contents that belong to a MsgSnap. */
-  chunksOf(message: Message): AsyncIterable<Uint8Array>
 }
 
 /** Beyond this a frame is full and the next begins: other traffic shares the link. */
@@ -31,33 +35,28 @@ const frameFullBytes = 512 * 1024
  */
 const holdMs = 3
 
-/** Gathers messages by peer, and sends what gathered as one frame per peer and flush. Snapshots leave on their own path. */
+/** Gathers messages by peer, and sends what gathered as one frame per peer and flush. Snapshots have a path of their own. */
 export class Outbox {
   readonly #transport: RaftTransport
   readonly #hooks: OutboxHooks
   readonly #clock: Clock
+  readonly #head: Uint8Array
   readonly #waiting = new Map<RaftId, Message[]>()
   /** Ends the present holding back; undefined while nothing is held. */
   #cancelHold: (() => void) | undefined
   #holdIsOver = false
-  /** One at a time to each peer: the core asks for the next only after hearing of this one. */
-  readonly #snapshots = new Map<RaftId, AbortController>()
   framesSent = 0
   messagesSent = 0
   framesRefused = 0
-  snapshotsSent = 0
 
-  constructor(transport: RaftTransport, clock: Clock, hooks: OutboxHooks) {
+  constructor({ clusterId, transport, clock }: OutboxOptions, hooks: OutboxHooks) {
     this.#transport = transport
     this.#clock = clock
+    this.#head = frameHead(clusterId)
     this.#hooks = hooks
   }
 
   push(message: Message): void {
-    if (message.type === 'MsgSnap') {
-      this.#sendSnapshot(message)
-      return
-    }
     const waiting = this.#waiting.get(message.to)
     if (waiting === undefined) this.#waiting.set(message.to, [message])
     else waiting.push(message)
@@ -82,11 +81,10 @@ export class Outbox {
     this.#cancelHold = undefined
   }
 
-  /** Drops what waits and ends snapshots under way. */
+  /** Drops what waits. */
   close(): void {
     this.#waiting.clear()
     this.#cancelHold?.()
-    for (const sending of this.#snapshots.values()) sending.abort()
   }
 
   #hold(to: RaftId, waiting: readonly Message[], messages: readonly Message[]): void {
@@ -99,7 +97,7 @@ export class Outbox {
   }
 
   #send(to: RaftId, messages: readonly Message[]): void {
-    if (this.#transport.send(to, encodeFrame(messages))) {
+    if (this.#transport.send(to, encodeFrame(this.#head, messages))) {
       this.framesSent++
       this.messagesSent += messages.length
       return
@@ -107,30 +105,6 @@ export class Outbox {
     this.framesRefused++
     this.#hooks.unreachable(to)
   }
-
-  #sendSnapshot(message: Message): void {
-    const { to } = message
-    this.#snapshots.get(to)?.abort()
-    const sending = new AbortController()
-    this.#snapshots.set(to, sending)
-    const end = (error: string | undefined) => {
-      if (this.#snapshots.get(to) !== sending) return
-      this.#snapshots.delete(to)
-      if (error === undefined) this.snapshotsSent++
-      this.#hooks.snapshotSent(to, error)
-    }
-    this.#transport.sendSnapshot(to, encodeFrame([message]), this.#hooks.chunksOf(message), sending.signal).then(
-      () => end(undefined),
-      (error: unknown) => end(messageOf(error)),
-    )
-  }
-}
-
-/** A peer ignores a snapshot older than its own membership; the next one will list it. */
-export function isTooOldFor({ to, snapshot }: Message): boolean {
-  if (snapshot === null) return false
-  const { voters, votersOutgoing, learners } = snapshot.confState
-  return ![voters, votersOutgoing, learners].some((members) => members.includes(to))
 }
 
 /** Nobody's answer depends on it: reads carry the commit index in their own heartbeats. */

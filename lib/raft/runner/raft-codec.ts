@@ -1,11 +1,17 @@
-/** Raft messages ↔ the bytes of a frame: one version byte, then the messages as arrays. */
+/**
+ * Raft messages ↔ the bytes of a frame:
+ *
+ *     u8 version | u8 length of the cluster id | cluster id | messages (msgpack, as arrays)
+ *
+ * Version and cluster are said once per frame: what comes from elsewhere, or from a later skein, is told apart before any of it is read.
+ */
 import { SkeinError } from '../../base/errors.js'
 import { array, badMessage, boolean, bytes, decode, encode, natural, type Reader } from '../../wire/index.js'
 import { isLocalType, type Message, type MessageType, makeMessage, type Snapshot } from '../core/index.js'
 import { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readRaftId, readTuple } from '../wal/index.js'
 
 /** First byte of every frame. A peer that does not know it drops the frame, and says so. */
-export const raftFrameVersion = 1
+export const raftFrameVersion = 2
 /** A larger frame is refused unread; the outbox starts a new one long before. */
 export const raftFrameLimitBytes = 16 * 1024 * 1024
 const messagesMax = 65_536
@@ -30,25 +36,40 @@ const types: readonly MessageType[] = [
 const numberOf: ReadonlyMap<MessageType, number> = new Map(types.map((type, number) => [type, number]))
 const noEntries: Message['entries'] = Object.freeze([])
 
-export function encodeFrame(messages: readonly Message[]): Uint8Array {
+/** What every frame of a cluster begins with; made once. */
+export function frameHead(clusterId: string): Uint8Array {
+  const id = Buffer.from(clusterId)
+  return Buffer.from([raftFrameVersion, id.length, ...id])
+}
+
+export function encodeFrame(head: Uint8Array, messages: readonly Message[]): Uint8Array {
   const body = encode(messages.map(messageToPlain))
-  const frame = new Uint8Array(1 + body.length)
-  frame[0] = raftFrameVersion
-  frame.set(body, 1)
+  const frame = new Uint8Array(head.length + body.length)
+  frame.set(head)
+  frame.set(body, head.length)
   return frame
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_WIRE_VERSION */
-export function decodeFrame(frame: Uint8Array): readonly Message[] {
-  const version = frame[0]
-  if (version === undefined) throw badMessage('frame', 'a version byte', undefined)
+/**
+ * The messages of a frame that begins with `head`.
+ * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_OTHER_CLUSTER
+ */
+export function decodeFrame(head: Uint8Array, frame: Uint8Array): readonly Message[] {
+  for (let at = 0; at < head.length; at++) if (frame[at] !== head[at]) throw refusalOfHead(head, frame)
+  return readMessages(decode(frame.subarray(head.length), raftFrameLimitBytes), 'frame')
+}
+
+function refusalOfHead(head: Uint8Array, frame: Uint8Array): SkeinError {
+  const [version, idBytes] = frame
+  if (version === undefined) return badMessage('frame', 'a version byte', undefined)
   if (version !== raftFrameVersion) {
-    throw new SkeinError('ERR_SKEIN_WIRE_VERSION', `a raft frame of version ${version}, this peer reads ${raftFrameVersion}`, {
-      ours: raftFrameVersion,
-      theirs: version,
-    })
+    const words = `a raft frame of version ${version}, this peer reads ${raftFrameVersion}; upgrade the older of the two`
+    return new SkeinError('ERR_SKEIN_WIRE_VERSION', words, { ours: raftFrameVersion, theirs: version })
   }
-  return readMessages(decode(frame.subarray(1), raftFrameLimitBytes), 'frame')
+  if (idBytes === undefined || frame.length < 2 + idBytes) return badMessage('frame', 'the id of a cluster', frame)
+  const [ours, theirs] = [head, frame.subarray(0, 2 + idBytes)].map((bytes) => Buffer.from(bytes.subarray(2)).toString())
+  const words = `a raft frame of cluster ${theirs}, this peer belongs to ${ours}`
+  return new SkeinError('ERR_SKEIN_OTHER_CLUSTER', words, { ours: ours as string, theirs: theirs as string })
 }
 
 /** About what a message takes in a frame, in bytes; for deciding when a frame is full. */

@@ -22,15 +22,17 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
-import { Inbox } from './inbox.js'
+import { hasSnapshot, Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
-import { isTooOldFor, Outbox } from './outbox.js'
+import { Outbox } from './outbox.js'
+import { isTooOldFor, OutgoingSnapshots } from './outgoing-snapshots.js'
 import { Proposals, type ProposeOptions, type WaitOptions } from './proposals.js'
 import { Proposer } from './proposer.js'
-import { Reads } from './reads.js'
-import { aborted, busy, confChangeRefused, noQuorum, notAVoter, notLeader, stopped } from './refusals.js'
+import { encodeFrame, frameHead } from './raft-codec.js'
+import { Reader } from './reader.js'
+import { confChangeRefused, notAVoter, notLeader, stopped } from './refusals.js'
 import { News, type RaftEvent } from './role-news.js'
 import { Snapshotter } from './snapshotter.js'
 import {
@@ -66,12 +68,13 @@ export class RaftRunner implements AsyncDisposable {
   readonly #snapshotter: Snapshotter
   readonly #outbox: Outbox
   readonly #incoming: IncomingSnapshots
+  readonly #outgoing: OutgoingSnapshots
   readonly #succession: Succession
   readonly #ticker: Ticker
   readonly #inbox: Inbox
   readonly #proposals = new Proposals()
   readonly #proposer: Proposer
-  readonly #reads: Reads
+  readonly #reader: Reader
   readonly #news: News
   readonly #contacts = new Contacts()
   readonly #ended = deferred<unknown>()
@@ -86,12 +89,11 @@ export class RaftRunner implements AsyncDisposable {
   private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
     this.#options = options
     this.#disk = disk
-    this.#incoming = new IncomingSnapshots(disk)
     this.repaired = repaired
     this.#storage = loadStorage(contents)
     this.#node = makeCore(options, this.#storage)
     this.#news = new News(options.id)
-    this.#inbox = new Inbox(options.id, this.#node)
+    this.#inbox = new Inbox(options, this.#node)
     this.#proposer = new Proposer(this.#node, options, this.#proposals)
     const { clock, random, stateMachine, transport } = options
     const { index, term, confState } = this.#storage.snapshot()
@@ -122,16 +124,31 @@ export class RaftRunner implements AsyncDisposable {
       everyEntries: options.snapshotEveryEntries,
       everyBytes: options.snapshotEveryBytes,
       trailingEntries: options.trailingEntries,
+      sendingIndex: () => this.#outgoing.oldestIndex,
       mark: (meta) => this.#appender.mark(meta),
       failed: (error) => this.#fail(error),
     })
-    this.#outbox = new Outbox(transport, clock, {
+    this.#outbox = new Outbox(options, {
       wake: () => this.#wake(),
       unreachable: (to) => this.#node.reportUnreachable(to),
-      snapshotSent: (to, error) => this.#snapshotSent(to, error),
-      chunksOf: (message) => this.#ownChunks(message.snapshot as Snapshot),
     })
-    this.#reads = new Reads(Buffer.from(Array.from({ length: 8 }, () => Math.floor(random() * 256))))
+    this.#outgoing = new OutgoingSnapshots({
+      disk,
+      clock,
+      random,
+      bytesPerSecond: options.snapshotBytesPerSecond,
+      frame: (message) => encodeFrame(frameHead(options.clusterId), [message]),
+      carry: (to, piece, signal) => transport.sendSnapshotPiece(to, piece, signal),
+      sent: (to, error) => this.#snapshotSent(to, error),
+      damaged: () => this.#snapshotter.spoiled(),
+    })
+    this.#incoming = new IncomingSnapshots({
+      disk,
+      open: (from, frame) => this.#inbox.openSnapshot(from, frame),
+      position: () => this.#node.basicStatus(),
+      stored: (message) => this.#snapshotStored(message),
+    })
+    this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
     this.#succession = new Succession(this.#node, clock, () => this.campaign())
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
   }
@@ -205,13 +222,20 @@ export class RaftRunner implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_NO_QUORUM, ERR_SKEIN_BUSY, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE
    * @see Ongaro 2014 §6.4
    */
-  async read({ deadlineMs = this.#electionMs * 3, signal }: WaitOptions = {}): Promise<void> {
+  async read(o: WaitOptions = {}): Promise<void> {
     this.#refuseUnlessRunning()
-    if (signal?.aborted) throw aborted('read')
-    if (this.#reads.size >= this.#options.maxPendingReads) throw busy('maxPendingReads')
-    const done = this.#reads.wait(this.#options.clock.now() + deadlineMs, signal, () => aborted('read'))
-    this.#wake()
-    return done
+    await this.#reader.confirmed(o)
+  }
+
+  /**
+   * Looks at the state machine in the same turn in which it is certain that no other leader can have been elected: on the leader
+   * without asking anybody, while a quorum is bound by its promises; elsewhere, and when in doubt, as after `read`.
+   * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (without `leaseReads`), those of `read`, or what `look` throws
+   * @see Ongaro 2014 §6.4.1
+   */
+  async readByLease<T>(look: () => T, o: WaitOptions = {}): Promise<T> {
+    this.#refuseUnlessRunning()
+    return await this.#reader.lookByLease(look, o)
   }
 
   /** The same as `read`, under the name the field gives it. */
@@ -270,17 +294,13 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   /**
-   * A snapshot from the leader; resolves when it is stored here and handed to the core. The next one ends it.
-   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED, or what `chunks` throws
+   * A piece of a snapshot from the leader; resolves with the answer, which the transport takes back to the sender.
+   * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED
    */
-  async receiveSnapshot(from: RaftId, message: Uint8Array, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    this.#refuseUnlessRunning()
-    const m = this.#inbox.openSnapshot(from, message)
-    await this.#incoming.store(m.snapshot, this.#node.basicStatus().commit, chunks)
+  async receiveSnapshotPiece(from: RaftId, piece: Uint8Array): Promise<Uint8Array> {
     this.#refuseUnlessRunning()
     this.#contacts.heard(from, this.#options.clock.now())
-    this.#guard(() => this.#inbox.step(m))
-    this.#wake()
+    return await this.#incoming.receive(from, piece)
   }
 
   /** The transport lost a peer. `dead`: connections are refused, the process is gone; if it led, an election begins at once. */
@@ -292,7 +312,8 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   status(): RaftRunnerStatus {
-    return runnerStatusOf(this.#node, this.#applier, this.#quorum())
+    const transfers = [...this.#outgoing.transfers, ...this.#incoming.transfers]
+    return runnerStatusOf(this.#node, this.#applier, this.#quorum(), transfers)
   }
 
   /**
@@ -308,8 +329,9 @@ export class RaftRunner implements AsyncDisposable {
       disk: this.#disk,
       ticker: this.#ticker,
       proposals: this.#proposals,
-      reads: this.#reads,
+      reader: this.#reader,
       outbox: this.#outbox,
+      outgoing: this.#outgoing,
       inbox: this.#inbox,
       snapshotter: this.#snapshotter,
       counts: this.#counts,
@@ -335,12 +357,12 @@ export class RaftRunner implements AsyncDisposable {
     this.#guard(() => {
       let hasMore = false
       do {
-        this.#askForReads(this.#reads.nextRound())
+        this.#reader.ask()
         while (this.#node.hasReady()) this.#route(this.#node.ready())
         this.#appender.kick()
         this.#outbox.flush()
         hasMore = this.#applier.run(untilMs)
-        this.#reads.applied(this.#applier.appliedIndex)
+        this.#reader.applied()
         this.#news.look(this.#node.basicStatus(), this.#applier.appliedTerm)
         this.#snapshotter.startIfDue()
       } while (this.#node.hasReady() && !hasMore && this.#options.clock.now() < untilMs)
@@ -350,13 +372,15 @@ export class RaftRunner implements AsyncDisposable {
 
   #route(ready: Ready): void {
     this.#counts.readyBatches++
+    this.#reader.leaves()
     if (ready.softState !== undefined) this.#softStateChanged(ready.softState.raftState)
     if (ready.snapshot !== undefined) this.#applier.restoring(ready.snapshot.index)
-    for (const readState of ready.readStates) this.#reads.confirmed(readState)
+    this.#reader.answered(ready.readStates)
     for (const message of ready.messages) {
       if (message.to === APPEND_THREAD) this.#appender.push(message)
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
       else if (isTooOldFor(message)) this.#renewSnapshot(message.to)
+      else if (hasSnapshot(message)) this.#outgoing.send(message)
       else this.#outbox.push(message)
     }
   }
@@ -368,8 +392,11 @@ export class RaftRunner implements AsyncDisposable {
 
   /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
   #softStateChanged(raftState: BasicStatus['raftState']): void {
-    if (raftState !== 'StateLeader') this.#proposals.failAll('this peer lost its leadership')
-    this.#askForReads(this.#reads.askAgain())
+    if (raftState !== 'StateLeader') {
+      this.#proposals.failAll('this peer lost its leadership')
+      this.#outgoing.end()
+    }
+    this.#reader.askAgain()
   }
 
   #deliver(responses: readonly Message[]): void {
@@ -394,14 +421,9 @@ export class RaftRunner implements AsyncDisposable {
       this.#node.tick()
       const nowMs = this.#options.clock.now()
       this.#proposals.expire(nowMs)
-      this.#reads.expire(nowMs, () => noQuorum(this.#quorum()))
-      this.#askForReads(this.#reads.tick(Math.ceil(this.#options.electionTicks / 2)))
+      this.#reader.tick(nowMs, () => this.#quorum())
     })
     this.#takeTurn()
-  }
-
-  #askForReads(context: Uint8Array | undefined): void {
-    if (context !== undefined) this.#node.readIndex(context)
   }
 
   // --- what applying and installing do
@@ -417,6 +439,7 @@ export class RaftRunner implements AsyncDisposable {
       return this.#applier.conf
     }
     this.#proposals.resolve(entry.index, entry.term, conf)
+    this.#outgoing.keepTo(conf)
     this.#news.tell({ type: 'conf', conf })
     return conf
   }
@@ -429,14 +452,10 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase === 'running') this.#news.tell({ type: 'conf', conf: confState })
   }
 
-  /** Our snapshot for another peer. One that no longer reads well is taken again: the state machine still knows it all. */
-  async *#ownChunks({ index, term }: Snapshot): AsyncGenerator<Uint8Array> {
-    try {
-      yield* this.#disk.readSnapshot({ index, term })
-    } catch (error) {
-      if (isSkeinError(error, 'ERR_SKEIN_CORRUPT')) this.#snapshotter.spoiled()
-      throw error
-    }
+  #snapshotStored(message: Message): void {
+    if (this.#phase !== 'running') return
+    this.#guard(() => this.#inbox.step(message))
+    this.#wake()
   }
 
   #snapshotSent(to: RaftId, error: string | undefined): void {
@@ -496,6 +515,7 @@ export class RaftRunner implements AsyncDisposable {
     } catch (error) {
       this.#fail(error)
     }
+    await this.#incoming.end(stopped(this.#failure))
     await this.#disk.close()
     if (this.#phase === 'stopping') this.#phase = 'stopped'
     this.#ended.resolve(undefined)
@@ -508,8 +528,9 @@ export class RaftRunner implements AsyncDisposable {
     this.#turn = undefined
     this.#snapshotter.stop(stopped(cause))
     this.#outbox.close()
-    this.#incoming.end(stopped(cause))
+    this.#outgoing.end()
+    void this.#incoming.end(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
-    this.#reads.failAll(() => stopped(cause))
+    this.#reader.failAll(() => stopped(cause))
   }
 }

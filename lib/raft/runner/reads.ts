@@ -31,11 +31,12 @@ export class Reads {
     return this.#waiting.length
   }
 
-  wait(deadlineAtMs: number, signal: AbortSignal | undefined, aborted: () => unknown): Promise<void> {
+  /** @param index To be applied, if it is known already */
+  wait(deadlineAtMs: number, signal: AbortSignal | undefined, aborted: () => unknown, index?: number): Promise<void> {
     const { promise, resolve, reject } = deferred()
     const waiter: Waiter = {
       round: 0,
-      index: undefined,
+      index,
       deadlineAtMs,
       settle: (error) => {
         signal?.removeEventListener('abort', leave)
@@ -54,7 +55,7 @@ export class Reads {
 
   /** The context to ask the core with, if it is time to ask. */
   nextRound(): Uint8Array | undefined {
-    if (this.#roundOpen || !this.#waiting.some(({ round }) => round === 0)) return undefined
+    if (this.#roundOpen || !this.#waiting.some(({ round, index }) => round === 0 && index === undefined)) return undefined
     return this.#open()
   }
 

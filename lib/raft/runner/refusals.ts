@@ -15,6 +15,17 @@ export function tooLarge(size: number, limit: number): SkeinError<'ERR_SKEIN_TOO
   })
 }
 
+export function withoutLease(): SkeinError<'ERR_SKEIN_INVALID_OPTION'> {
+  return new SkeinError(
+    'ERR_SKEIN_INVALID_OPTION',
+    'consistency: lease needs the option leaseReads on every peer; or ask linearizable',
+    {
+      option: 'consistency',
+      got: 'lease',
+    },
+  )
+}
+
 export function notAVoter(id: RaftId): SkeinError<'ERR_SKEIN_PRECONDITION'> {
   return new SkeinError('ERR_SKEIN_PRECONDITION', `raft id ${id} is not a voter; promote it first`, {
     what: 'transferLeadership',

@@ -9,6 +9,10 @@ import type { StateMachine } from './state-machine.js'
 const debug = createDebug('skein:raft')
 /** Entries behind a snapshot are a courtesy to peers a little behind; not at any price. */
 const trailingBytesMax = 16 * 1024 * 1024
+/** While a snapshot is on its way, what follows it is no courtesy: without it the peer would need another one, for ever. */
+const awaitedBytesMax = 256 * 1024 * 1024
+/** A state is written again only when the log is worth it: a quarter of it, if it is larger than this. */
+const smallStateBytes = 1024 * 1024
 
 export interface SnapshotterParts {
   readonly disk: RaftDisk
@@ -18,6 +22,8 @@ export interface SnapshotterParts {
   readonly everyEntries: number
   readonly everyBytes: number
   readonly trailingEntries: number
+  /** The oldest snapshot that is on its way to a peer; undefined when none is. */
+  sendingIndex(): number | undefined
   /** The file is durable: let the log refer to it; `marked` follows. */
   mark(meta: SnapshotMeta): void
   failed(error: unknown): void
@@ -31,6 +37,8 @@ export class Snapshotter {
   readonly #parts: SnapshotterParts
   #nextIndex: number
   #nextBytes: number
+  /** Fewer bytes than this are not worth a snapshot, however many entries they are. */
+  #worthBytes = 0
   #underWay = false
   #stopped = false
   /** Who asked for a snapshot that is not begun yet. */
@@ -64,8 +72,7 @@ export class Snapshotter {
   /** Begins a snapshot if one is due. The state is captured before this returns, its bytes are written later. */
   startIfDue(): void {
     const { applier, machine, disk, storage, mark } = this.#parts
-    const isDue = applier.appliedIndex >= this.#nextIndex || applier.appliedBytes >= this.#nextBytes
-    if (!isDue || this.#underWay || this.#stopped || !applier.canSnapshot) return
+    if (!this.#isDue() || this.#underWay || this.#stopped || !applier.canSnapshot) return
     const meta = { index: applier.appliedIndex, term: storage.term(applier.appliedIndex), confState: applier.conf }
     const chunks = machine.snapshot()
     this.#underWay = true
@@ -75,6 +82,7 @@ export class Snapshotter {
       (sizeBytes) => {
         if (this.#stopped) return
         debug('snapshot at %d: %d bytes', meta.index, sizeBytes)
+        this.#weigh(sizeBytes)
         mark(meta)
       },
       (error: unknown) => {
@@ -116,6 +124,20 @@ export class Snapshotter {
     for (const asked of [...this.#asking.splice(0), ...this.#awaiting.splice(0)]) asked.reject(reason)
   }
 
+  #isDue(): boolean {
+    const { applier, sendingIndex } = this.#parts
+    if (this.#nextIndex === 0) return true // asked for, or the last one is of no use
+    const { appliedIndex, appliedBytes } = applier
+    if (sendingIndex() !== undefined) return appliedBytes >= this.#nextBytes + awaitedBytesMax
+    return appliedBytes >= this.#nextBytes || (appliedIndex >= this.#nextIndex && appliedBytes >= this.#worthBytes)
+  }
+
+  /** The thesis' rule (§5.1.3): how often depends on how large the state is beside the log. */
+  #weigh(sizeBytes: number): void {
+    const { everyBytes, applier } = this.#parts
+    this.#worthBytes = sizeBytes <= smallStateBytes ? 0 : applier.appliedBytes + Math.min(sizeBytes / 4, everyBytes)
+  }
+
   #scheduleAfter(index: number): void {
     this.#nextIndex = index + this.#parts.everyEntries
     this.#nextBytes = this.#parts.applier.appliedBytes + this.#parts.everyBytes
@@ -123,14 +145,17 @@ export class Snapshotter {
 
   /** The last entry not worth its memory behind a snapshot. */
   #compactTo(snapshotIndex: number): number {
-    const { storage, trailingEntries } = this.#parts
-    const first = Math.max(storage.firstIndex(), snapshotIndex - trailingEntries + 1)
+    const { storage, trailingEntries, sendingIndex } = this.#parts
+    const awaited = sendingIndex()
+    const limitBytes = awaited === undefined ? trailingBytesMax : awaitedBytesMax
+    const from = Math.min(snapshotIndex - trailingEntries, awaited ?? snapshotIndex) + 1
+    const first = Math.max(storage.firstIndex(), from)
     if (first > snapshotIndex) return snapshotIndex
     const kept = storage.entries(first, snapshotIndex + 1, Number.POSITIVE_INFINITY)
     let sizeBytes = 0
     const tooMany = kept.findLastIndex((entry) => {
       sizeBytes += entrySizeBytes(entry)
-      return sizeBytes > trailingBytesMax
+      return sizeBytes > limitBytes
     })
     return first + tooMany
   }

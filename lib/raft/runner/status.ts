@@ -3,8 +3,9 @@ import type { RaftDisk } from '../wal/index.js'
 import type { Applier } from './applier.js'
 import type { Inbox } from './inbox.js'
 import type { Outbox } from './outbox.js'
+import type { OutgoingSnapshots, SnapshotTransfer } from './outgoing-snapshots.js'
 import type { Proposals } from './proposals.js'
-import type { Reads } from './reads.js'
+import type { Reader } from './reader.js'
 import { type News, type RaftRole, roleOf } from './role-news.js'
 import type { Snapshotter } from './snapshotter.js'
 import type { Ticker } from './ticker.js'
@@ -31,6 +32,8 @@ export interface RaftRunnerStatus {
   /** By member; empty unless this peer leads. */
   readonly progress: ReadonlyMap<RaftId, ProgressStatus>
   readonly quorum: QuorumStatus
+  /** Snapshots on their way from and to this peer. */
+  readonly transfers: readonly SnapshotTransfer[]
 }
 
 /** Counts since the runner was opened. */
@@ -45,22 +48,33 @@ export interface RaftRunnerMetrics {
   readonly ticksMissed: number
   readonly pendingProposals: number
   readonly pendingReads: number
+  /** Reads that the leader answered without asking anybody. */
+  readonly readsByLease: number
   readonly framesSent: number
   readonly messagesSent: number
   readonly framesRefused: number
   readonly framesReceived: number
-  /** Malformed frames. */
+  /** Frames that were not read: malformed, or one of the next two. */
   readonly framesDropped: number
+  readonly framesOfOtherCluster: number
+  readonly framesOfOtherVersion: number
   /** Messages that were not for us, not from whom they said, or made no sense to the core. */
   readonly messagesDropped: number
   readonly snapshotsTaken: number
   readonly snapshotsFailed: number
+  /** Files of ours that were found damaged when they were to be sent; a new snapshot takes the place of each. */
+  readonly snapshotsDamaged: number
   readonly snapshotsSent: number
   readonly snapshotsInstalled: number
   readonly leaderChanges: number
 }
 
-export function runnerStatusOf(node: RawNode, applier: Applier, quorum: QuorumStatus): RaftRunnerStatus {
+export function runnerStatusOf(
+  node: RawNode,
+  applier: Applier,
+  quorum: QuorumStatus,
+  transfers: readonly SnapshotTransfer[],
+): RaftRunnerStatus {
   const { id, term, lead, commit, progress, raftState } = node.status()
   return {
     id,
@@ -73,6 +87,7 @@ export function runnerStatusOf(node: RawNode, applier: Applier, quorum: QuorumSt
     conf: applier.conf,
     progress,
     quorum,
+    transfers,
   }
 }
 
@@ -81,8 +96,9 @@ export interface Counted {
   readonly disk: RaftDisk
   readonly ticker: Ticker
   readonly proposals: Proposals
-  readonly reads: Reads
+  readonly reader: Reader
   readonly outbox: Outbox
+  readonly outgoing: OutgoingSnapshots
   readonly inbox: Inbox
   readonly snapshotter: Snapshotter
   readonly news: News
@@ -93,8 +109,9 @@ export function metricsOf({
   disk,
   ticker,
   proposals,
-  reads,
+  reader,
   outbox,
+  outgoing,
   inbox,
   snapshotter,
   news,
@@ -110,16 +127,20 @@ export function metricsOf({
     readyBatches: counts.readyBatches,
     ticksMissed: ticker.missed,
     pendingProposals: proposals.size,
-    pendingReads: reads.size,
+    pendingReads: reader.pending,
+    readsByLease: reader.byLease,
     framesSent: outbox.framesSent,
     messagesSent: outbox.messagesSent,
     framesRefused: outbox.framesRefused,
     framesReceived: inbox.framesReceived,
     framesDropped: inbox.framesDropped,
+    framesOfOtherCluster: inbox.framesOfOtherCluster,
+    framesOfOtherVersion: inbox.framesOfOtherVersion,
     messagesDropped: inbox.messagesDropped,
     snapshotsTaken: snapshotter.taken,
     snapshotsFailed: snapshotter.failures,
-    snapshotsSent: outbox.snapshotsSent,
+    snapshotsDamaged: outgoing.damaged,
+    snapshotsSent: outgoing.sent,
     snapshotsInstalled: counts.snapshotsInstalled,
     leaderChanges: news.leaderChanges,
   }

@@ -3,13 +3,15 @@
  * without a disk), and a faulty one in the tests that loses what was not synced.
  */
 import { constants, write } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises'
+import { dirname } from 'node:path'
+import { lockDir } from './lock.js'
 
 /** One open file. Positions and sizes in bytes. */
 export interface WalFile {
   /** Writes all of `bytes`; durable only after `sync`. */
   write(bytes: Uint8Array, position: number): Promise<void>
-  /** Writes all of `bytes` and resolves when they are durable: as `write` and `sync`, where one call is cheaper than two. */
+  /** Writes all of `bytes` and resolves when they are durable: one call where that is cheaper. Of earlier writes it says nothing. */
   writeDurably?(bytes: Uint8Array, position: number): Promise<void>
   /** Up to `sizeBytes` bytes; fewer only at the end of the file. */
   read(position: number, sizeBytes: number): Promise<Uint8Array>
@@ -21,8 +23,13 @@ export interface WalFile {
 }
 
 export interface WalFiles {
-  /** Creates the directory and those above it; nothing happens when it is there. */
+  /** Creates the directory and those above it, durably; nothing happens when it is there. */
   makeDir(dir: string): Promise<void>
+  /**
+   * Keeps every other process off the directory until the result is called, or this process ends however it ends.
+   * @throws {SkeinError} ERR_SKEIN_DIR_IN_USE
+   */
+  lock?(dir: string): Promise<() => Promise<void>>
   list(dir: string): Promise<readonly string[]>
   /** A new empty file for reading and writing; an old one of that name is emptied. */
   create(path: string): Promise<WalFile>
@@ -36,22 +43,57 @@ export interface WalFiles {
 
 /** The disk, through node:fs. */
 export const nodeFiles: WalFiles = {
-  makeDir: async (dir) => void (await mkdir(dir, { recursive: true, mode: 0o700 })),
+  makeDir: (dir) => makeDirs(dir, syncDir),
+  lock: lockDir,
   list: (dir) => readdir(dir),
   create: async (path) => new NodeFile(path, await open(path, 'w+', 0o600)),
   open: async (path) => new NodeFile(path, await open(path, 'r+')),
   rename,
   remove: unlink,
-  syncDir: async (dir) => {
-    if (process.platform === 'win32') return // Windows has no fsync of a directory; NTFS journals its names
-    const handle = await open(dir, 'r')
-    try {
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-  },
+  syncDir,
 }
+
+async function syncDir(dir: string): Promise<void> {
+  if (process.platform === 'win32') return // Windows has no fsync of a directory; NTFS journals its names
+  const handle = await open(dir, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/**
+ * Each new directory is a name in the one above, and durable only when that one is synced. Not node's own recursive
+ * mkdir: where the system denies that the path exists (/proc), that one tries again for ever.
+ */
+export async function makeDirs(dir: string, sync: (dir: string) => Promise<void>): Promise<void> {
+  const parent = dirname(dir)
+  try {
+    await mkdir(dir, { mode: 0o700 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(dir)).isDirectory()) return
+    // A parent that is there, and still no such file: the file system refuses directories.
+    if (code !== 'ENOENT' || parent === dir || (await isThere(parent))) throw error
+    await makeDirs(parent, sync)
+    await mkdir(dir, { mode: 0o700 })
+  }
+  await sync(parent)
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false, // whoever makes it will hear why it cannot be
+  )
+}
+
+/**
+ * O_DSYNC is a write with its fdatasync behind it (POSIX), and so one turn of libuv's threads and not two. Only where that
+ * reaches the disk itself: on macOS it stops at the disk's cache, on Windows node knows no such flag.
+ */
+const hasDurableWrites = process.platform === 'linux'
 
 class NodeFile implements WalFile {
   /** Where the file is when it is opened; a later rename does not concern the handles. */
@@ -72,8 +114,11 @@ class NodeFile implements WalFile {
     }
   }
 
-  /** O_DSYNC is a write with its fdatasync behind it (POSIX), and so one turn of libuv's threads and not two. */
   async writeDurably(bytes: Uint8Array, position: number): Promise<void> {
+    if (!hasDurableWrites) {
+      await this.write(bytes, position)
+      return this.sync()
+    }
     this.#durable ??= await open(this.#path, constants.O_WRONLY | constants.O_DSYNC)
     const { fd } = this.#durable
     for (let done = 0; done < bytes.length; ) done += await writeOnce(fd, bytes, done, position + done)

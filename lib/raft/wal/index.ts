@@ -18,8 +18,10 @@ export {
   type SnapshotReport,
 } from './inspect.js'
 export { MemoryFiles } from './memory-files.js'
+export type { PartialSnapshot } from './partial-snapshot.js'
 export { RaftDisk, type RaftDiskOpened, type RaftDiskOptions } from './raft-disk.js'
 export { corrupt, type Repair } from './recover.js'
 export type { WalContents } from './replay.js'
-export { type SnapshotId, Snapshots, type SnapshotsOptions } from './snapshots.js'
+export type { SnapshotDigest, SnapshotId, SnapshotReader } from './snapshot-reader.js'
+export { Snapshots, type SnapshotsOptions } from './snapshots.js'
 export { Wal, type WalMetrics, type WalOpened, type WalOptions } from './wal.js'

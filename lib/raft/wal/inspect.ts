@@ -9,7 +9,8 @@ import { readWhole, type WalFile, type WalFiles } from './files.js'
 import { scanRecords } from './record.js'
 import { Replay, ReplayError, type WalContents } from './replay.js'
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes, segmentName, segmentSeq } from './segment.js'
-import { type SnapshotId, Snapshots } from './snapshots.js'
+import type { SnapshotId } from './snapshot-reader.js'
+import { Snapshots } from './snapshots.js'
 
 export interface Damage {
   readonly file: string
@@ -266,7 +267,7 @@ const readOnlyFiles: WalFiles = {
       () => true,
       (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? false : Promise.reject(error)),
     )
-    return isThere ? (await readdir(dir)).filter((name) => !name.endsWith('.tmp')) : []
+    return isThere ? (await readdir(dir)).filter((name) => !/\.(tmp|part)$/.test(name)) : []
   },
   open: async (path): Promise<WalFile> => {
     const handle = await open(path, 'r')

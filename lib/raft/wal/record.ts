@@ -76,6 +76,11 @@ export function wholeRecord(bytes: Buffer, previousCrc: number): WalRecord | und
   return record !== undefined && bytes.readUInt32LE(12) === previousCrc ? record : undefined
 }
 
+/** The payload length that a record's first bytes claim, if it is one a record may have. */
+export function claimedBytes(head: Buffer): number | undefined {
+  return payloadBytesAt(head, 0)
+}
+
 /** The record at `offset` if one is there whole, whatever came before it. */
 function readRecord(bytes: Buffer, offset: number): WalRecord | undefined {
   const sizeBytes = payloadBytesAt(bytes, offset)
@@ -133,6 +138,7 @@ function lastNonZero(bytes: Buffer, from: number): number {
   return Math.max(end, from)
 }
 
-function paddedBytes(payloadBytes: number): number {
+/** Bytes a record of such a payload takes in the file. */
+export function paddedBytes(payloadBytes: number): number {
   return Math.ceil((recordHeaderBytes + payloadBytes) / recordAlignBytes) * recordAlignBytes
 }

@@ -226,3 +226,16 @@ export function storageFailure(file: string, error: unknown, consequence = after
     { cause: error },
   )
 }
+
+/** What a file system says of a directory that this process may not use, or cannot. */
+const unusableCodes: ReadonlySet<unknown> = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOENT'])
+
+/** Why a directory could not be opened: it is not ours to use, or its disk fails. */
+export function openFailure(dir: string, error: unknown): SkeinError {
+  const { code, path } = error instanceof Error ? (error as NodeJS.ErrnoException) : {}
+  if (unusableCodes.has(code)) {
+    const words = `cannot use the directory ${dir}: ${messageOf(error)}; give one this process may create, read and write`
+    return new SkeinError('ERR_SKEIN_DIR_UNUSABLE', words, { dir }, { cause: error })
+  }
+  return storageFailure(path ?? dir, error, 'Check the disk, then start this peer again')
+}

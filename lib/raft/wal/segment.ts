@@ -160,6 +160,8 @@ export async function createSegment(
       growBytes,
     })
     await segment.append(firstPayload)
+    // Also the header: a durable write speaks only for its own bytes.
+    await file.sync()
     await files.rename(`${path}.tmp`, path)
     await files.syncDir(dir)
     return segment

@@ -4,19 +4,28 @@
  *
  *     u64 magic+format | record: meta | record: chunk … | record: end {chunks, bytes}
  *
- * Records are those of the log (record.ts); a chunk's first byte tells it from the end.
+ * Records are those of the log (record.ts); a chunk's first byte tells it from the end. What is not finished ends in
+ * `.tmp` (our own: worthless) or `.part` (from another peer: it may go on).
  */
 import { join } from 'node:path'
 import { assert } from '../../base/assert.js'
-import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
-import { decodeSnapshotMeta, encodeSnapshotMeta, type SnapshotMeta } from './batch.js'
+import { SkeinError } from '../../base/errors.js'
+import { encodeSnapshotMeta, type SnapshotMeta } from './batch.js'
 import { nodeFiles, type WalFile, type WalFiles } from './files.js'
-import { encodeRecord, recordHeaderBytes, recordLimitBytes, type WalRecord, wholeRecord } from './record.js'
-import { corrupt, storageFailure } from './recover.js'
+import { PartialSnapshot, syncEveryBytes } from './partial-snapshot.js'
+import { encodeRecord } from './record.js'
+import { corrupt, openFailure, storageFailure } from './recover.js'
+import {
+  chunkTag,
+  endPayloadBytes,
+  endTag,
+  isSameSnapshot,
+  type SnapshotDigest,
+  type SnapshotId,
+  SnapshotReader,
+  snapshotMagic,
+} from './snapshot-reader.js'
 
-const magic = Buffer.from('skeinsn1')
-const chunkTag = 1
-const endTag = 2
 const consequence = 'The snapshot is not there; the log still is. Check the disk'
 
 export interface SnapshotsOptions {
@@ -27,36 +36,37 @@ export interface SnapshotsOptions {
   readonly keep?: number
 }
 
-/** What identifies a snapshot's file. */
-export interface SnapshotId {
-  readonly index: number
-  readonly term: number
-}
-
 export class Snapshots {
   readonly #dir: string
   readonly #files: WalFiles
   readonly #keep: number
   #found: SnapshotId[]
+  /** Files of snapshots that came in by part. */
+  #partials: readonly SnapshotDigest[]
+  /** The one of them that is open. */
+  #incoming: PartialSnapshot | undefined
   #temporaries = 0
 
-  private constructor(dir: string, files: WalFiles, keep: number, found: SnapshotId[]) {
+  private constructor(dir: string, files: WalFiles, keep: number, names: readonly string[]) {
     this.#dir = dir
     this.#files = files
     this.#keep = keep
-    this.#found = found
+    this.#found = names
+      .map(parseName)
+      .filter((id) => id !== undefined)
+      .sort(byAge)
+    this.#partials = names.map(parsePartialName).filter((digest) => digest !== undefined)
   }
 
-  /** Opens the directory and removes what was never finished. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  /** Opens the directory and removes what was never finished; what came in by part stays while it may go on. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE */
   static async open({ dir, files = nodeFiles, keep = 2 }: SnapshotsOptions): Promise<Snapshots> {
     try {
       await files.makeDir(dir)
       const names = await files.list(dir)
       for (const name of names) if (name.endsWith('.tmp')) await files.remove(join(dir, name))
-      const found = names.map(parseName).filter((id) => id !== undefined)
-      return new Snapshots(dir, files, keep, found.sort(byAge))
+      return new Snapshots(dir, files, keep, names)
     } catch (error) {
-      throw storageFailure(dir, error, consequence)
+      throw openFailure(dir, error)
     }
   }
 
@@ -66,7 +76,7 @@ export class Snapshots {
   }
 
   has(id: SnapshotId): boolean {
-    return this.#found.some((one) => isSame(one, id))
+    return this.#found.some((one) => isSameSnapshot(one, id))
   }
 
   /**
@@ -97,11 +107,13 @@ export class Snapshots {
 
   /** What the file says about itself. @throws {SkeinError} ERR_SKEIN_CORRUPT (also when missing), ERR_SKEIN_STORAGE */
   async meta(id: SnapshotId): Promise<SnapshotMeta> {
-    const reader = await this.#open(id)
+    const reader = await this.open(id)
     try {
-      return await this.#readMeta(reader, id)
+      const head = await reader.next()
+      if (head?.type !== 'meta') throw corrupt(reader.path, 0, 'the head of the snapshot is missing')
+      return head.meta
     } finally {
-      await reader.file.close()
+      await reader.close()
     }
   }
 
@@ -110,26 +122,58 @@ export class Snapshots {
    * @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_STORAGE
    */
   async *read(id: SnapshotId): AsyncGenerator<Uint8Array, void, undefined> {
-    const reader = await this.#open(id)
+    const reader = await this.open(id)
     try {
-      await this.#readMeta(reader, id)
-      let [chunks, bytes] = [0, 0]
-      for (;;) {
-        const { payload, offset } = await this.#next(reader)
-        const body = payload.subarray(1)
-        if (payload[0] === endTag) {
-          const end = Buffer.from(body)
-          if (end.readDoubleLE(0) === chunks && end.readDoubleLE(8) === bytes) return
-          throw corrupt(reader.path, offset, 'chunks of the snapshot are missing')
-        }
-        if (payload[0] !== chunkTag) throw corrupt(reader.path, offset, 'neither a chunk nor the end')
-        chunks++
-        bytes += body.length
-        yield body
-      }
+      yield* reader.chunks()
     } finally {
-      await reader.file.close()
+      await reader.close()
     }
+  }
+
+  /** The file itself, for its chunks or its bytes; whoever asked closes it. @throws {SkeinError} ERR_SKEIN_CORRUPT (it is missing), ERR_SKEIN_STORAGE */
+  open(id: SnapshotId): Promise<SnapshotReader> {
+    return SnapshotReader.open(this.#files, this.#path(id), id)
+  }
+
+  /**
+   * Begins to take this snapshot in, or goes on where it broke off; another one that was coming in is dropped for it.
+   * @throws {SkeinError} ERR_SKEIN_STORAGE
+   */
+  async receive(digest: SnapshotDigest): Promise<PartialSnapshot> {
+    if (this.#incoming !== undefined && isSameDigest(this.#incoming.digest, digest)) return this.#incoming
+    const path = this.#partialPath(digest)
+    const isBegun = this.#partials.some((one) => isSameDigest(one, digest))
+    await this.#dropPartials((one) => !isSameDigest(one, digest))
+    this.#incoming = isBegun
+      ? await PartialSnapshot.resume(this.#files, path, digest)
+      : await PartialSnapshot.create(this.#files, path, digest)
+    if (!isBegun) this.#partials = [digest]
+    return this.#incoming
+  }
+
+  /** The one that came in is whole: from now on it is a snapshot like others. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_CORRUPT: drop it */
+  async received(partial: PartialSnapshot): Promise<void> {
+    await partial.finish()
+    const { index, term } = partial.digest
+    await this.#disk(this.#dir, async () => {
+      await this.#files.rename(this.#partialPath(partial.digest), this.#path(partial.digest))
+      await this.#files.syncDir(this.#dir)
+    })
+    this.#incoming = undefined
+    this.#partials = this.#partials.filter((one) => !isSameDigest(one, partial.digest))
+    if (!this.has(partial.digest)) this.#found = [...this.#found, { index, term }].sort(byAge)
+  }
+
+  /** The one that comes in is of no use: its space is free again. @throws {SkeinError} ERR_SKEIN_STORAGE */
+  async dropIncoming(): Promise<void> {
+    await this.#dropPartials(() => true)
+  }
+
+  /** Leaves the one that comes in as it is, for another life. */
+  async close(): Promise<void> {
+    const partial = this.#incoming
+    this.#incoming = undefined
+    await partial?.close().catch(() => undefined) // what is durable of it is found when it is taken up again
   }
 
   /** Removes all but the newest `keep` up to `current` (which stays), and whatever is newer: it was never marked. */
@@ -138,11 +182,24 @@ export class Snapshots {
     const kept = upToCurrent.slice(-this.#keep)
     const gone = this.#found.filter((id) => byAge(id, current) <= 0 && !kept.includes(id))
     await this.#remove(gone)
+    await this.#dropPartials((one) => one.index <= current.index)
   }
 
-  /** Removes what was stored but never marked in the log before the peer stopped. */
+  /** Removes what was stored but never marked in the log before the peer stopped, and what came in by part and is overtaken. */
   async dropUnmarked(newestMarked: SnapshotId | undefined): Promise<void> {
     await this.#remove(this.#found.filter((id) => newestMarked === undefined || byAge(id, newestMarked) > 0))
+    const newest = this.#partials.toSorted(byAge).at(-1)
+    await this.#dropPartials((one) => one !== newest || one.index <= (newestMarked?.index ?? 0))
+  }
+
+  async #dropPartials(isGone: (one: SnapshotDigest) => boolean): Promise<void> {
+    const gone = this.#partials.filter(isGone)
+    if (gone.length === 0) return
+    if (this.#incoming !== undefined && isGone(this.#incoming.digest)) await this.close()
+    this.#partials = this.#partials.filter((one) => !gone.includes(one))
+    await this.#disk(this.#dir, async () => {
+      for (const one of gone) await this.#files.remove(this.#partialPath(one))
+    })
   }
 
   async #remove(ids: readonly SnapshotId[]): Promise<void> {
@@ -160,14 +217,17 @@ export class Snapshots {
     meta: SnapshotMeta,
     chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
   ): Promise<number> {
-    let [position, crc, count, total] = [magic.length, 0, 0, 0]
+    let [position, crc, count, total, syncedTo] = [snapshotMagic.length, 0, 0, 0, 0]
     const put = async (payload: Uint8Array) => {
       const record = encodeRecord(payload, crc)
       await this.#disk(path, () => file.write(record.bytes, position))
       position += record.bytes.length
       crc = record.crc
+      if (position - syncedTo < syncEveryBytes) return
+      await this.#disk(path, () => file.sync())
+      syncedTo = position
     }
-    await this.#disk(path, () => file.write(magic, 0))
+    await this.#disk(path, () => file.write(snapshotMagic, 0))
     await put(encodeSnapshotMeta(meta))
     for await (const chunk of chunks) {
       if (chunk.length > chunkLimitBytes) {
@@ -181,54 +241,12 @@ export class Snapshots {
       count++
       total += chunk.length
     }
-    const end = Buffer.alloc(17)
+    const end = Buffer.alloc(endPayloadBytes)
     end[0] = endTag
     end.writeDoubleLE(count, 1)
     end.writeDoubleLE(total, 9)
     await put(end)
     return position
-  }
-
-  async #open(id: SnapshotId): Promise<Reader> {
-    const path = this.#path(id)
-    let file: WalFile
-    try {
-      file = await this.#files.open(path)
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-        throw corrupt(path, undefined, 'the snapshot that the log refers to is missing')
-      }
-      throw storageFailure(path, error, consequence)
-    }
-    return { file, path, position: 0, crc: 0 }
-  }
-
-  async #readMeta(reader: Reader, id: SnapshotId): Promise<SnapshotMeta> {
-    const head = await this.#disk(reader.path, () => reader.file.read(0, magic.length))
-    if (!magic.equals(head)) throw corrupt(reader.path, 0, 'the file does not start as a snapshot')
-    reader.position = magic.length
-    const { payload, offset } = await this.#next(reader)
-    try {
-      const meta = decodeSnapshotMeta(payload)
-      if (isSame(meta, id)) return meta
-      throw corrupt(reader.path, offset, `the file holds the snapshot at ${meta.index} of term ${meta.term}`)
-    } catch (error) {
-      if (isSkeinError(error, 'ERR_SKEIN_CORRUPT')) throw error
-      throw corrupt(reader.path, offset, `the snapshot's head does not decode: ${messageOf(error)}`)
-    }
-  }
-
-  async #next(reader: Reader): Promise<WalRecord> {
-    const { path, file, position } = reader
-    const head = Buffer.from(await this.#disk(path, () => file.read(position, recordHeaderBytes)))
-    const claimed = head.length === recordHeaderBytes ? head.readUInt32LE(0) : 0
-    const body =
-      claimed > recordLimitBytes ? head : await this.#disk(path, () => file.read(position + recordHeaderBytes, claimed))
-    const record = wholeRecord(Buffer.concat([head, body]), reader.crc)
-    if (record === undefined) throw corrupt(path, position, 'a record of the snapshot is damaged or missing')
-    reader.position = position + record.nextOffset
-    reader.crc = record.crc
-    return { ...record, offset: position }
   }
 
   async #disk<T>(path: string, act: () => Promise<T>): Promise<T> {
@@ -237,6 +255,10 @@ export class Snapshots {
     } catch (error) {
       throw storageFailure(path, error, consequence)
     }
+  }
+
+  #partialPath({ index, term, sizeBytes, crc }: SnapshotDigest): string {
+    return join(this.#dir, `${String(index).padStart(16, '0')}-${term}.${sizeBytes}.${crc}.part`)
   }
 
   #path({ index, term }: SnapshotId): string {
@@ -248,20 +270,20 @@ export class Snapshots {
 /** A snapshot chunk is at most this long; the state machine cuts its own chunks, usually far smaller. */
 export const chunkLimitBytes = 64 * 1024 * 1024
 
-interface Reader {
-  readonly file: WalFile
-  readonly path: string
-  position: number
-  crc: number
-}
-
 function parseName(name: string): SnapshotId | undefined {
   const match = /^(\d{16})-(\d{1,16})\.snapshot$/.exec(name)
   return match === null ? undefined : { index: Number(match[1]), term: Number(match[2]) }
 }
 
-function isSame(a: SnapshotId, b: SnapshotId): boolean {
-  return a.index === b.index && a.term === b.term
+function parsePartialName(name: string): SnapshotDigest | undefined {
+  const match = /^(\d{16})-(\d{1,16})\.(\d{1,16})\.(\d{1,10})\.part$/.exec(name)
+  if (match === null) return undefined
+  const [index, term, sizeBytes, crc] = match.slice(1).map(Number) as [number, number, number, number]
+  return { index, term, sizeBytes, crc }
+}
+
+function isSameDigest(a: SnapshotDigest, b: SnapshotDigest): boolean {
+  return isSameSnapshot(a, b) && a.sizeBytes === b.sizeBytes && a.crc === b.crc
 }
 
 function byAge(a: SnapshotId, b: SnapshotId): number {

@@ -3,7 +3,7 @@ import { SkeinError } from '../../base/errors.js'
 import { encodeBatches, encodeSeal, type SnapshotMark, type WalBatch } from './batch.js'
 import { nodeFiles, type WalFiles } from './files.js'
 import { encodeRecord } from './record.js'
-import { type Recovery, type Repair, recover, storageFailure } from './recover.js'
+import { openFailure, type Recovery, type Repair, recover, storageFailure } from './recover.js'
 import { type WalContents, WalHead } from './replay.js'
 import { createSegment, Segment } from './segment.js'
 
@@ -81,7 +81,7 @@ export class Wal {
       return recovery === undefined ? await Wal.#create(resolved) : await Wal.#resume(resolved, recovery)
     } catch (error) {
       if (error instanceof SkeinError || error instanceof SkeinBug) throw error
-      throw storageFailure(dir, error)
+      throw openFailure(dir, error)
     }
   }
 
@@ -95,8 +95,12 @@ export class Wal {
 
   static async #resume(options: Required<WalOptions>, recovery: Recovery): Promise<WalOpened> {
     const { contents, segments, repaired } = recovery
-    const last = segments.at(-1)
+    const [before, last] = [segments.at(-2), segments.at(-1)]
     assert(last !== undefined, 'a recovered log has a last segment')
+    // A process that was killed leaves writes that can be read and are not durable yet. From here on they count as promised.
+    if (before !== undefined) await syncFile(options.files, before.path)
+    await syncFile(options.files, last.path)
+    await options.files.syncDir(options.dir)
     const segment = new Segment(await options.files.open(last.path), { ...last, growBytes: options.growBytes })
     segment.maxIndex = last.maxIndex
     const head = new WalHead()
@@ -212,5 +216,14 @@ export class Wal {
     } finally {
       this.#underWay--
     }
+  }
+}
+
+async function syncFile(files: WalFiles, path: string): Promise<void> {
+  const file = await files.open(path)
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
   }
 }

@@ -15,7 +15,7 @@ function self(wishes: Partial<Self> = {}): Self {
     node: a,
     versions: { min: 1, max: 1 },
     instance: 'one',
-    lane: 'main',
+    purpose: 'all',
     chain: [Uint8Array.of(1)],
     remote: 'there:1',
     identify: () => manager(b),
@@ -60,8 +60,8 @@ function shake(
 
 t.test('two managers of one cluster know each other afterwards', async (t) => {
   const { dialler, acceptor } = shake(self(), acceptorSelf())
-  t.strictSame(dialler, { type: 'established', identity: manager(b), version: 1, lane: 'main', instance: 'two' })
-  t.strictSame(acceptor, { type: 'established', identity: manager(a), version: 1, lane: 'main', instance: 'one' })
+  t.strictSame(dialler, { type: 'established', identity: manager(b), version: 1, purpose: 'all', instance: 'two' })
+  t.strictSame(acceptor, { type: 'established', identity: manager(a), version: 1, purpose: 'all', instance: 'one' })
 })
 
 t.test('each end gets the other’s chain to judge by', async (t) => {
@@ -81,8 +81,8 @@ t.test('each end gets the other’s chain to judge by', async (t) => {
 })
 
 t.test('the dialler says what the link is for', async (t) => {
-  const { dialler, acceptor } = shake(self({ lane: 'bulk' }), acceptorSelf())
-  t.match([dialler, acceptor], [{ lane: 'bulk' }, { lane: 'bulk' }])
+  const { dialler, acceptor } = shake(self({ purpose: 'bulk' }), acceptorSelf())
+  t.match([dialler, acceptor], [{ purpose: 'bulk' }, { purpose: 'bulk' }])
 })
 
 t.test('the newest version both speak is agreed', async (t) => {

@@ -463,7 +463,7 @@ function rawSocket(address: string): WebSocket {
 t.test('a bulk link stands beside the main one, is nobody’s news, and goes alone', async (t) => {
   const [ws] = networks()
   const pools = new Pools(t, ws as ReturnType<typeof networks>[number])
-  const handlers = { 'control.lane': async (_: unknown, { link }: RpcContext) => (link as Link).lane }
+  const handlers = { 'control.purpose': async (_: unknown, { link }: RpcContext) => (link as Link).purpose }
   const server = await pools.listen('server', makeHost({ node: larger, handlers }))
   const client = pools.client('client', makeHost({ node: smaller }))
   const up = eventOf(server, 'up')
@@ -471,14 +471,14 @@ t.test('a bulk link stands beside the main one, is nobody’s news, and goes alo
   await up
   const news: string[] = []
   server.observe(({ type }) => news.push(type))
-  const bulk = await client.dial(server.address, { lane: 'bulk' })
+  const bulk = await client.dial(server.address, { purpose: 'bulk' })
   t.not(bulk, main)
   t.equal(client.link(larger), main)
-  t.equal(await bulk.call('control.lane', null), 'bulk')
-  t.equal(await main.call('control.lane', null), 'main')
+  t.equal(await bulk.call('control.purpose', null), 'bulk')
+  t.equal(await main.call('control.purpose', null), 'all')
   bulk.close('sent')
   await bulk.ended
-  t.equal(await main.call('control.lane', null), 'main')
+  t.equal(await main.call('control.purpose', null), 'all')
   t.strictSame(news, [])
 })
 

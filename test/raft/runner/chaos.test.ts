@@ -54,7 +54,7 @@ async function storm(seed: number, rounds: number): Promise<{ acknowledged: numb
     for (const { runner } of cluster.peers) {
       if (runner.status().conf.voters.join() !== ids.join()) throw new Error('the members changed')
     }
-    return { acknowledged: acknowledged.length, restores: cluster.snapshotsCarried, cuts }
+    return { acknowledged: acknowledged.length, restores: cluster.piecesCarried, cuts }
   } finally {
     await cluster.end()
   }

@@ -2,8 +2,11 @@ import fc from 'fast-check'
 import t from 'tap'
 import { isSkeinError, SkeinError } from '../../../lib/base/errors.js'
 import { type ConfState, type Entry, type Message, type MessageType, makeMessage } from '../../../lib/raft/core/index.js'
-import { decodeFrame, encodeFrame } from '../../../lib/raft/runner/index.js'
+import { decodeFrame, encodeFrame, frameHead } from '../../../lib/raft/runner/index.js'
 import { encode } from '../../../lib/wire/index.js'
+
+const refusals = ['ERR_SKEIN_BAD_MESSAGE', 'ERR_SKEIN_WIRE_VERSION', 'ERR_SKEIN_OTHER_CLUSTER'] as const
+const head = frameHead('c1u2s3t4e5r6')
 
 const types: readonly MessageType[] = [
   'MsgAppResp',
@@ -58,7 +61,7 @@ const messages: fc.Arbitrary<Message[]> = fc.array(fc.oneof(plain, append, snaps
 t.test('what is encoded is decoded the same', async () => {
   fc.assert(
     fc.property(messages, (list) => {
-      const [found, expected] = [decodeFrame(encodeFrame(list)), list].map((one) => JSON.stringify(one))
+      const [found, expected] = [decodeFrame(head, encodeFrame(head, list)), list].map((one) => JSON.stringify(one))
       if (found !== expected) throw new Error(`found ${found}`)
     }),
     { numRuns: 300 },
@@ -73,14 +76,14 @@ t.test('no change of bits makes the decoder do anything but refuse or read well-
       fc.array(fc.tuple(fc.nat(), fc.integer({ min: 0, max: 255 })), { minLength: 1, maxLength: 6 }),
       fc.option(fc.nat(), { freq: 3 }),
       (list, flips, cut) => {
-        const frame = Buffer.from(encodeFrame(list))
+        const frame = Buffer.from(encodeFrame(head, list))
         for (const [at, value] of flips) frame[at % frame.length] = value
         const mutated = cut === null ? frame : frame.subarray(0, cut % (frame.length + 1))
         try {
-          for (const message of decodeFrame(mutated)) checkForm(message)
+          for (const message of decodeFrame(head, mutated)) checkForm(message)
           read++
         } catch (error) {
-          if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE') && !isSkeinError(error, 'ERR_SKEIN_WIRE_VERSION')) throw error
+          if (!refusals.some((code) => isSkeinError(error, code))) throw error
           refused++
         }
       },
@@ -105,9 +108,9 @@ t.test('frames that contradict themselves are refused', async (t) => {
   const row = (changes: Readonly<Record<number, unknown>>) => {
     const fields: unknown[] = [1, 2, 1, 5, 4, 10, 0, 0, 0, false, [[0, 5, 11, null]], null, null]
     for (const [at, value] of Object.entries(changes)) fields[Number(at)] = value
-    return Buffer.concat([Buffer.of(1), encode([fields])])
+    return Buffer.concat([head, encode([fields])])
   }
-  t.equal(decodeFrame(row({})).length, 1, 'the row itself is good')
+  t.equal(decodeFrame(head, row({})).length, 1, 'the row itself is good')
   const bad: [string, Readonly<Record<number, unknown>>][] = [
     ['an unknown type', { 0: 99 }],
     ['a raft id of zero', { 2: 0 }],
@@ -125,11 +128,22 @@ t.test('frames that contradict themselves are refused', async (t) => {
     ['a flag that is a number', { 9: 1 }],
     ['a context that is text', { 12: 'text' }],
   ]
-  for (const [name, changes] of bad) t.throws(() => decodeFrame(row(changes)), { code: 'ERR_SKEIN_BAD_MESSAGE' }, name)
-  t.throws(() => decodeFrame(Buffer.of(2, 0x90)), { code: 'ERR_SKEIN_WIRE_VERSION', detail: { ours: 1, theirs: 2 } })
-  t.throws(() => decodeFrame(new Uint8Array(0)), SkeinError)
+  for (const [name, changes] of bad) t.throws(() => decodeFrame(head, row(changes)), { code: 'ERR_SKEIN_BAD_MESSAGE' }, name)
+  t.throws(() => decodeFrame(head, Buffer.of(9, 0x90)), { code: 'ERR_SKEIN_WIRE_VERSION', detail: { ours: 2, theirs: 9 } })
+  t.throws(() => decodeFrame(head, new Uint8Array(0)), SkeinError)
+})
+
+t.test('a frame of another cluster is refused by its name, whatever it says', async (t) => {
+  const message = makeMessage('MsgHeartbeat', 1, 2, 3)
+  for (const theirs of ['other', 'c1u2s3t4e5r', 'c1u2s3t4e5r66', 'c1u2s3t4e5r7']) {
+    t.throws(() => decodeFrame(head, encodeFrame(frameHead(theirs), [message])), {
+      code: 'ERR_SKEIN_OTHER_CLUSTER',
+      detail: { ours: 'c1u2s3t4e5r6', theirs },
+    })
+  }
+  t.throws(() => decodeFrame(head, head.subarray(0, 5)), { code: 'ERR_SKEIN_BAD_MESSAGE' }, 'a name cut short')
 })
 
 t.test('messages to the own storage threads never become frames', async (t) => {
-  t.throws(() => encodeFrame([makeMessage('MsgStorageAppend', 1, 2, 3)]), { code: 'ERR_SKEIN_BAD_MESSAGE' })
+  t.throws(() => encodeFrame(head, [makeMessage('MsgStorageAppend', 1, 2, 3)]), { code: 'ERR_SKEIN_BAD_MESSAGE' })
 })

@@ -4,7 +4,7 @@ import t, { type Test } from 'tap'
 import { deferred } from '../../../lib/base/deferred.js'
 import { isSkeinError } from '../../../lib/base/errors.js'
 import { makeMessage } from '../../../lib/raft/core/index.js'
-import { encodeFrame } from '../../../lib/raft/runner/index.js'
+import { encodeFrame, frameHead } from '../../../lib/raft/runner/index.js'
 import { bytes, Cluster, ListMachine, type Peer, voters } from './cluster.js'
 
 async function clusterFor(t: Test): Promise<Cluster> {
@@ -113,7 +113,7 @@ t.test('a follower that lags behind compaction gets a snapshot, and keeps up aft
 
   const back = await cluster.start(behind.id, options)
   await cluster.until(() => back.machine.texts.length === 100)
-  t.ok(back.machine.restores >= 1 && cluster.snapshotsCarried >= 1)
+  t.ok(back.machine.restores >= 1 && cluster.piecesCarried >= 1)
   t.strictSame(back.machine.texts, leader.machine.texts)
   await leader.runner.propose(bytes('one more'))
   await cluster.until(() => back.machine.texts.length === 101)
@@ -122,34 +122,6 @@ t.test('a follower that lags behind compaction gets a snapshot, and keeps up aft
   const again = await cluster.start(back.id, options)
   await cluster.until(() => again.machine.texts.length === 101)
   t.strictSame(again.machine.texts, leader.machine.texts, 'also after a restart from the installed snapshot')
-})
-
-t.test('a snapshot whose sender went silent is given up for the next one', async (t) => {
-  const cluster = await clusterFor(t)
-  const peer = await cluster.start(2)
-  const meta = { index: 9, term: 3, confState: voters(1, 2), data: new Uint8Array(0) }
-  const message = encodeFrame([makeMessage('MsgSnap', 1, 2, 3, { snapshot: meta })])
-  const asked = deferred()
-  async function* silent(): AsyncGenerator<Uint8Array> {
-    yield bytes('half of it')
-    asked.resolve()
-    await new Promise(() => {})
-  }
-  const first = t.rejects(peer.runner.receiveSnapshot(1, message, silent()), { code: 'ERR_SKEIN_ABORTED' })
-  await asked.promise
-  async function* whole(): AsyncGenerator<Uint8Array> {
-    yield bytes('a\nb\n')
-  }
-  await peer.runner.receiveSnapshot(1, message, whole())
-  await first
-  await cluster.until(() => peer.machine.restores === 1)
-  t.strictSame(peer.machine.texts, ['a', 'b'])
-  await cluster.until(() => peer.runner.status().appliedIndex === 9)
-  t.match(peer.runner.status(), { commitIndex: 9, term: 3, leader: 1, conf: { voters: [1, 2] } })
-
-  await t.rejects(peer.runner.receiveSnapshot(7, message, whole()), { code: 'ERR_SKEIN_BAD_MESSAGE' }, 'not from its sender')
-  await peer.runner.receiveSnapshot(1, message, silent())
-  t.equal(peer.machine.restores, 1, 'what is known already is not read')
 })
 
 t.test('a snapshot file that rotted is taken again before a follower needs it twice', async (t) => {
@@ -340,14 +312,18 @@ t.test('a caller may stop waiting: before it is proposed nothing happened, after
   await t.rejects(late, { code: 'ERR_SKEIN_OUTCOME_UNKNOWN' })
 })
 
-t.test('frames that are malformed, of another version, or not for us are dropped and counted', async (t) => {
+t.test('frames that are malformed, of another version or of another cluster are dropped and counted', async (t) => {
   const cluster = await clusterFor(t)
   const leader = await cluster.found([1, 2, 3])
   const before = leader.runner.metrics()
   leader.runner.receive(2, Buffer.from('garbage'))
   leader.runner.receive(2, new Uint8Array(0))
   leader.runner.receive(2, Uint8Array.of(99, 0x90))
-  t.equal(leader.runner.metrics().framesDropped - before.framesDropped, 3)
+  leader.runner.receive(2, encodeFrame(frameHead('elsewhere'), [makeMessage('MsgHeartbeat', 2, leader.id, 1e6)]))
+  const after = leader.runner.metrics()
+  t.equal(after.framesDropped - before.framesDropped, 4)
+  t.equal(after.framesOfOtherVersion - before.framesOfOtherVersion, 2, "'g' is the version of the first")
+  t.equal(after.framesOfOtherCluster - before.framesOfOtherCluster, 1)
   await leader.runner.propose(bytes('still here'))
 })
 

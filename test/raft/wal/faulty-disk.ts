@@ -12,10 +12,13 @@ interface Inode {
 export type Fault = (operation: Operation) => Error | undefined
 
 export interface Operation {
-  readonly verb: 'create' | 'write' | 'truncate' | 'sync' | 'rename' | 'remove' | 'syncDir'
+  readonly verb: 'create' | 'write' | 'truncate' | 'sync' | 'rename' | 'remove' | 'syncDir' | 'makeDir' | 'list' | 'open' | 'read'
   readonly path: string
   readonly count: number
 }
+
+/** Operations that change nothing: not counted, so that the counts of those that do stay the same. */
+const looks: ReadonlySet<Operation['verb']> = new Set(['makeDir', 'list', 'open', 'read'])
 
 /** A disk with a page cache: what was not synced may or may not survive a power cut, sector by sector, name by name. */
 export class FaultyDisk implements WalFiles {
@@ -27,10 +30,16 @@ export class FaultyDisk implements WalFiles {
   operations = 0
   /** Asked before each operation; an error it returns is thrown instead. */
   fault: Fault = () => undefined
+  readonly #hasDurableWrites: boolean
+
+  /** @param o.durableWrites Files have `writeDurably`, which makes durable what it writes and nothing before it. Default: no. */
+  constructor(o: { readonly durableWrites?: boolean } = {}) {
+    this.#hasDurableWrites = o.durableWrites ?? false
+  }
 
   /** The disk as a reboot finds it. */
   afterPowerCut(random: Random): FaultyDisk {
-    const disk = new FaultyDisk()
+    const disk = new FaultyDisk({ durableWrites: this.#hasDurableWrites })
     const names = new Map(this.#durableNames)
     const survivors = below(random, this.#pendingNames.length + 1)
     for (const { apply } of this.#pendingNames.slice(0, survivors)) apply(names)
@@ -45,7 +54,7 @@ export class FaultyDisk implements WalFiles {
 
   /** Everything as it is, as if synced: a process that was killed, not a machine. */
   copy(): FaultyDisk {
-    const disk = new FaultyDisk()
+    const disk = new FaultyDisk({ durableWrites: this.#hasDurableWrites })
     for (const [path, inode] of this.#names) disk.put(path, inode.cached)
     return disk
   }
@@ -64,11 +73,13 @@ export class FaultyDisk implements WalFiles {
     this.#durableNames.set(path, inode)
   }
 
-  async makeDir(): Promise<void> {
+  async makeDir(dir: string): Promise<void> {
     // Directories exist as soon as a file does.
+    this.#operate('makeDir', dir)
   }
 
   async list(dir: string): Promise<readonly string[]> {
+    this.#operate('list', dir)
     return [...this.#names.keys()].filter((path) => dirname(path) === dir).map((path) => path.slice(dir.length + 1))
   }
 
@@ -80,6 +91,7 @@ export class FaultyDisk implements WalFiles {
   }
 
   async open(path: string): Promise<WalFile> {
+    this.#operate('open', path)
     return this.#handle(path, this.#find(path))
   }
 
@@ -110,15 +122,22 @@ export class FaultyDisk implements WalFiles {
   }
 
   #handle(path: string, inode: Inode): WalFile {
+    const writeDurably = async (bytes: Uint8Array, position: number): Promise<void> => {
+      this.#operate('write', path)
+      inode.cached = written(inode.cached, bytes, position)
+      this.#operate('sync', path)
+      inode.durable = written(inode.durable, bytes, position)
+    }
     return {
       write: async (bytes, position) => {
         this.#operate('write', path)
-        const grown = Buffer.alloc(Math.max(inode.cached.length, position + bytes.length))
-        inode.cached.copy(grown)
-        grown.set(bytes, position)
-        inode.cached = grown
+        inode.cached = written(inode.cached, bytes, position)
       },
-      read: async (position, sizeBytes) => Buffer.from(inode.cached.subarray(position, position + sizeBytes)),
+      ...(this.#hasDurableWrites && { writeDurably }),
+      read: async (position, sizeBytes) => {
+        this.#operate('read', path)
+        return Buffer.from(inode.cached.subarray(position, position + sizeBytes))
+      },
       size: async () => inode.cached.length,
       truncate: async (sizeBytes) => {
         this.#operate('truncate', path)
@@ -137,7 +156,7 @@ export class FaultyDisk implements WalFiles {
   #operate(verb: Operation['verb'], path: string): void {
     const error = this.fault({ verb, path, count: this.operations })
     if (error !== undefined) throw error
-    this.operations++
+    if (!looks.has(verb)) this.operations++
   }
 
   #find(path: string): Inode {
@@ -151,6 +170,13 @@ export class FaultyDisk implements WalFiles {
 export function cutPowerAfter(disk: FaultyDisk, count: number): void {
   const last = disk.operations + count
   disk.fault = (operation) => (operation.count < last ? undefined : new Error('power cut'))
+}
+
+function written(before: Buffer, bytes: Uint8Array, position: number): Buffer {
+  const after = Buffer.alloc(Math.max(before.length, position + bytes.length))
+  before.copy(after)
+  after.set(bytes, position)
+  return after
 }
 
 function tearSectors({ cached, durable }: Inode, random: Random): Buffer {

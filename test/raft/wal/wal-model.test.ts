@@ -18,6 +18,8 @@ type Command =
   | { readonly type: 'release' }
   | { readonly type: 'reopen' }
   | { readonly type: 'power-cut'; readonly afterOperations: number }
+  /** The process alone: what it wrote can still be read, and is not durable yet. */
+  | { readonly type: 'kill'; readonly afterOperations: number }
 
 const commands: fc.Arbitrary<Command> = fc.oneof(
   {
@@ -31,6 +33,7 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('release' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reopen' as const) }) },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('power-cut' as const), afterOperations: fc.nat(8) }) },
+  { weight: 1, arbitrary: fc.record({ type: fc.constant('kill' as const), afterOperations: fc.nat(8) }) },
 )
 
 /** The log as plain data: what a disk that never fails would hold. */
@@ -115,12 +118,14 @@ function openDisk(files: FaultyDisk): ReturnType<typeof RaftDisk.open> {
 /** Plays the commands on a disk that forgets what was not synced, beside a model that forgets nothing. */
 async function play(sequence: readonly Command[], seed: number): Promise<void> {
   const random = seededRandom(seed)
-  let files = new FaultyDisk()
+  let files = new FaultyDisk({ durableWrites: seed % 2 === 0 })
   let { disk } = await openDisk(files)
   let model: Model = emptyModel
 
+  let isKilled = false
   for (const command of sequence) {
-    if (command.type === 'power-cut') cutPowerAfter(files, command.afterOperations)
+    if (command.type === 'kill') isKilled = true
+    if (command.type === 'power-cut' || command.type === 'kill') cutPowerAfter(files, command.afterOperations)
     let under: Model = model // what is being written when the power goes
     try {
       if (command.type === 'release') await disk.release()
@@ -137,7 +142,9 @@ async function play(sequence: readonly Command[], seed: number): Promise<void> {
     } catch {
       // The power went; the reopen below says what is left.
     }
-    files = files.afterPowerCut(random)
+    if (isKilled) files.fault = () => undefined
+    else files = files.afterPowerCut(random)
+    isKilled = false
     const opened = await openDisk(files)
     const seen = print(opened.contents)
     if (seen !== print(model) && seen !== print(under)) {

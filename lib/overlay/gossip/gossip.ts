@@ -1,0 +1,187 @@
+import { assert } from '../../base/assert.js'
+import type { Clock } from '../../base/clock.js'
+import { isSkeinError } from '../../base/errors.js'
+import type { Random } from '../../base/random.js'
+import type { Reader } from '../../wire/decode.js'
+import { decodeGossip, encodeGossip, gossipMessageMaxBytes } from './messages.js'
+import { defaultSpaceTiming, type Send, Space, type SpaceTiming, type Standing } from './space.js'
+import { Table } from './table.js'
+
+export interface GossipOptions {
+  /** Own node id. */
+  readonly self: string
+  /** Number of this start of the process: higher each time. */
+  readonly epoch: number
+  readonly clock: Clock
+  readonly random: Random
+  /** Sends if there is a link and it has room: what is lost now is made up for by the next comparison. */
+  readonly send: (to: string, bytes: Uint8Array) => boolean
+  /** Whether a partner may speak of this owner in this scope, and be told of it. */
+  readonly accepts: (scope: string, from: string, owner: string) => boolean
+  readonly timing?: Partial<SpaceTiming>
+}
+
+export interface GossipCounters {
+  readonly sent: number
+  readonly sentBytes: number
+  readonly received: number
+  /** Sends that found no link, or a congested one. */
+  readonly unsent: number
+  /** Messages that did not decode. */
+  readonly malformed: number
+  /** Messages of scopes this process does not hold. */
+  readonly strange: number
+}
+
+/** Who this process holds the rows of one scope with. */
+export interface ScopeOptions {
+  /** `holder`: keeps everybody's rows. `author`: only tells its own. */
+  readonly part: 'holder' | 'author'
+}
+
+interface Scope {
+  readonly space: Space
+  readonly tables: Map<string, Table<never>>
+}
+
+/** Carries out what the spaces of one process decide: sends, times, decodes, and tells tables of their changes. */
+export class Gossip implements AsyncDisposable {
+  readonly #o: GossipOptions
+  readonly #scopes = new Map<string, Scope>()
+  /** When an owner last said something new, by this process's clock. */
+  readonly #heardMs = new Map<string, number>()
+  #cancelTimer: (() => void) | undefined
+  #sent = 0
+  #sentBytes = 0
+  #received = 0
+  #unsent = 0
+  #malformed = 0
+  #strange = 0
+
+  /** Does nothing until `start`. */
+  constructor(options: GossipOptions) {
+    this.#o = options
+  }
+
+  get counters(): GossipCounters {
+    return {
+      sent: this.#sent,
+      sentBytes: this.#sentBytes,
+      received: this.#received,
+      unsent: this.#unsent,
+      malformed: this.#malformed,
+      strange: this.#strange,
+    }
+  }
+
+  start(): void {
+    const { clock, timing } = this.#o
+    this.#cancelTimer ??= clock.every(timing?.flushMs ?? defaultSpaceTiming.flushMs, () => this.#tick())
+  }
+
+  async stop(): Promise<void> {
+    this.#cancelTimer?.()
+    this.#cancelTimer = undefined
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /** Takes part in a scope. */
+  join(scope: string, { part }: ScopeOptions): void {
+    assert(!this.#scopes.has(scope), 'a scope is joined once')
+    const { self, epoch, random, accepts, timing } = this.#o
+    const space = new Space({
+      scope,
+      self,
+      epoch,
+      part,
+      random,
+      accepts: (from, owner) => accepts(scope, from, owner),
+      ...(timing !== undefined && { timing }),
+    })
+    this.#scopes.set(scope, { space, tables: new Map() })
+  }
+
+  /** No longer; its rows are forgotten here. */
+  leave(scope: string): void {
+    this.#scopes.delete(scope)
+  }
+
+  /** With whom to hold a scope from now on: nodes with a link. */
+  partners(scope: string, nodes: readonly string[]): void {
+    this.#scopes.get(scope)?.space.partners(nodes)
+  }
+
+  /** What is concluded of an owner, in every scope. */
+  standing(owner: string, standing: Standing): void {
+    for (const scope of this.#scopes.values()) {
+      scope.space.standing(owner, standing, this.#o.clock.now())
+      this.#tell(scope)
+    }
+    if (standing === 'left' || standing === 'removed') this.#heardMs.delete(owner)
+  }
+
+  /** A table of a scope joined before; the same one for the same name. */
+  table<T>(scope: string, name: string, reader: Reader<T>): Table<T> {
+    const joined = this.#scopes.get(scope)
+    assert(joined !== undefined, 'the scope is joined first')
+    const known = joined.tables.get(name)
+    if (known !== undefined) return known as unknown as Table<T>
+    const { space, tables } = joined
+    const world = { space, nowMs: () => this.#o.clock.now(), written: () => this.#tell(joined) }
+    const table = new Table<T>(name, world, reader)
+    tables.set(name, table as unknown as Table<never>)
+    return table
+  }
+
+  /** Milliseconds since the owner last said something new here; undefined: it never did. Never judged by the owner's own clock. */
+  ageMs(owner: string): number | undefined {
+    const heardMs = this.#heardMs.get(owner)
+    return heardMs === undefined ? undefined : this.#o.clock.now() - heardMs
+  }
+
+  /** A message from a linked node. Never throws. */
+  receive(from: string, bytes: Uint8Array): void {
+    try {
+      const message = decodeGossip(bytes)
+      const scope = this.#scopes.get(message.scope)
+      if (scope === undefined) {
+        this.#strange++
+        return
+      }
+      this.#received++
+      this.#send(scope.space.receive(from, message))
+      this.#tell(scope)
+    } catch (error) {
+      if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
+      this.#malformed++
+    }
+  }
+
+  #tick(): void {
+    for (const scope of this.#scopes.values()) {
+      this.#send(scope.space.tick(this.#o.clock.now()))
+      this.#tell(scope)
+    }
+  }
+
+  #send(sends: readonly Send[]): void {
+    for (const { to, message } of sends) {
+      const bytes = encodeGossip(message)
+      assert(bytes.length <= gossipMessageMaxBytes, 'a gossip message fits its channel')
+      if (this.#o.send(to, bytes)) {
+        this.#sent++
+        this.#sentBytes += bytes.length
+      } else this.#unsent++
+    }
+  }
+
+  #tell({ space, tables }: Scope): void {
+    for (const change of space.takeChanges()) {
+      if (change.next !== undefined) this.#heardMs.set(change.owner, this.#o.clock.now())
+      tables.get(change.table)?.changed(change)
+    }
+  }
+}

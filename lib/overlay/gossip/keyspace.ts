@@ -1,0 +1,283 @@
+import { assert } from '../../base/assert.js'
+
+/** How far a holder has come in one owner's rows. */
+export interface Summary {
+  /** Number of the start of the owner's process: a later one replaces everything of an earlier one. */
+  readonly epoch: number
+  /** Tombstones up to this version are forgotten. */
+  readonly gc: number
+  /** Everything up to this version is known. */
+  readonly max: number
+}
+
+/** Of nobody nothing is known. */
+export const nothing: Summary = { epoch: 0, gc: 0, max: 0 }
+
+export interface Row {
+  readonly table: string
+  readonly key: string
+  readonly version: number
+  /** undefined: a tombstone. */
+  readonly value: Uint8Array | undefined
+}
+
+/** All rows of one owner whose version is in (from, to], each with its last value only. */
+export interface Delta {
+  readonly owner: string
+  readonly epoch: number
+  readonly from: number
+  readonly to: number
+  readonly gc: number
+  /** Where the sender stands itself; beyond `to` there is more. */
+  readonly max: number
+  /** The receiver missed tombstones that are forgotten by now: what it has and is not told again by `max` is gone. */
+  readonly reset: boolean
+  readonly rows: readonly Row[]
+}
+
+export interface RowChange {
+  readonly owner: string
+  readonly table: string
+  readonly key: string
+  readonly prev: Uint8Array | undefined
+  readonly next: Uint8Array | undefined
+}
+
+/** What came of a delta: `gap` means that rows before it are missing here. */
+export type Applied = 'news' | 'known' | 'old' | 'gap'
+
+/** Bytes a row takes in a message, about. */
+export function rowBytes({ table, key, value }: Row): number {
+  return table.length + key.length + (value?.length ?? 0) + 16
+}
+
+/** Past so many superseded entries the log is written anew. */
+const logSlack = 64
+
+/**
+ * The rows of one owner in one scope. Only the owner writes, so its versions order everything and no two writers can disagree.
+ * Source: van Renesse et al. 2008 (Scuttlebutt), with the reset of chitchat's ALGORITHM.md.
+ */
+export class Keyspace {
+  readonly owner: string
+  #epoch: number
+  #gc = 0
+  #max = 0
+  #rows = new Map<string, Row>()
+  /** Every row at its place, in order of versions; an entry whose row has moved on is skipped. */
+  #log: Row[] = []
+  /** During a reset: what was known before and is not confirmed yet. Still shown, so that nothing blinks. */
+  #doubtful: Map<string, Row> | undefined
+  /** The reset is over when this version is reached. */
+  #doubtUntil = 0
+  /** The owner's own: when each tombstone was set. */
+  readonly #deletedAtMs = new Map<string, number>()
+  readonly #changed: (change: RowChange) => void
+
+  /** @param changed told of every visible change, synchronously */
+  constructor(owner: string, epoch: number, changed: (change: RowChange) => void) {
+    this.owner = owner
+    this.#epoch = epoch
+    this.#changed = changed
+  }
+
+  /** False in the middle of a reset: then it would tell others less than they may know. */
+  get isWhole(): boolean {
+    return this.#doubtful === undefined
+  }
+
+  get summary(): Summary {
+    return { epoch: this.#epoch, gc: this.#gc, max: this.#max }
+  }
+
+  get(table: string, key: string): Uint8Array | undefined {
+    return this.#visible(nameOf(table, key))?.value
+  }
+
+  /** Live rows. */
+  *rows(): Generator<Row, void> {
+    for (const row of this.#rows.values()) if (row.value !== undefined) yield row
+    for (const [name, row] of this.#doubtful ?? []) if (row.value !== undefined && !this.#rows.has(name)) yield row
+  }
+
+  /** The owner's own write. An equal value is no write. */
+  write(table: string, key: string, value: Uint8Array): void {
+    const was = this.get(table, key)
+    if (was !== undefined && Buffer.compare(was, value) === 0) return
+    this.#deletedAtMs.delete(nameOf(table, key))
+    this.#put({ table, key, version: this.#max + 1, value })
+  }
+
+  /** The owner's own. Nobody who was away may bring the row back: a tombstone stays until `purge`. */
+  remove(table: string, key: string, nowMs: number): void {
+    if (this.get(table, key) === undefined) return
+    this.#deletedAtMs.set(nameOf(table, key), nowMs)
+    this.#put({ table, key, version: this.#max + 1, value: undefined })
+  }
+
+  /** The owner's own: forgets tombstones older than the grace; whoever did not hear of them by now is reset. */
+  purge(nowMs: number, graceMs: number): void {
+    let gc = this.#gc
+    for (const [name, atMs] of this.#deletedAtMs) {
+      if (nowMs - atMs < graceMs) break // set in order of time
+      gc = Math.max(gc, this.#rows.get(name)?.version ?? 0)
+    }
+    this.#forgetTombstones(gc)
+  }
+
+  /** The owner found a later life of itself: it begins anew above that, with the rows it has. */
+  beginAgain(epoch: number): void {
+    assert(epoch > this.#epoch, 'epochs only rise')
+    const live = [...this.rows()]
+    this.#epoch = epoch
+    this.#gc = 0
+    this.#max = 0
+    this.#rows = new Map()
+    this.#log = []
+    this.#doubtful = undefined
+    this.#deletedAtMs.clear()
+    for (const row of live) {
+      this.#max++
+      this.#place({ ...row, version: this.#max })
+    }
+  }
+
+  /** What somebody who stands at `peer` lacks, up to about so many bytes and at least one row; undefined when nothing. */
+  deltaFor(peer: Summary, budgetBytes: number): Delta | undefined {
+    if (!this.isWhole) return undefined
+    if (peer.epoch > this.#epoch || (peer.epoch === this.#epoch && peer.max >= this.#max && peer.gc >= this.#gc)) return undefined
+    const isSameLife = peer.epoch === this.#epoch
+    const reset = isSameLife && peer.max < this.#gc && peer.gc < this.#gc
+    return this.deltaSince(isSameLife && !reset ? peer.max : 0, budgetBytes, reset)
+  }
+
+  deltaSince(from: number, budgetBytes: number, reset = false): Delta {
+    const rows: Row[] = []
+    let bytes = 0
+    let to = this.#max
+    for (let at = this.#firstAfter(from); at < this.#log.length; at++) {
+      const row = this.#log[at] as Row
+      if (this.#rows.get(nameOf(row.table, row.key)) !== row) continue
+      const size = rowBytes(row)
+      if (rows.length > 0 && bytes + size > budgetBytes) {
+        to = rows.at(-1)?.version ?? from
+        break
+      }
+      rows.push(row)
+      bytes += size
+    }
+    return { owner: this.owner, epoch: this.#epoch, from, to: Math.max(to, from), gc: this.#gc, max: this.#max, reset, rows }
+  }
+
+  /** Takes what another holder, or the owner, told. */
+  apply(delta: Delta): Applied {
+    if (delta.epoch < this.#epoch) return 'old'
+    if (delta.epoch > this.#epoch) {
+      if (delta.from > 0) return 'gap'
+      this.#newLife(delta.epoch)
+    } else if (delta.reset && this.#max < delta.gc && this.#gc < delta.gc) this.#doubt(delta.gc)
+    else if (delta.from > this.#max || this.#missedTombstones(delta)) return 'gap'
+    const was = this.#max
+    for (const row of delta.rows) if (row.version > was) this.#put(row)
+    this.#max = Math.max(this.#max, delta.to)
+    if (this.#doubtful !== undefined) {
+      // What was overwritten meanwhile comes under its new version, further on.
+      this.#doubtUntil = Math.max(this.#doubtUntil, delta.max)
+      if (this.#max >= this.#doubtUntil) this.#sweep()
+    }
+    if (this.#max >= delta.gc) this.#forgetTombstones(delta.gc)
+    return this.#max > was ? 'news' : 'known'
+  }
+
+  /** Takes every row away. */
+  clear(): void {
+    this.#newLife(this.#epoch)
+  }
+
+  /** Rows deleted after what is known here may be missing from the delta without a trace. */
+  #missedTombstones({ gc }: Delta): boolean {
+    return this.#max > 0 && this.#max < gc && this.#gc < gc
+  }
+
+  #put(row: Row): void {
+    const name = nameOf(row.table, row.key)
+    const prev = this.#visible(name)?.value
+    this.#place(row)
+    this.#doubtful?.delete(name)
+    this.#max = Math.max(this.#max, row.version)
+    this.#tell(row, prev, row.value)
+  }
+
+  #place(row: Row): void {
+    this.#rows.set(nameOf(row.table, row.key), row)
+    this.#log.push(row)
+    if (this.#log.length > 2 * this.#rows.size + logSlack) this.#compact()
+  }
+
+  #compact(): void {
+    this.#log = this.#log.filter((row) => this.#rows.get(nameOf(row.table, row.key)) === row)
+  }
+
+  #firstAfter(version: number): number {
+    let low = 0
+    let high = this.#log.length
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if ((this.#log[middle] as Row).version <= version) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+
+  #forgetTombstones(gc: number): void {
+    if (gc <= this.#gc) return
+    this.#gc = gc
+    for (const [name, row] of this.#rows) {
+      if (row.value !== undefined || row.version > gc) continue
+      this.#rows.delete(name)
+      this.#deletedAtMs.delete(name)
+    }
+    this.#compact()
+  }
+
+  #newLife(epoch: number): void {
+    const gone = [...this.rows()]
+    this.#epoch = epoch
+    this.#gc = 0
+    this.#max = 0
+    this.#rows = new Map()
+    this.#log = []
+    this.#doubtful = undefined
+    this.#deletedAtMs.clear()
+    for (const row of gone) this.#tell(row, row.value, undefined)
+  }
+
+  /** Rows are told anew from the beginning; what is not among them by the end is gone. */
+  #doubt(gc: number): void {
+    this.#doubtful = new Map([...(this.#doubtful ?? []), ...this.#rows])
+    this.#rows = new Map()
+    this.#log = []
+    this.#max = 0
+    this.#gc = gc
+    this.#doubtUntil = gc
+  }
+
+  #sweep(): void {
+    const gone = this.#doubtful ?? new Map<string, Row>()
+    this.#doubtful = undefined
+    for (const row of gone.values()) this.#tell(row, row.value, undefined)
+  }
+
+  #visible(name: string): Row | undefined {
+    return this.#rows.get(name) ?? this.#doubtful?.get(name)
+  }
+
+  #tell({ table, key }: Row, prev: Uint8Array | undefined, next: Uint8Array | undefined): void {
+    if (prev === undefined && next === undefined) return
+    this.#changed({ owner: this.owner, table, key, prev, next })
+  }
+}
+
+function nameOf(table: string, key: string): string {
+  return `${table}\0${key}`
+}

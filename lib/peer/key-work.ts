@@ -1,0 +1,132 @@
+import { randomBytes } from 'node:crypto'
+import { type KeyRequest, type RenewAnswer, readRenewAnswer, type TrustNews } from '../api/join.js'
+import type { ManagerAddress } from '../api/session.js'
+import type { Clock } from '../base/clock.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import { makeId } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import type { Random } from '../base/random.js'
+import type { Manager } from '../manager/index.js'
+import type { Link, LinkPool } from '../overlay/transport/index.js'
+import { bindingBytes, type KeyPair, type KeyString, makeKeyPair, provePossession } from '../security/index.js'
+import { askManagers } from './ask-managers.js'
+import { CertificateKeeper } from './certificate-keeper.js'
+import { ControlFile } from './control-file.js'
+import { askCredential } from './join.js'
+import type { OwnKeys } from './own-keys.js'
+import type { StateDir, StoredIdentity } from './state-dir.js'
+import { TrustFollower } from './trust-follower.js'
+
+export interface KeyWorkWorld {
+  readonly own: OwnKeys
+  readonly pool: LinkPool
+  readonly dir: StateDir | undefined
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Aborts when the peer stops. */
+  readonly signal: AbortSignal
+  self(): Pick<StoredIdentity, 'node' | 'address'>
+  /** Undefined on a worker, and before it runs. */
+  manager(): Manager | undefined
+  managers(): readonly ManagerAddress[]
+  managerLink(deadlineMs: number): Promise<Link>
+}
+
+const callMs = 5_000
+const renewTimeoutMs = 20_000
+
+/** What a member does about keys while it runs: certificates in time, news of roots and removed nodes, the control file. */
+export class KeyWork {
+  readonly #world: KeyWorkWorld
+  readonly #certificates: CertificateKeeper
+  readonly #trust: TrustFollower
+  readonly #control: ControlFile | undefined
+
+  constructor(world: KeyWorkWorld) {
+    const { own, pool, dir, clock, random, logger } = world
+    this.#world = world
+    this.#certificates = new CertificateKeeper({
+      clock,
+      random,
+      logger,
+      credentials: own.credentials,
+      renew: (keys) => this.#renew(keys),
+      adopt: (keys, answer) => this.#adopt(keys, answer),
+    })
+    this.#trust = new TrustFollower({ pool, clock, logger, learn: (news) => this.learn(news) })
+    if (dir !== undefined) this.#control = new ControlFile({ dir, clock, logger, issue: () => this.#issueControl() })
+  }
+
+  start(): void {
+    this.#certificates.start()
+    this.#trust.start()
+  }
+
+  async stop(): Promise<void> {
+    await this.#control?.stop()
+    await this.#certificates.stop()
+    await this.#trust.stop()
+  }
+
+  /** Once there is somebody who can issue its certificate; called again it does nothing. */
+  async startControlFile(): Promise<void> {
+    await this.#control?.start()
+  }
+
+  /** From the own tables, or from a manager. */
+  learn(news: TrustNews): void {
+    const { own, pool, logger } = this.#world
+    if (!own.learn(news)) return
+    for (const node of news.removed) pool.forget(node)
+    own.save().catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
+  }
+
+  async #adopt(keys: KeyPair, answer: RenewAnswer): Promise<void> {
+    const { own, pool, managers } = this.#world
+    await own.certified(keys, answer)
+    // By the links it has, the managers would let it do nothing else.
+    if (answer.was === 'returning') for (const { node } of managers()) pool.link(node)?.close('new certificate')
+  }
+
+  async #renew(keys: KeyPair): Promise<RenewAnswer> {
+    const { pool, clock, random, signal } = this.#world
+    const { node: id } = this.#world.self()
+    const prove = (binding: Uint8Array): KeyRequest => {
+      const { publicKey } = keys
+      return { publicKey, proof: provePossession(keys, { purpose: 'renew', id, publicKey, binding }) }
+    }
+    const manager = this.#world.manager()
+    if (manager?.leading) {
+      const binding = randomBytes(bindingBytes) // of no connection: it asks itself
+      return await manager.joining().renew({ node: id, role: 'manager' }, prove(binding), binding)
+    }
+    const addresses = this.#world.managers().flatMap(({ node, address }) => (node === id ? [] : [address]))
+    if (addresses.length === 0) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no other manager is known', { address: 'none' })
+    const options = { pool, addresses, clock, random, signal, what: 'renew', timeoutMs: renewTimeoutMs }
+    return await askManagers(options, async (link) =>
+      readRenewAnswer(await link.call('join.renew', prove(link.binding), { deadlineMs: callMs })),
+    )
+  }
+
+  /** A manager makes it itself, with or without a quorum; a worker asks for one that may do what its apps may. */
+  async #issueControl(): Promise<KeyString> {
+    const { random } = this.#world
+    const addresses = [this.#world.self().address]
+    const keys = await makeKeyPair()
+    const manager = this.#world.manager()
+    if (manager === undefined) {
+      const { own, trust } = await askCredential(await this.#world.managerLink(callMs), keys, undefined, random)
+      return { own, trust, addresses }
+    }
+    const { publicKey } = keys
+    const [id, binding] = [makeId(random), randomBytes(bindingBytes)]
+    const proof = provePossession(keys, { purpose: 'credential', id, publicKey, binding })
+    const { certificate, trust } = manager.desk.credential(
+      { role: 'manager' },
+      { id, publicKey, proof, token: undefined },
+      binding,
+    )
+    return { own: { certificate, keys }, trust, addresses }
+  }
+}

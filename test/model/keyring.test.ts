@@ -1,0 +1,31 @@
+import t from 'tap'
+import { checkKeyring, foundKeyring, keyOf, rotateKeyring, rotationDueInMs, rotationPeriodMs } from '../../lib/model/keyring.js'
+
+const secret = (n: number): Uint8Array => new Uint8Array(32).fill(n)
+
+t.test('a rotation makes primary what everybody held as next, and keeps what was primary for one period', async (t) => {
+  let ring = foundKeyring([secret(0), secret(1)], 1_000)
+  t.equal(ring.previous, undefined)
+  for (let n = 2; n < 600; n++) {
+    const was = ring
+    ring = rotateKeyring(ring, secret(n & 0xff), n)
+    t.equal(ring.primary, was.next)
+    t.equal(ring.previous, was.primary)
+    t.equal(checkKeyring(ring), ring)
+  }
+  t.equal(keyOf(ring, ring.next.id), ring.next)
+  t.equal(keyOf(ring, (ring.next.id + 1) & 0xff), undefined)
+})
+
+t.test('a rotation is due after twelve hours, and never later than that however the wall clock jumps', async (t) => {
+  const ring = foundKeyring([secret(0), secret(1)], 1_000_000)
+  t.equal(rotationDueInMs(ring, 1_000_000), rotationPeriodMs)
+  t.equal(rotationDueInMs(ring, 1_000_000 + rotationPeriodMs), 0)
+  t.equal(rotationDueInMs(ring, 5), rotationPeriodMs)
+})
+
+t.test('a ring with a short secret or two keys of one id is refused', async (t) => {
+  const ring = foundKeyring([secret(0), secret(1)], 0)
+  t.throws(() => checkKeyring({ ...ring, next: { id: 1, secret: new Uint8Array(31) } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
+  t.throws(() => checkKeyring({ ...ring, next: { id: 0, secret: secret(1) } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
+})
