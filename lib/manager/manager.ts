@@ -156,7 +156,10 @@ export class Manager {
         this.#tellNews()
       }),
       this.#o.pool.observe((event) => {
-        if (event.type === 'up') this.#dead.delete(event.node)
+        if (event.type === 'up') {
+          this.#dead.delete(event.node)
+          this.#dispatcher?.linkUp(event.node)
+        }
         if (event.type === 'down' || event.type === 'missed') {
           if (event.evidence === 'refused' || event.evidence === 'reset') this.#dead.set(event.node, event.evidence)
           const raftId = this.store.view().node(event.node)?.raftId

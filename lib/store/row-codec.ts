@@ -4,7 +4,7 @@
  */
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
-import type { Node, NodeDescription } from '../model/node.js'
+import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
 import type { ResolvedServiceSpec, Service, ServiceSpec } from '../model/service.js'
 import { type Task, taskStates } from '../model/task.js'
 import {
@@ -104,7 +104,12 @@ const clusterForm = fields<Cluster>({
   id: text,
   createdAtMs: count,
   secrets: fields<Cluster['secrets']>({ manager: text, worker: text }),
-  settings: fields<Cluster['settings']>({ heartbeatMs: count, graceFactor: plain(number), taskHistory: count }),
+  settings: fields<Cluster['settings']>({
+    heartbeatMs: count,
+    graceFactor: plain(number),
+    pauseToleranceMs: count,
+    taskHistory: count,
+  }),
   removedNodes: texts,
   version: count,
 })
@@ -117,7 +122,7 @@ const nodeForm = fields<Node>({
   labels,
   address: text,
   raftId: maybe(count),
-  state: plain(oneOf('ready', 'down', 'unknown')),
+  state: plain(oneOf(...nodeStates)),
   message: text,
   description: maybe(
     fields<NodeDescription>({

@@ -46,7 +46,7 @@ function founded(): World {
     op: 'cluster.found',
     id: 'c',
     secrets: { manager: 'm', worker: 'w' },
-    settings: { heartbeatMs: 1000, graceFactor: 3, taskHistory: 5 },
+    settings: { heartbeatMs: 1000, graceFactor: 3, pauseToleranceMs: 30_000, taskHistory: 5 },
   })
   world.node('node00000001')
   world.node('node00000002')
