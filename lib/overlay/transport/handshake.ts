@@ -37,8 +37,8 @@ export interface Self {
   readonly nonce: Uint8Array
   /** The other end's address, for messages. */
   readonly remote: string
-  /** The owner's last word on who may link; undefined lets it in. */
-  admit(identity: Identity): SkeinError | undefined
+  /** The owner's last word on who may link, and from which process; undefined lets it in. */
+  admit(identity: Identity, instance: string): SkeinError | undefined
 }
 
 /** `bulk`: a second link to the same peer, for what is large and can wait; it never takes the place of the first. */
@@ -219,7 +219,8 @@ export class Handshake {
         this.#badSecret(`the ${secret} secret is not the one of this cluster; take the join string again from a manager`),
       )
     }
-    const refusal = this.#self.admit(this.#established().identity)
+    const { identity, instance: process } = this.#established()
+    const refusal = this.#self.admit(identity, process)
     if (refusal !== undefined) return this.#fail(refusal)
     return this.#wait('ready', { type: 'accept', proof: this.#prove('acceptor') })
   }
@@ -232,7 +233,7 @@ export class Handshake {
       )
     }
     const established = this.#established()
-    const refusal = this.#self.admit(established.identity)
+    const refusal = this.#self.admit(established.identity, established.instance)
     if (refusal !== undefined) return this.#fail(refusal)
     return { send: [wire.encode({ type: 'ready' })], outcome: established }
   }

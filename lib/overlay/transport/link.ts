@@ -19,7 +19,7 @@ export interface LinkHost {
   readonly role: () => Identity['role']
   readonly secrets: () => { readonly manager?: string; readonly worker?: string }
   /** The last word on who may link, after it proved who it is; an error is told to the other end and refuses it. */
-  admit(identity: Identity): SkeinError | undefined
+  admit(identity: Identity, instance: string): SkeinError | undefined
   readonly handlers: RpcHandlers
   onRaftFrame(from: string, frame: Uint8Array): void
 }
@@ -206,6 +206,16 @@ export class Link implements RpcLink {
     }
   }
 
+  /** When the last frame came, in milliseconds of this process. */
+  get heardMs(): number {
+    return this.#heardMs
+  }
+
+  /** Asks for a sign of life. */
+  probe(): void {
+    if (this.#state === 'up') this.#outbox.sendLossy(channels.control, ping)
+  }
+
   #isManager(): boolean {
     const { role, proved } = this.identity
     return role === 'manager' && proved === 'manager'
@@ -317,7 +327,7 @@ function selfOf({ host, options, instance, purpose, connection }: LinkWorld): Se
     // Not from the seeded chance of the world: an attacker who could guess nonces could replay proofs.
     nonce: randomBytes(nonceBytes),
     remote: connection.remote,
-    admit: (identity) => host.admit(identity),
+    admit: (identity, process) => host.admit(identity, process),
   }
 }
 
