@@ -99,4 +99,4 @@ print({ machine: machine(), rows }, format, [
   `Medians of ${runs} runs. Rival: Docker Swarm 20.10, three managers, same kind of machine, measured apart. Its 1.7 s is one replica of an image already`,
   'pulled into a cluster that already stands; ours is five processes started, a cluster founded and five replicas answering. Its 12.2 s is with the leader cut off.',
 ])
-process.exitCode = rows.every(({ ok }) => ok) ? 0 : 1
+process.exitCode = rows.every(({ ok }) => ok !== false) ? 0 : 1

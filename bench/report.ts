@@ -4,13 +4,15 @@ import { cpus, release, totalmem, type } from 'node:os'
 /** One line of a benchmark: what was measured, ours, theirs, and whether the bar holds. */
 export interface Row {
   readonly figure: string
-  readonly skein: number
+  /** Null where it could not be measured here: `bar` says why. */
+  readonly skein: number | null
   /** The rival's figure in the same unit; null where there is none. */
   readonly rival: number | null
   /** Rival / skein for times and sizes, skein / rival for throughput: above 1 is better for skein. Where the bar is `≤ n× rival`, skein / rival. */
   readonly ratio: number | null
   readonly bar: string
-  readonly ok: boolean
+  /** Null where nothing was measured: neither held nor missed. */
+  readonly ok: boolean | null
 }
 
 export interface Report {
@@ -33,6 +35,11 @@ export function machine(): Report['machine'] {
 export function atMost(figure: string, skein: number, bound: number, unit: string, rival: number | null = null): Row {
   const ratio = rival === null ? null : Math.round((rival / skein) * 100) / 100
   return { figure, skein, rival, ratio, bar: `≤ ${bound} ${unit}`, ok: skein <= bound }
+}
+
+/** A row that cannot be measured on this machine, and why. */
+export function skipped(figure: string, bar: string, why: string): Row {
+  return { figure, skein: null, rival: null, ratio: null, bar: `${bar} (skipped: ${why})`, ok: null }
 }
 
 /** A row whose figure must be at least `bound`; no rival. */
@@ -77,11 +84,11 @@ export function print(report: Report, format: 'text' | 'json', notes: readonly s
   }
   const cells = report.rows.map(({ figure, skein, rival, ratio, bar, ok }) => [
     figure,
-    String(skein),
+    skein === null ? '–' : String(skein),
     rival === null ? '–' : String(rival),
     ratio === null ? '–' : `${ratio}×`,
     bar,
-    ok ? 'holds' : 'MISSED',
+    ok === null ? 'skipped' : ok ? 'holds' : 'MISSED',
   ])
   const table = [['figure', 'skein', 'rival', 'ratio', 'bar', ''], ...cells]
   const widths = (table[0] as string[]).map((_, column) => Math.max(...table.map((row) => (row[column] as string).length)))

@@ -122,13 +122,14 @@ t.test('operations.md gives the bounds that hold', async (t) => {
       .find((line) => line.startsWith(`| ${what}`))
       ?.split('|')[2]
       ?.trim()
-  const { heartbeatMs, graceFactor, taskHistory } = defaultClusterSettings
+  const { heartbeatMs, graceFactor, pauseToleranceMs, taskHistory } = defaultClusterSettings
   t.equal(bound('replicas of a service'), replicasMax.toLocaleString('en'))
   t.equal(bound('a key'), `${keyBytesMax} bytes`)
   t.equal(bound('a value'), `${valueBytesMax / 2 ** 20} MiB`)
   t.equal(bound('one write'), `${commandBytesMax / 2 ** 20} MiB`)
   t.equal(bound('ended tasks'), String(taskHistory))
-  t.equal(bound("a worker's heartbeat"), `${heartbeatMs / 1_000} s, silent for ${(heartbeatMs * graceFactor) / 1_000} s is down`)
+  const silences = `silent for ${(heartbeatMs * graceFactor) / 1_000} s is degraded, for ${pauseToleranceMs / 1_000} s down`
+  t.equal(bound("a worker's heartbeat"), `${heartbeatMs / 1_000} s, ${silences}`)
 })
 
 t.test('every file the pages point to is there', async (t) => {

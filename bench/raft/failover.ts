@@ -14,7 +14,11 @@ const calmMs = 3500
  * `killed`: SIGKILL, the system closes its sockets. `silent`: SIGSTOP, its sockets stay open and nothing answers, as when its machine
  * is cut off.
  */
-export type Loss = 'killed' | 'silent'
+export type Loss =
+  | 'killed'
+  | 'silent'
+  /** Ways of the caller's own. */
+  | { lose(leader: Member): Promise<void>; regain(leader: Member): Promise<void> }
 
 /** Milliseconds from the loss of the leader to the next acknowledged write. The lost one is back in step afterwards. */
 export async function loseLeader(cluster: Cluster, loss: Loss): Promise<number> {
@@ -23,22 +27,24 @@ export async function loseLeader(cluster: Cluster, loss: Loss): Promise<number> 
   const others = cluster.members.filter((member) => member !== leader)
   const targets = await Promise.all(others.map((member) => connect(cluster, member)))
   try {
-    const ms = await timeToWrite(targets, () => {
+    const ms = await timeToWrite(targets, async () => {
       if (loss === 'killed') cluster.kill(leader)
-      else process.kill(leader.pid, 'SIGSTOP')
+      else if (loss === 'silent') process.kill(leader.pid, 'SIGSTOP')
+      else await loss.lose(leader)
     })
     if (loss === 'killed') await cluster.restart(leader)
-    else await resume(cluster, leader)
+    else if (loss === 'silent') await resume(cluster, leader)
+    else await loss.regain(leader)
     return ms
   } finally {
     for (const target of targets) target.close()
   }
 }
 
-function timeToWrite(targets: readonly Target[], lose: () => void): Promise<number> {
-  return new Promise((resolve, reject) => {
+async function timeToWrite(targets: readonly Target[], lose: () => Promise<void>): Promise<number> {
+  await lose()
+  return await new Promise((resolve, reject) => {
     const value = Buffer.alloc(valueBytes, 'v')
-    lose()
     const lostMs = performance.now()
     const ask = (): void => {
       if (performance.now() - lostMs > giveUpMs)

@@ -1,10 +1,11 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
+import { loopback, type Network } from '../../test/chaos/network.js'
 import { type Cluster, type LogCounters, type Member, until } from './cluster.js'
 import type { PeerNews, PeerOrder, PeerSetup, PeerStatus } from './skein-peer.js'
 
@@ -20,19 +21,23 @@ export class SkeinCluster implements Cluster {
   readonly rival = 'skein'
   readonly #dir: string
   readonly #authority: TestAuthority
+  readonly #network: Network
   #members: Running[] = []
   #nextTag = 1
   /** However the benchmark ends; the peers notice it by themselves. */
   readonly #onExit = (): void => rmSync(this.#dir, { recursive: true, force: true })
 
-  private constructor(dir: string, authority: TestAuthority) {
+  private constructor(dir: string, network: Network, authority: TestAuthority) {
     this.#dir = dir
     this.#authority = authority
+    this.#network = network
     process.once('exit', this.#onExit)
   }
 
-  static async start(): Promise<SkeinCluster> {
-    const cluster = new SkeinCluster(await mkdtemp(join(tmpdir(), 'skein-bench-')), await TestAuthority.make('bench0000000'))
+  /** @param o.network Where the peers live, numbered from 0; default: this machine's loopback. */
+  static async start({ network = loopback }: { readonly network?: Network } = {}): Promise<SkeinCluster> {
+    const authority = await TestAuthority.make('bench0000000')
+    const cluster = new SkeinCluster(await mkdtemp(join(tmpdir(), 'skein-bench-')), network, authority)
     cluster.#members = await Promise.all(peers.map(({ id }) => cluster.#start(id, 0)))
     for (const member of cluster.#members) cluster.#link(member)
     await cluster.leader()
@@ -70,17 +75,33 @@ export class SkeinCluster implements Cluster {
     return (news as Extract<PeerNews, { type: 'proposed' }>).perSecond
   }
 
+  /** Makes the state of all larger by so many bytes. */
+  async grow(leader: Member, sizeBytes: number): Promise<void> {
+    await this.#ask(leader, { type: 'grow', tag: this.#nextTag++, sizeBytes })
+  }
+
+  /** Resolves once the member has a new snapshot, and its log begins behind it. */
+  async snapshot(member: Member): Promise<void> {
+    await this.#ask(member, { type: 'snapshot', tag: this.#nextTag++ })
+  }
+
   kill(member: Member): void {
     const running = this.#running(member)
     running.child.kill('SIGKILL')
     this.#members = this.#members.filter((one) => one !== running)
   }
 
-  async restart(member: Member): Promise<void> {
+  /** Starts a killed member again from its directory. */
+  async relaunch(member: Member): Promise<Member> {
     const { id, links } = member as Running
     const again = await this.#start(id, Number(links.slice(links.lastIndexOf(':') + 1)))
     this.#members.push(again)
     this.#link(again)
+    return again
+  }
+
+  async restart(member: Member): Promise<void> {
+    const again = await this.relaunch(member)
     const { appliedIndex } = await this.status(await this.leader())
     await until('a member back in step', async () => (await this.status(again)).appliedIndex >= appliedIndex)
   }
@@ -98,15 +119,19 @@ export class SkeinCluster implements Cluster {
   }
 
   async #start(id: number, linkPort: number): Promise<Running> {
+    const listen = this.#network.listen(id - 1)
+    const host = listen.slice(0, listen.lastIndexOf(':'))
     const key = this.#authority.keyString('manager', nodeOf(id))
-    const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, linkPort, key }
-    const child = fork(fileURLToPath(new URL('./skein-peer.js', import.meta.url)), [JSON.stringify(setup)])
+    const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, host, linkPort, key }
+    const peerFile = fileURLToPath(new URL('./skein-peer.js', import.meta.url))
+    const [file, args] = this.#network.command(id - 1, process.execPath, [peerFile, JSON.stringify(setup)])
+    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const news = await new Promise<PeerNews>((resolve, reject) => {
       child.once('message', (first) => resolve(first as PeerNews))
       child.once('exit', (code) => reject(new Error(`peer ${id} ended with ${code} before it listened`)))
     })
     if (news.type !== 'listening') throw new Error(`peer ${id} said ${news.type} first`)
-    const address = { host: '127.0.0.1', port: news.clientPort }
+    const address = { host, port: news.clientPort }
     return { id, name: `skein ${id}`, pid: child.pid as number, child, address, links: news.links }
   }
 

@@ -4,6 +4,7 @@ import { LinkPool } from '../../lib/overlay/transport/index.js'
 import { systemClock, systemRandom } from '../../lib/peer/system-world.js'
 import { RaftRunner, type RaftTransport } from '../../lib/raft/index.js'
 import { Credentials, parseKeyString } from '../../lib/security/index.js'
+import { Ballast } from './ballast.js'
 import { KvMachine } from './kv-machine.js'
 import { answerHeadBytes, frameSize, kinds, outcomes, requestHeadBytes } from './skein-target.js'
 import { Cutter, Gather } from './target.js'
@@ -13,6 +14,8 @@ export interface PeerSetup {
   readonly dir: string
   /** All peers, this one too; `node` is the name on links. */
   readonly peers: readonly { readonly id: number; readonly node: string }[]
+  /** Where it listens for links and for clients. */
+  readonly host: string
   /** Port of the links; 0 the first time. */
   readonly linkPort: number
   /** Certificate and key for its links. */
@@ -22,6 +25,9 @@ export interface PeerSetup {
 export type PeerOrder =
   | { readonly type: 'link'; readonly addresses: Readonly<Record<string, string>> }
   | { readonly type: 'status'; readonly tag: number }
+  /** Makes the state larger by so many bytes. */
+  | { readonly type: 'grow'; readonly tag: number; readonly sizeBytes: number }
+  | { readonly type: 'snapshot'; readonly tag: number }
   | { readonly type: 'propose'; readonly tag: number; readonly inFlight: number; readonly forMs: number }
 
 export interface PeerStatus {
@@ -31,11 +37,16 @@ export interface PeerStatus {
   readonly fsyncs: number
   readonly entriesWritten: number
   readonly snapshotsTaken: number
+  readonly snapshotsInstalled: number
+  /** On their way to others. */
+  readonly snapshotsUnderWay: number
+  readonly ticksMissed: number
 }
 
 export type PeerNews =
   | { readonly type: 'listening'; readonly links: string; readonly clientPort: number }
   | { readonly type: 'status'; readonly tag: number; readonly status: PeerStatus }
+  | { readonly type: 'done'; readonly tag: number }
   | { readonly type: 'proposed'; readonly tag: number; readonly perSecond: number }
 
 const clusterId = 'bench0000000'
@@ -52,7 +63,7 @@ const pool = await LinkPool.listen(
     handlers: new Map([['raft.snapshot', takePiece]]),
     onRaftFrame: (from, frame) => runner?.receive(idOf.get(from) as number, frame),
   },
-  { listen: `127.0.0.1:${setup.linkPort}`, clock: systemClock, random: systemRandom },
+  { listen: `${setup.host}:${setup.linkPort}`, clock: systemClock, random: systemRandom },
 )
 pool.observe((event) => {
   if (event.type !== 'down' && event.type !== 'missed') return
@@ -69,7 +80,7 @@ runner = await RaftRunner.open({
   clusterId,
   dir: setup.dir,
   bootstrap: { voters: setup.peers.map(({ id }) => id), votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
-  stateMachine: machine,
+  stateMachine: new Ballast(machine),
   transport,
   clock: systemClock,
   random: systemRandom,
@@ -83,7 +94,7 @@ void ended.then((error) => {
 })
 
 const port = createServer({ noDelay: true }, serve)
-await new Promise<void>((resolve) => port.listen(0, '127.0.0.1', resolve))
+await new Promise<void>((resolve) => port.listen(0, setup.host, resolve))
 tell({ type: 'listening', links: pool.address, clientPort: (port.address() as AddressInfo).port })
 
 process.on('message', (order: PeerOrder) => void carryOut(order))
@@ -102,12 +113,21 @@ async function carryOut(order: PeerOrder): Promise<void> {
       raft.start()
       return
     case 'status': {
-      const { role, term, appliedIndex } = raft.status()
-      const { fsyncs, entriesWritten, snapshotsTaken } = raft.metrics()
-      const status = { leads: role === 'leader', term, appliedIndex, fsyncs, entriesWritten, snapshotsTaken }
-      tell({ type: 'status', tag: order.tag, status })
+      const { role, term, appliedIndex, transfers } = raft.status()
+      const { fsyncs, entriesWritten, snapshotsTaken, snapshotsInstalled, ticksMissed } = raft.metrics()
+      const snapshotsUnderWay = transfers.filter(({ direction }) => direction === 'out').length
+      const counts = { fsyncs, entriesWritten, snapshotsTaken, snapshotsInstalled, snapshotsUnderWay, ticksMissed }
+      tell({ type: 'status', tag: order.tag, status: { leads: role === 'leader', term, appliedIndex, ...counts } })
       return
     }
+    case 'grow':
+      for (const command of Ballast.grow(order.sizeBytes)) await raft.propose(command)
+      tell({ type: 'done', tag: order.tag })
+      return
+    case 'snapshot':
+      await raft.snapshot()
+      tell({ type: 'done', tag: order.tag })
+      return
     case 'propose':
       tell({ type: 'proposed', tag: order.tag, perSecond: await proposeFor(raft, order.inFlight, order.forMs) })
   }

@@ -73,6 +73,8 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
       caller.stream('watch', { ...(kinds && { kinds }), ...(since !== undefined && { since }) }, signal),
     clusterStatus: (o) => call('status', {}, o),
     invite: (role, o) => call('invite', { role }, o),
+    tokens: { rotate: (role, o) => call('tokens.rotate', { role }, o) },
+    ca: { show: (o) => call('ca.show', {}, o), rotate: (o) => call('ca.rotate', {}, o) },
   }
 }
 

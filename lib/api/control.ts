@@ -6,12 +6,29 @@ import * as v from 'valibot'
 import { type ErrorCode, SkeinError } from '../base/errors.js'
 import type { NodeRole } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
-import type { Change, Filter, Kind, List, LogLine, Node, Service, Status, Task, Version, Why } from './types.js'
+import type {
+  CertificateAuthority,
+  Change,
+  Filter,
+  Kind,
+  List,
+  LogLine,
+  Node,
+  Service,
+  Status,
+  Task,
+  Version,
+  Why,
+} from './types.js'
 
 /** verb → [parameters, result]. */
 export interface ControlVerbs {
   status: [Record<never, never>, Status]
   invite: [{ readonly role: NodeRole }, string]
+  /** The new join string; whoever has joined stays. */
+  'tokens.rotate': [{ readonly role: NodeRole }, string]
+  'ca.show': [Record<never, never>, CertificateAuthority]
+  'ca.rotate': [Record<never, never>, CertificateAuthority]
   'nodes.list': [Record<never, never>, List<Node>]
   'nodes.get': [{ readonly ref: string }, Node]
   'nodes.availability': [{ readonly ref: string; readonly availability: 'active' | 'pause' | 'drain' }, Node]
@@ -70,6 +87,7 @@ export interface ControlCaller {
 /** Verbs that only read: safe to retry. */
 export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'status',
+  'ca.show',
   'nodes.list',
   'nodes.get',
   'services.get',
@@ -101,6 +119,9 @@ const bytes = v.instance(Uint8Array)
 const verbSchemas = {
   status: nothing,
   invite: v.strictObject({ role: v.picklist(['manager', 'worker']) }),
+  'tokens.rotate': v.strictObject({ role: v.picklist(['manager', 'worker']) }),
+  'ca.show': nothing,
+  'ca.rotate': nothing,
   'nodes.list': nothing,
   'nodes.get': byRef,
   'nodes.availability': v.strictObject({ ref, availability: v.picklist(['active', 'pause', 'drain']) }),

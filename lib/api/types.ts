@@ -111,6 +111,20 @@ export interface Status {
   readonly stale: boolean
 }
 
+/** The cluster's roots: who says who is who. */
+export interface CertificateAuthority {
+  /** The newest first; that one issues. */
+  readonly roots: readonly {
+    /** SHA-256 of the certificate, in hex: what join tokens pin. */
+    readonly digest: string
+    /** `retired`: what it issued is good for nothing but asking for a new certificate. */
+    readonly state: 'trusted' | 'retired'
+    readonly notAfter: Date
+  }[]
+  /** During a rotation: nodes that are up and still show a certificate of the old root. */
+  readonly waitingFor: readonly string[]
+}
+
 export interface LogLine {
   readonly task: string
   readonly node: string
@@ -214,6 +228,20 @@ export interface KV {
   list(prefix: string, o?: Call): AsyncIterable<{ readonly key: string; readonly value: Uint8Array; readonly version: Version }>
 }
 
+export interface Tokens {
+  /** Revokes this role's join token and makes another; answers with the new join string. Whoever has joined stays. */
+  rotate(role: NodeRole, o?: Call): Promise<string>
+}
+
+export interface Authority {
+  show(o?: Call): Promise<CertificateAuthority>
+  /**
+   * Makes a new root; nodes renew by themselves, and the old one is retired once all that are up have.
+   * @throws ERR_SKEIN_PRECONDITION while a rotation is under way
+   */
+  rotate(o?: Call): Promise<CertificateAuthority>
+}
+
 /** The cluster, from any peer or client; followers forward to the leader. */
 export interface Cluster {
   readonly services: Services
@@ -225,4 +253,6 @@ export interface Cluster {
   clusterStatus(o?: Call): Promise<Status>
   /** The join string for the next machine. */
   invite(role: NodeRole, o?: Call): Promise<string>
+  readonly tokens: Tokens
+  readonly ca: Authority
 }

@@ -52,6 +52,11 @@ export class Dispatcher implements SessionApi {
     this.#term?.linkDown(node, evidence)
   }
 
+  /** The node dialled in: its process lives. */
+  linkUp(node: string): void {
+    this.#term?.linkUp(node)
+  }
+
   #leading(): Term {
     if (this.#term === undefined) throw notLeading()
     return this.#term

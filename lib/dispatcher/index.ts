@@ -7,4 +7,6 @@
  */
 export { Dispatcher } from './dispatcher.js'
 export type { HeartbeatSettings } from './heartbeat.js'
+export type { Member } from './node-verdicts.js'
+export type { Membership } from './node-watch.js'
 export type { DispatcherWorld } from './term.js'

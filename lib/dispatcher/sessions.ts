@@ -1,37 +1,34 @@
-/** Who has a session, and until when silence is forgiven. Time comes in as a parameter. Pure. */
+/** Who has a session, and what was noticed of each node. Time comes in as a parameter; verdicts are for `node-verdicts`. Pure. */
 import { makeId } from '../base/ids.js'
 import type { Random } from '../base/random.js'
 import type { Evidence } from '../overlay/transport/transport.js'
-import { graceMs, type HeartbeatSettings, linkGraceMs } from './heartbeat.js'
+import type { Signs } from './node-verdicts.js'
 
 interface Entry {
   /** undefined: the node is known to the cluster and has not registered with this leader yet. */
   readonly session: string | undefined
-  deadlineMs: number
+  heardMs: number
+  ended: Signs['ended']
 }
 
-export type Standing = 'registered' | 'expected' | 'gone'
-
 export class Sessions {
-  readonly #settings: () => HeartbeatSettings
   readonly #random: Random
   readonly #entries = new Map<string, Entry>()
 
-  constructor(settings: () => HeartbeatSettings, random: Random) {
-    this.#settings = settings
+  constructor(random: Random) {
     this.#random = random
   }
 
-  /** The node should register within a grace; one that has a session keeps it. */
+  /** The node should register from now on; one that has a session keeps it. */
   expect(node: string, nowMs: number): void {
     if (this.#entries.has(node)) return
-    this.#entries.set(node, { session: undefined, deadlineMs: nowMs + graceMs(this.#settings()) })
+    this.#entries.set(node, { session: undefined, heardMs: nowMs, ended: undefined })
   }
 
   /** A new session; the node's former one is no longer valid. */
   register(node: string, nowMs: number): string {
     const session = makeId(this.#random)
-    this.#entries.set(node, { session, deadlineMs: nowMs + graceMs(this.#settings()) })
+    this.#entries.set(node, { session, heardMs: nowMs, ended: undefined })
     return session
   }
 
@@ -43,18 +40,25 @@ export class Sessions {
   beat(node: string, session: string, nowMs: number): boolean {
     const entry = this.#entries.get(node)
     if (entry === undefined || entry.session !== session) return false
-    entry.deadlineMs = nowMs + graceMs(this.#settings())
+    entry.heardMs = nowMs
+    entry.ended = undefined
     return true
   }
 
-  /** A link to the node ended: its grace may become shorter, until it beats or registers again. */
+  /** A link to the node ended. What it proves holds until the node is heard again. */
   linkDown(node: string, evidence: Evidence, nowMs: number): void {
     const entry = this.#entries.get(node)
-    const left = linkGraceMs(evidence, this.#settings())
-    if (entry === undefined || left === undefined) return
+    if (entry === undefined) return
     // A worker that asks one manager after another who leads closes each link behind it: no sign of its end.
     if (entry.session === undefined && evidence === 'closed') return
-    entry.deadlineMs = Math.min(entry.deadlineMs, nowMs + left)
+    // The first of several ends counts: redials that fail say the same again.
+    if (entry.ended === undefined || weight(evidence) > weight(entry.ended.evidence)) entry.ended = { evidence, atMs: nowMs }
+  }
+
+  /** It dialled in again: its process is not dead. Whether its agent lives its beats will tell. */
+  linkUp(node: string): void {
+    const entry = this.#entries.get(node)
+    if (entry !== undefined) entry.ended = undefined
   }
 
   /** The session did not come about: the node is expected again. */
@@ -64,33 +68,20 @@ export class Sessions {
     this.expect(node, nowMs)
   }
 
+  /** No session, and none expected. */
   forget(node: string): void {
     this.#entries.delete(node)
   }
 
-  standing(node: string): Standing {
+  /** What was noticed of it; undefined of one that is neither registered nor expected. */
+  signs(node: string): Omit<Signs, 'member'> | undefined {
     const entry = this.#entries.get(node)
-    if (entry === undefined) return 'gone'
-    return entry.session === undefined ? 'expected' : 'registered'
+    if (entry === undefined) return undefined
+    const { session, heardMs, ended } = entry
+    return { session: session === undefined ? 'expected' : 'registered', heardMs, ended }
   }
+}
 
-  /** Ends what was silent too long; answers with the nodes, ascending. */
-  expire(nowMs: number): readonly string[] {
-    const late = [...this.#entries].filter(([, { deadlineMs }]) => deadlineMs <= nowMs).map(([node]) => node)
-    for (const node of late) this.#entries.delete(node)
-    return late.sort()
-  }
-
-  /** This process was itself late: beats of that time lie unread in its sockets, so nobody is judged for another heartbeat. */
-  excuse(nowMs: number): void {
-    const untilMs = nowMs + this.#settings().heartbeatMs
-    for (const entry of this.#entries.values()) entry.deadlineMs = Math.max(entry.deadlineMs, untilMs)
-  }
-
-  /** When `expire` is worth calling next. */
-  nextDeadlineMs(): number | undefined {
-    let next: number | undefined
-    for (const { deadlineMs } of this.#entries.values()) next = Math.min(next ?? deadlineMs, deadlineMs)
-    return next
-  }
+function weight(evidence: Evidence): number {
+  return { local: 0, silent: 1, closed: 2, reset: 3, refused: 4 }[evidence]
 }

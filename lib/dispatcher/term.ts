@@ -14,12 +14,12 @@ import { SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import { checkNodeDescription } from '../model/check-node.js'
 import type { Op, TaskObservation } from '../model/command.js'
-import type { NodeState } from '../model/node.js'
 import { canAdvance, type TaskState } from '../model/task.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import type { Change, Store } from '../store/index.js'
 import { AssignmentFeed } from './assignments.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
+import { type Membership, NodeWatch } from './node-watch.js'
 import { Sessions } from './sessions.js'
 import { StatusBatch } from './status-batch.js'
 
@@ -31,6 +31,8 @@ export interface DispatcherWorld {
   settings(): HeartbeatSettings
   /** Where managers can be reached now. */
   managers(): readonly ManagerAddress[]
+  /** Who is alive by the word of many; undefined: only sessions and links tell. */
+  readonly membership?: Membership | undefined
 }
 
 type NodeStatus = Extract<Op, { op: 'node.status' }>
@@ -55,13 +57,13 @@ export class Term {
   readonly #streams = new Map<string, Stream>()
   readonly #nodes: StatusBatch<string, NodeStatus>
   readonly #tasks: StatusBatch<number, TaskObservation>
+  readonly #watch: NodeWatch
   readonly #ending = new AbortController()
   #cleanups: (() => void)[] = []
-  #deadline: { readonly atMs: number; readonly cancel: () => void } | undefined
 
   constructor(world: DispatcherWorld) {
     this.#world = world
-    this.#sessions = new Sessions(() => world.settings(), world.random)
+    this.#sessions = new Sessions(world.random)
     this.#nodes = new StatusBatch({
       clock: world.clock,
       itemsMax: nodesPerProposal,
@@ -73,25 +75,42 @@ export class Term {
       merge: (was, next) => (canAdvance(was.state, next.state) ? next : was),
       propose: (updates) => this.#submit([{ op: 'tasks.observe', updates }]),
     })
+    this.#watch = new NodeWatch({
+      clock: world.clock,
+      sessions: this.#sessions,
+      membership: world.membership,
+      settings: () => world.settings(),
+      view: () => world.store.view(),
+      record: (id, state, message) => this.#nodes.add([[id, { op: 'node.status', id, state, message }]]),
+      lost: (node) => this.#wake(node),
+    })
   }
 
-  /** Nobody has spoken to this leader yet: who was ready is unknown, and has a grace to register. */
+  /**
+   * Nobody has spoken to this leader yet. Who is alive by the word of many stays ready; who else was ready is unknown until it
+   * registers. Nobody is down for it.
+   */
   begin(): void {
-    const { store, clock } = this.#world
-    for (const node of store.view().nodes()) {
-      if (node.state === 'down') continue
-      this.#sessions.expect(node.id, clock.now())
-      if (node.state === 'ready') this.#mark(node.id, 'unknown', 'the new leader has not heard of it yet')
+    const { store, clock, membership } = this.#world
+    const unheard: [string, NodeStatus][] = []
+    for (const { id, state } of store.view().nodes()) {
+      if (state === 'down') continue
+      this.#sessions.expect(id, clock.now())
+      if (state === 'ready' && membership?.member(id)?.state !== 'alive')
+        unheard.push([id, { op: 'node.status', id, state: 'unknown', message: 'the new leader has not heard of it yet' }])
     }
+    this.#nodes.add(unheard).catch(() => {
+      // It stays ready by its record then, and is judged by its silence all the same.
+    })
     this.#cleanups.push(store.onChange((changes) => this.#changed(changes)))
-    this.#arm()
+    this.#watch.begin()
   }
 
   /** Closes every session; resolves when nothing of this term is under way. */
   async end(): Promise<void> {
     this.#ending.abort()
     for (const cleanup of this.#cleanups.splice(0)) cleanup()
-    this.#deadline?.cancel()
+    this.#watch.end()
     for (const node of this.#streams.keys()) this.#wake(node)
     await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading())])
   }
@@ -101,8 +120,8 @@ export class Term {
     const checked = checkNodeDescription(description)
     const { clock } = this.#world
     const session = this.#sessions.register(node, clock.now())
+    this.#watch.registered(node)
     this.#wake(node)
-    this.#arm()
     const status: NodeStatus = { op: 'node.status', id: node, state: 'ready', message: 'ready', description: checked, address }
     try {
       await this.#nodes.add([[node, status]])
@@ -178,26 +197,15 @@ export class Term {
   }
 
   linkDown(node: string, evidence: Evidence): void {
-    this.#sessions.linkDown(node, evidence, this.#world.clock.now())
-    this.#arm()
+    this.#watch.linkDown(node, evidence)
+  }
+
+  linkUp(node: string): void {
+    this.#watch.linkUp(node)
   }
 
   async #submit(ops: readonly Op[]): Promise<void> {
     await this.#world.store.submit(ops, { by: 'leader', deadlineMs: proposeMs, signal: this.#ending.signal })
-  }
-
-  /** Records what this leader concludes of a node; tried again every heartbeat for as long as it is so. */
-  #mark(id: string, state: Exclude<NodeState, 'ready'>, message: string): void {
-    this.#nodes.add([[id, { op: 'node.status', id, state, message }]]).catch(() => {
-      // Whatever the reason (no quorum, a lost race): if this is still true, it is still to be recorded.
-      if (this.#ending.signal.aborted) return
-      const { clock, settings } = this.#world
-      const cancel = clock.after(settings().heartbeatMs, () => {
-        this.#cleanups = this.#cleanups.filter((cleanup) => cleanup !== cancel)
-        if (this.#sessions.standing(id) === (state === 'down' ? 'gone' : 'expected')) this.#mark(id, state, message)
-      })
-      this.#cleanups.push(cancel)
-    })
   }
 
   #changed(changes: readonly Change[]): void {
@@ -220,35 +228,8 @@ export class Term {
       this.#sessions.forget(change.was.id)
     } else if (change.was === undefined) {
       this.#sessions.expect(change.object.id, this.#world.clock.now())
-      this.#arm()
+      this.#watch.soon()
     }
-  }
-
-  /** One timer for the earliest deadline; deadlines that moved on are seen when it fires. */
-  #arm(): void {
-    const atMs = this.#sessions.nextDeadlineMs()
-    if (this.#deadline !== undefined && atMs !== undefined && this.#deadline.atMs <= atMs) return
-    this.#deadline?.cancel()
-    this.#deadline = undefined
-    if (atMs === undefined || this.#ending.signal.aborted) return
-    const cancel = this.#world.clock.after(Math.max(0, atMs - this.#world.clock.now()), () => this.#expire(atMs))
-    this.#deadline = { atMs, cancel }
-  }
-
-  #expire(plannedMs: number): void {
-    const { clock, settings } = this.#world
-    this.#deadline = undefined
-    const lateMs = clock.now() - plannedMs
-    // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
-    if (lateMs > settings().heartbeatMs / 2) {
-      this.#sessions.excuse(clock.now())
-    } else {
-      for (const node of this.#sessions.expire(clock.now())) {
-        this.#wake(node)
-        if (this.#world.store.view().node(node) !== undefined) this.#mark(node, 'down', 'no heartbeat')
-      }
-    }
-    this.#arm()
   }
 
   #wake(node: string): void {
@@ -258,6 +239,7 @@ export class Term {
   #signOfLife(node: string, session: string): void {
     if (this.#ending.signal.aborted) throw notLeading()
     if (!this.#sessions.beat(node, session, this.#world.clock.now())) throw sessionInvalid(node)
+    this.#watch.heard(node)
   }
 
   #refuseWithoutSession(node: string, session: string): void {

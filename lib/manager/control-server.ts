@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import { maybeStaleVerbs, readVerbs, refusedUntried } from '../api/control.js'
-import type { Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
+import type { CertificateAuthority, Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
 import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
 import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
@@ -48,6 +48,9 @@ export interface ControlWorld extends Lights {
     signal: AbortSignal | undefined,
   ): AsyncIterable<ControlStreams[V][1]>
   invite(role: NodeRole): string
+  rotateToken(role: NodeRole): Promise<void>
+  authority(): CertificateAuthority
+  rotateRoot(): Promise<void>
   /** Throws when removing this manager would risk the quorum. */
   checkRemovable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
@@ -186,6 +189,15 @@ export class ControlServer implements ControlCaller {
     return {
       status: async () => this.#world.status(),
       invite: async ({ role }) => this.#world.invite(role),
+      'tokens.rotate': async ({ role }) => {
+        await this.#world.rotateToken(role)
+        return this.#world.invite(role)
+      },
+      'ca.show': async () => this.#world.authority(),
+      'ca.rotate': async () => {
+        await this.#world.rotateRoot()
+        return this.#world.authority()
+      },
       'nodes.list': async () => list([...view().nodes()].map((each) => presentNode(view(), each, this.#world))),
       'nodes.get': async ({ ref }) => node(ref),
       'nodes.availability': async ({ ref, availability }, head) => {

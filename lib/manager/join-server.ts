@@ -9,6 +9,7 @@ import type {
   TrustNews,
 } from '../api/join.js'
 import type { ManagerAddress } from '../api/session.js'
+import type { CertificateAuthority } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import { below, type Random } from '../base/random.js'
 import type { Access, NodeCertificate } from '../model/access.js'
@@ -117,6 +118,18 @@ export class JoinServer implements JoinApi {
   trust(): TrustNews {
     const { id, access, removedNodes, version } = this.#cluster()
     return { trust: trustOf(id, access), removed: removedNodes, version }
+  }
+
+  /** The roots, for people. */
+  describe(): CertificateAuthority {
+    const { access } = this.#cluster()
+    const step = rotationStep(access, this.#world.store.view().nodes())
+    const roots = access.roots.map(({ certificate, state }) => ({
+      digest: digestOf(certificate),
+      state,
+      notAfter: new Date(readCertificate(certificate).notAfterMs),
+    }))
+    return { roots, waitingFor: step.type === 'waiting' ? step.nodes : [] }
   }
 
   /** A new secret for this token; the old one is refused from now on. */

@@ -164,7 +164,10 @@ export class Manager {
         this.#tellNews()
       }),
       this.#o.pool.observe((event) => {
-        if (event.type === 'up') this.#dead.delete(event.node)
+        if (event.type === 'up') {
+          this.#dead.delete(event.node)
+          this.#dispatcher?.linkUp(event.node)
+        }
         if (event.type === 'down' || event.type === 'missed') {
           if (event.evidence === 'refused' || event.evidence === 'reset') this.#dead.set(event.node, event.evidence)
           const raftId = this.store.view().node(event.node)?.raftId
@@ -461,6 +464,9 @@ export class Manager {
       forward: (node, verb, params, head) => o.forward(node, verb, params, head),
       forwardStream: (node, verb, params, signal) => o.forwardStream(node, verb, params, signal),
       invite: (role) => this.invite(role),
+      rotateToken: (role) => this.#join.rotateToken(role),
+      authority: () => this.#join.describe(),
+      rotateRoot: () => this.#join.rotateRoot(),
       checkRemovable: (node) => this.#checkRemovable(node),
       placement: (task) => this.#placement(task),
       agentLogs: (node, task, request, signal) =>

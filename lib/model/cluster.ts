@@ -16,17 +16,25 @@ export interface Cluster {
 export interface ClusterSettings {
   /** Milliseconds between a worker's heartbeats. Default 1,000. */
   readonly heartbeatMs: number
-  /** Missed heartbeats before a silent worker's node is down: heartbeatMs × graceFactor. Default 3. */
+  /** Missed heartbeats before a silent worker's node is degraded: heartbeatMs × graceFactor. Default 3. */
   readonly graceFactor: number
+  /** Milliseconds of silence after which a worker is down without any other evidence: so long it may be paused. Default 30,000. */
+  readonly pauseToleranceMs: number
   /** Ended tasks kept per slot, for history. Default 5. */
   readonly taskHistory: number
 }
 
-export const defaultClusterSettings: ClusterSettings = { heartbeatMs: 1000, graceFactor: 3, taskHistory: 5 }
+export const defaultClusterSettings: ClusterSettings = {
+  heartbeatMs: 1000,
+  graceFactor: 3,
+  pauseToleranceMs: 30_000,
+  taskHistory: 5,
+}
 
 const settingsSchema = object({
   heartbeatMs: wholeNumber(10, 600_000, 'milliseconds'),
   graceFactor: number(1.5, 100, 'missed heartbeats'),
+  pauseToleranceMs: wholeNumber(100, 3_600_000, 'milliseconds'),
   taskHistory: wholeNumber(0, 1000, 'ended tasks kept per slot'),
 })
 

@@ -3,8 +3,14 @@ import type { Resources } from './resources.js'
 
 export type NodeRole = 'manager' | 'worker'
 export type Availability = 'active' | 'pause' | 'drain'
-/** `unknown`: a new leader has not heard of it yet. */
-export type NodeState = 'ready' | 'down' | 'unknown'
+/**
+ * - `ready`: takes tasks.
+ * - `degraded`: silent or stopped, and perhaps back in a moment: takes no new tasks, keeps its own.
+ * - `unknown`: a new leader has not heard of it yet; treated as degraded.
+ * - `down`: its tasks are replaced.
+ */
+export const nodeStates = ['ready', 'degraded', 'unknown', 'down'] as const
+export type NodeState = (typeof nodeStates)[number]
 
 /** What a peer says of itself when it registers. */
 export interface NodeDescription {

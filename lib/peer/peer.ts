@@ -129,6 +129,12 @@ class RunningPeer implements Peer {
   get watch() {
     return this.#api.watch
   }
+  get tokens() {
+    return this.#api.tokens
+  }
+  get ca() {
+    return this.#api.ca
+  }
   get clusterStatus() {
     return this.#api.clusterStatus
   }
@@ -206,7 +212,9 @@ class RunningPeer implements Peer {
   async #plan(stored: StoredIdentity | undefined): Promise<Invitation | undefined> {
     const { dir, join, name, passphrase } = this.#o
     const store = dir === undefined ? undefined : new KeyStore(dir)
-    const keys = await store?.read(typeof passphrase === 'function' ? await passphrase() : passphrase)
+    const words = typeof passphrase === 'function' ? await passphrase() : passphrase
+    const keys = await store?.read(words)
+    if (words !== undefined && store?.seals === false) await store.setPassphrase(words)
     const joinString = typeof join === 'function' ? await join() : join
     const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: systemClock.wallMs(), random: systemRandom })
     this.#identity = plan.identity

@@ -45,8 +45,11 @@ export class Standing {
     pool.observe((event) => {
       if (event.type !== 'missed') return
       this.trouble(event.error)
-      // Of another node the same error is our own word: we do not let that one in.
-      if (isSkeinError(event.error, 'ERR_SKEIN_REMOVED') && event.error.detail.node === node) this.fail(event.error)
+      // Of another node the same errors are our own word: we do not let that one in.
+      const { error } = event
+      const isRemoved = isSkeinError(error, 'ERR_SKEIN_REMOVED') && error.detail.node === node
+      const isDouble = isSkeinError(error, 'ERR_SKEIN_ALREADY_EXISTS') && error.detail.name === node
+      if (isRemoved || isDouble) this.fail(error)
     })
   }
 

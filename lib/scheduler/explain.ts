@@ -7,7 +7,7 @@ import type { NodeTable } from './node-table.js'
 
 /** One reason why nodes take no task of a group. `nodes` is their number, `names` the first three. */
 export type PlacementReason = { readonly nodes: number; readonly names: readonly string[] } & (
-  | { readonly kind: 'down' | 'unknown' | 'drained' | 'paused' }
+  | { readonly kind: 'down' | 'unknown' | 'drained' | 'paused' | 'degraded' }
   | { readonly kind: 'driver'; readonly driver: string }
   | { readonly kind: 'constraint'; readonly constraint: string }
   /** Need of one task, and what the best of these nodes has left; CPU in cpuNanos, memory in bytes. */
@@ -80,6 +80,8 @@ function reasonOf({ code, constraint, nodes, names, mostFree }: Tally, { spec }:
       return { kind: 'drained', ...some }
     case refusal.paused:
       return { kind: 'paused', ...some }
+    case refusal.degraded:
+      return { kind: 'degraded', ...some }
     case refusal.driver:
       return { kind: 'driver', driver: spec.task.driver, ...some }
     case refusal.constraint:
@@ -110,6 +112,8 @@ export function describeReason(reason: PlacementReason): string {
     case 'drained':
     case 'paused':
       return `${nodes} ${reason.kind}`
+    case 'degraded':
+      return `${nodes} silent or stopped`
     case 'unknown':
       return `${nodes} not heard of yet`
     case 'driver':

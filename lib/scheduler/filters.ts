@@ -9,11 +9,12 @@ export const refusal = {
   unknown: standing.unknown,
   drained: standing.drained,
   paused: standing.paused,
-  driver: 5,
-  constraint: 6,
-  cpu: 7,
-  memory: 8,
-  maxPerNode: 9,
+  degraded: standing.degraded,
+  driver: 6,
+  constraint: 7,
+  cpu: 8,
+  memory: 9,
+  maxPerNode: 10,
 } as const
 
 /** The filters of one group, compiled against the table: masks once, then one look per node. */

@@ -7,7 +7,7 @@ import { type Attribute, attributeOf, meets, readConstraints } from './constrain
 import { countsForSpread, holdsResources } from './groups.js'
 
 /** May a node take tasks at all? */
-export const standing = { open: 0, down: 1, unknown: 2, drained: 3, paused: 4 } as const
+export const standing = { open: 0, down: 1, unknown: 2, drained: 3, paused: 4, degraded: 5 } as const
 
 /** Row i of every column is `nodes[i]`; rows are in the order of node ids. Amounts are whole numbers, so sums are exact. */
 export class NodeTable {
@@ -127,5 +127,6 @@ function standingOf(node: Node): number {
   if (node.state === 'down') return standing.down
   if (node.availability === 'drain') return standing.drained
   if (node.availability === 'pause') return standing.paused
+  if (node.state === 'degraded') return standing.degraded
   return node.state === 'unknown' ? standing.unknown : standing.open
 }

@@ -104,6 +104,11 @@ export class KeyStore {
     }
   }
 
+  /** True once a passphrase seals what is written. */
+  get seals(): boolean {
+    return this.#lock !== undefined
+  }
+
   /** Everything written from now on is sealed with this passphrase; undefined: with none. */
   async setPassphrase(passphrase: string | undefined): Promise<void> {
     if (passphrase === undefined) {

@@ -1,7 +1,7 @@
 /** Whom a process believes, and how it finds out who the other end of a link is. Pure but for the signatures it checks. */
 import { SkeinError } from '../base/errors.js'
 import { parseNodeId } from '../base/ids.js'
-import { digestOf, isIssuedBy, type ReadCertificate, readCertificate, roleOf } from './certificate.js'
+import { digestOf, isIssuedBy, type ReadCertificate, readCertificate, roleOf, type Validity } from './certificate.js'
 import type { Identity, LinkSide } from './identity.js'
 
 /** What a process believes in. */
@@ -43,7 +43,7 @@ export function identify(trust: Trust, { certificate, chain }: Shown, theirSide:
   }
   const leaf = readCertificate(certificate)
   const { cluster, name } = leaf.subject
-  const anchor = findAnchor(trust, leaf, chain, nowMs)
+  const anchor = findAnchor(trust, leaf, chain)
   if (anchor === undefined) {
     // What an unproved certificate says is good for a message, and for nothing else.
     if (trust.type === 'roots' && cluster !== trust.cluster) throw otherCluster(trust.cluster, cluster)
@@ -53,18 +53,20 @@ export function identify(trust: Trust, { certificate, chain }: Shown, theirSide:
     )
   }
   if (trust.type === 'roots' && cluster !== trust.cluster) throw otherCluster(trust.cluster, cluster)
+  // Said of its own before what is wrong above it: a clock that is off shows here first.
+  checkTime(leaf, nowMs)
+  checkTime(anchor, nowMs)
   const role = roleOf(leaf)
   if (role === undefined)
     throw bad('wrong-role', `its role ${leaf.subject.unit || 'none'} is not one of a cluster’s peers and clients`)
   const isClient = role === 'operator' || role === 'app'
   if (isClient && theirSide === 'acceptor') throw bad('wrong-role', `a ${role} takes no links`)
-  checkTime(leaf, nowMs)
   const node = isClient ? '' : parseNodeId(name, 'certificate.CN')
-  return { node, role: anchor === 'retired' ? 'returning' : role, cluster, key: leaf.fingerprint }
+  return { node, role: anchor.state === 'retired' ? 'returning' : role, cluster, key: leaf.fingerprint }
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE: expired, not-yet-valid */
-export function checkTime({ notBeforeMs, notAfterMs }: Pick<ReadCertificate, 'notBeforeMs' | 'notAfterMs'>, nowMs: number): void {
+export function checkTime({ notBeforeMs, notAfterMs }: Validity, nowMs: number): void {
   const clock = `this machine’s clock says ${iso(nowMs)}`
   if (nowMs < notBeforeMs) throw bad('not-yet-valid', `it begins at ${iso(notBeforeMs)}, and ${clock}; set the clocks right`)
   if (nowMs > notAfterMs)
@@ -74,39 +76,51 @@ export function checkTime({ notBeforeMs, notAfterMs }: Pick<ReadCertificate, 'no
     )
 }
 
-/** What the walk up from the certificate ends at. */
-function findAnchor(
-  trust: Trust,
-  leaf: ReadCertificate,
-  chain: readonly Uint8Array[],
-  nowMs: number,
-): 'trusted' | 'retired' | undefined {
+/** What the walk up from a certificate ends at, and when everything on the way is valid. */
+interface Anchor extends Validity {
+  readonly state: 'trusted' | 'retired'
+}
+
+function findAnchor(trust: Trust, leaf: ReadCertificate, chain: readonly Uint8Array[]): Anchor | undefined {
   // A stranger's chain costs signatures to check: no more of them than a cluster can have roots.
   const sent = chain.slice(0, chainMax)
   if (trust.type === 'pin') {
     const pinned = sent.find((each) => digestOf(each) === trust.digest)
-    return pinned !== undefined && reaches(leaf, sent, [pinned], nowMs) ? 'trusted' : undefined
+    return pinned && walk(leaf, sent, [pinned], 'trusted')
   }
   // Crosses lead up from a newer root than we know; from an old certificate there is no way to a newer root.
-  if (reaches(leaf, sent, trust.roots, nowMs)) return 'trusted'
-  return reaches(leaf, [], trust.retired, nowMs) ? 'retired' : undefined
+  return walk(leaf, sent, trust.roots, 'trusted') ?? walk(leaf, [], trust.retired, 'retired')
 }
 
-function reaches(from: ReadCertificate, between: readonly Uint8Array[], anchors: readonly Uint8Array[], nowMs: number): boolean {
+function walk(
+  from: ReadCertificate,
+  between: readonly Uint8Array[],
+  anchors: readonly Uint8Array[],
+  state: Anchor['state'],
+): Anchor | undefined {
   const ends = anchors.map(readCertificate)
-  let reached: readonly ReadCertificate[] = [from]
-  let left = between.map(readCertificate).filter((each) => isTimely(each, nowMs))
+  let left = between.map(readCertificate)
+  let reached: readonly { readonly at: ReadCertificate; readonly valid: Validity }[] = [{ at: from, valid: from }]
   for (let depth = 0; depth < depthMax && reached.length > 0; depth++) {
-    if (reached.some((each) => ends.some((end) => isTimely(end, nowMs) && isIssuedBy(each, end)))) return true
-    const next = left.filter((each) => reached.some((child) => isIssuedBy(child, each)))
-    left = left.filter((each) => !next.includes(each))
+    for (const { at, valid } of reached) {
+      const end = ends.find((each) => isIssuedBy(at, each))
+      if (end !== undefined) return { state, ...both(valid, end) }
+    }
+    const next = left.flatMap((at) => {
+      const child = reached.find((each) => isIssuedBy(each.at, at))
+      return child === undefined ? [] : [{ at, valid: both(child.valid, at) }]
+    })
+    left = left.filter((each) => !next.some(({ at }) => at === each))
     reached = next
   }
-  return false
+  return undefined
 }
 
-function isTimely({ notBeforeMs, notAfterMs }: ReadCertificate, nowMs: number): boolean {
-  return nowMs >= notBeforeMs && nowMs <= notAfterMs
+function both(one: Validity, other: Validity): Validity {
+  return {
+    notBeforeMs: Math.max(one.notBeforeMs, other.notBeforeMs),
+    notAfterMs: Math.min(one.notAfterMs, other.notAfterMs),
+  }
 }
 
 function iso(atMs: number): string {

@@ -44,6 +44,8 @@ export interface RunCounts {
   commits: number
   configurations: number
   reads: number
+  /** Reads that a leader answered by itself. */
+  leaseReads: number
   restores: number
   /** Nodes that refused their logs. */
   retired: number
@@ -58,7 +60,16 @@ export interface RunCounts {
  * Source: Ongaro 2014 figure 3.2 (the five properties), §4.3, §6.4.
  */
 export class Checks {
-  readonly counts: RunCounts = { leaders: 0, commits: 0, configurations: 0, reads: 0, restores: 0, retired: 0, cores: 0 }
+  readonly counts: RunCounts = {
+    leaders: 0,
+    commits: 0,
+    configurations: 0,
+    reads: 0,
+    leaseReads: 0,
+    restores: 0,
+    retired: 0,
+    cores: 0,
+  }
   readonly #skip: ReadonlySet<CheckName>
   readonly #views = new Map<RaftId, NodeView>()
   readonly #leaderOfTerm = new Map<number, RaftId>()
@@ -209,6 +220,11 @@ export class Checks {
     this.counts.reads++
     if (floor === undefined) this.fail('reads', `${view.id}: answers read ${request}, which nobody asked`)
     else if (index < floor) this.fail('reads', `${view.id}: read ${request} answered at ${index}, ${floor} was committed before`)
+  }
+
+  readByLease(view: NodeView, request: number, index: number): void {
+    this.counts.leaseReads++
+    this.readAnswered(view, request, index)
   }
 
   /** Looks at one follower as its leader sees it. */

@@ -72,7 +72,7 @@ const CATCH_UP_TICKS = 3
 const INSPECT_EVERY = 16
 const QUIET_TIMEOUTS = 5
 const noConfig: ConfState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
-type NodeEvent = 'tick' | 'synced' | 'applied' | 'flush' | 'wake' | 'impatient' | 'restart'
+type NodeEvent = 'tick' | 'synced' | 'applied' | 'flush' | 'wake' | 'impatient' | 'lease-read' | 'restart'
 /** Nodes beyond that many, to replace those that lost their logs. */
 const SPARES_MAX = 6
 
@@ -267,6 +267,10 @@ class RaftSim implements SimWorld, SimGroup {
         return
       case 'impatient':
         node.impatient(event.responses)
+        return
+      case 'lease-read':
+        this.checks.readAsked(event.request)
+        node.readByLease(event.request)
     }
   }
 
@@ -340,7 +344,7 @@ class RaftSim implements SimWorld, SimGroup {
       else if (fate === 'mute') this.network.mute(node.id, ids)
       else if (fate === 'deaf') this.network.deafen(node.id, ids)
       else if (fate === 'isolated') this.network.isolate(node.id, ids)
-      else if (fate === 'asleep') node.pausedUntil = Number.MAX_SAFE_INTEGER
+      else if (fate === 'asleep') node.pause(Number.MAX_SAFE_INTEGER, 'process')
     }
   }
 

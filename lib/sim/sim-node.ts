@@ -16,6 +16,7 @@ import {
 } from '../raft/core/state.js'
 import { configText, membersOf } from './configurations.js'
 import type { NodeView } from './node-view.js'
+import { SimClock } from './sim-clock.js'
 import { type Damage, type DiskWrite, SimDisk } from './sim-disk.js'
 import { chanceFor, TICK } from './sim-plan.js'
 import type { SimCore, SimCoreConfig, SimWorld } from './sim-world.js'
@@ -61,6 +62,9 @@ export class SimNode {
   #isDoomed = false
   /** Time units of a tick by this node's own clock. */
   #tickLength: number
+  readonly #clock: SimClock
+  /** Reads that wait for what was committed when they were asked to be applied. */
+  #leaseReads: { readonly request: number; readonly index: number }[] = []
   /** The snapshot that is on its way to the disk; entries up to it are not applied any more. */
   #restoringIndex = 0
 
@@ -70,7 +74,9 @@ export class SimNode {
     this.#random = chanceFor(world.plan.seed, NODE_CONCERN * id)
     const faults = chanceFor(world.plan.seed, NODE_CONCERN * id + FAULTS_CONCERN)
     this.disk = new SimDisk(world.plan.disk, this.#random, faults)
-    this.#tickLength = TICK * (1 + (faults() * 2 - 1) * world.plan.skewMax)
+    const tickLength = TICK * (1 + (faults() * 2 - 1) * world.plan.skewMax)
+    this.#tickLength = world.hooks.tickLength?.(tickLength, id) ?? tickLength
+    this.#clock = new SimClock(TICK / this.#tickLength, world.now)
     if (boot !== undefined) {
       this.disk.writeNow({
         hardState: { term: boot.term, vote: 0, commit: boot.index },
@@ -123,6 +129,7 @@ export class SimNode {
     const { hooks } = this.#world
     this.#core = undefined
     this.#applyQueue = []
+    this.#leaseReads = []
     this.#unanswered.clear()
     this.#isFlushDue = false
     this.#isDoomed = false
@@ -149,9 +156,29 @@ export class SimNode {
     for (let count = 0; count < ticks; count++) this.act((core) => core.tick())
   }
 
+  /** Nothing happens here until then; `machine` stops a clock, too. */
+  pause(until: number, what: 'process' | 'machine'): void {
+    this.pausedUntil = until
+    if (what === 'machine') this.#clock.suspend(this.#world.now, until)
+  }
+
+  /** A client reads by the lease, or like others if there is none. */
+  readByLease(request: number): void {
+    const core = this.#core
+    if (core === undefined) return
+    const index = core.leaseIndex(this.#clock.at(this.#world.now))
+    if (index === undefined) this.act(() => core.readIndex(numberToBytes(request, 4)))
+    else {
+      this.#leaseReads.push({ request, index })
+      this.#answerLeaseReads(core)
+      this.#settle(core)
+    }
+  }
+
   /** From now on a fast disk, and no more accidents. */
   calm(): void {
     this.pausedUntil = 0
+    this.#clock.go(this.#world.now, 1)
     this.#tickLength = TICK
     this.disk.calm(this.#world.plan.disk)
     if (this.isRetired) return
@@ -183,7 +210,9 @@ export class SimNode {
 
   tick(): void {
     const { plan } = this.#world
-    this.#world.after(this.#tickLength + (this.#random() * 2 - 1) * plan.driftMax, {
+    // Where ticks are promised to last, timers are late but never early.
+    const drift = plan.core.votePromise > 0 ? this.#random() : this.#random() * 2 - 1
+    this.#world.after(this.#tickLength + drift * plan.driftMax, {
       type: 'tick',
       node: this.id,
       life: this.#life,
@@ -268,6 +297,7 @@ export class SimNode {
     for (let count = 0; core.hasReady(); count++) {
       assert(count < READIES_MAX, 'a core comes to rest')
       const ready = core.ready()
+      if (this.#world.plan.core.votePromise > 0) core.heartbeatsLeave(this.#clock.at(this.#world.now))
       this.#world.checks.ready(this.view, ready, this.#app.config)
       if (this.#isDoomed) {
         this.#crashInside(ready)
@@ -401,6 +431,19 @@ export class SimNode {
       this.#app.appliedTerm = entry.term
       checks.applies(this.view, entry, this.#app.hash)
       if (entry.type !== 'EntryNormal') this.#reconfigure(core, entry)
+    }
+    this.#answerLeaseReads(core)
+  }
+
+  /** Those for which enough is applied: by the lease if it still holds, else they ask like others. */
+  #answerLeaseReads(core: SimCore): void {
+    if (this.#leaseReads.length === 0) return
+    const due = this.#leaseReads.filter(({ index }) => index <= this.#app.applied)
+    this.#leaseReads = this.#leaseReads.filter(({ index }) => index > this.#app.applied)
+    for (const { request, index } of due) {
+      if (core.leaseIndex(this.#clock.at(this.#world.now)) === undefined) {
+        this.#feed(core, () => core.readIndex(numberToBytes(request, 4)))
+      } else this.#world.checks.readByLease(this.view, request, index)
     }
   }
 

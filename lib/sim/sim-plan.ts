@@ -28,6 +28,8 @@ export const ingredients = [
   'skew',
   'hasty-timers',
   'broken-rest',
+  'lease-read',
+  'suspend',
 ] as const
 export type Ingredient = (typeof ingredients)[number]
 
@@ -45,6 +47,7 @@ export interface SimPlan {
     readonly heartbeatTick: number
     readonly preVote: boolean
     readonly checkQuorum: boolean
+    readonly votePromise: number
     readonly asyncStorageWrites: boolean
     readonly stepDownOnRemoval: boolean
     readonly disableProposalForwarding: boolean
@@ -64,6 +67,8 @@ export interface SimPlan {
   readonly skewMax: number
   /** Chance that a node that wakes from a pause counts all ticks it slept through before it reads a message. */
   readonly hastyTimersRate: number
+  /** Chance that what pauses is the machine: its monotonic clock stands still, the other one is right when it wakes. */
+  readonly suspendRate: number
   /** Whether there is a phase in which only as many nodes are healed as the group needs. */
   readonly isRestBroken: boolean
   /** Mean time units between two things that clients and operators do. */
@@ -76,7 +81,7 @@ export interface SimPlan {
   readonly trailingEntries: number
 }
 
-export type Work = 'propose' | 'membership' | 'transfer' | 'read' | 'snapshot' | 'campaign' | 'forget-leader'
+export type Work = 'propose' | 'membership' | 'transfer' | 'read' | 'snapshot' | 'campaign' | 'forget-leader' | 'lease-read'
 export type Trouble = 'split' | 'one-way' | 'isolate' | 'heal' | 'crash' | 'crash-leader' | 'crash-all' | 'pause' | 'clog'
 
 export interface NetworkPlan {
@@ -155,6 +160,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
       heartbeatTick: 1,
       preVote: random() < 0.3 || guarded,
       checkQuorum: random() < 0.3 || guarded,
+      votePromise: 0,
       asyncStorageWrites: random() < 0.7,
       stepDownOnRemoval: random() < 0.8,
       disableProposalForwarding: random() < 0.2,
@@ -184,6 +190,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
     driftMax: some('drift', 0.5, 3),
     skewMax: 0,
     hastyTimersRate: 0,
+    suspendRate: 0,
     isRestBroken: false,
     workPause: 3 + random() * 20,
     troublePause: rough ? 15 + random() * 70 : 40 + random() * 300,
@@ -195,6 +202,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
       snapshot: weight('snapshot', one([0, 1, 3])),
       campaign: weight('campaign', one([0, 0, 0.3, 1])),
       'forget-leader': weight('campaign', one([0, 0, 0.3])),
+      'lease-read': 0,
     },
     trouble: {
       split: weight('partition', one([0, 1, 2])),
@@ -209,7 +217,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
     },
     trailingEntries: one([0, 2, 10, 50]),
   }
-  return worsened(isChurning ? churned(plan, random) : plan, without)
+  return trusting(worsened(isChurning ? churned(plan, random) : plan, without), without)
 }
 
 /** The same group with what disks, paths and clocks do seldom. It has chance of its own, so that without it a plan is as it was. */
@@ -236,6 +244,25 @@ function worsened(plan: SimPlan, without: ReadonlySet<Ingredient>): SimPlan {
     hastyTimersRate: some('hasty-timers', 0.5, random()),
     isRestBroken: some('broken-rest', 0.5, 1) === 1 && isGuarded,
     trouble: { ...trouble, clog },
+  }
+}
+
+/** Clocks may differ by this part in how fast they go where leaders trust them: together a tenth (lease.ts). */
+const TRUSTED_SKEW = 0.05
+
+/** The same group with leaders that read by themselves, on clocks that are good enough for it. It has chance of its own, too. */
+function trusting(plan: SimPlan, without: ReadonlySet<Ingredient>): SimPlan {
+  const random = chanceFor(plan.seed, 6)
+  const isWanted = random() < 0.35
+  const suspendRate = random() < 0.5 && !without.has('suspend') ? random() : 0
+  const electionTick = plan.core.electionTick + 2 + below(random, 5)
+  if (!isWanted || without.has('lease-read') || !plan.core.checkQuorum) return plan
+  return {
+    ...plan,
+    core: { ...plan.core, electionTick, votePromise: (electionTick - 2) * TICK },
+    skewMax: Math.min(plan.skewMax, TRUSTED_SKEW),
+    suspendRate,
+    work: { ...plan.work, 'lease-read': 6 },
   }
 }
 

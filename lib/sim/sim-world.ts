@@ -1,4 +1,5 @@
 import type { Random } from '../base/random.js'
+import type { Moment } from '../raft/core/lease.js'
 import type { MemoryStorageStart } from '../raft/core/memory-storage.js'
 import type { Message } from '../raft/core/messages.js'
 import type { ConfChange, ConfState, Entry, RaftId, Ready, Storage } from '../raft/core/state.js'
@@ -18,6 +19,8 @@ export type SimEvent =
   | { readonly type: 'wake'; readonly node: RaftId; readonly life: number; readonly ticks: number }
   /** A node no longer waits for its disk. Only nodes that lie do that. */
   | { readonly type: 'impatient'; readonly node: RaftId; readonly life: number; readonly responses: readonly Message[] }
+  /** A client asks a leader to read by itself. */
+  | { readonly type: 'lease-read'; readonly node: RaftId; readonly life: number; readonly request: number }
   | { readonly type: 'unreachable'; readonly node: RaftId; readonly to: RaftId }
   | { readonly type: 'snapshot-sent'; readonly node: RaftId; readonly to: RaftId; readonly arrived: boolean }
   | { readonly type: 'restart'; readonly node: RaftId }
@@ -40,6 +43,8 @@ export interface SimCore {
   transferLeader(id: RaftId): void
   forgetLeader(): void
   readIndex(requestCtx: Uint8Array): void
+  heartbeatsLeave(at: Moment): void
+  leaseIndex(now: Moment): number | undefined
   reportUnreachable(id: RaftId): void
   reportSnapshot(id: RaftId, arrived: boolean): void
 }
@@ -62,6 +67,8 @@ export interface SimHooks {
   readonly apply?: (entry: Entry, node: RaftId) => Entry | undefined
   /** When the disk says that a write is done. */
   readonly diskAnswers?: 'when-durable' | 'at-once' | 'after-a-while'
+  /** Time units that a tick of a node lasts, in place of what was planned. */
+  readonly tickLength?: (planned: number, node: RaftId) => number
   /** What a failed sync does. */
   readonly syncFailure?: 'stops-the-node' | 'goes-unnoticed'
   /** Makes a log of a damaged one, and so keeps the node under its old id; undefined refuses, as an honest node always does. */
@@ -75,6 +82,7 @@ export interface SimWorld {
   readonly hooks: SimHooks
   /** Makes lines for people; undefined unless somebody reads them. */
   readonly trace: ((line: string) => void) | undefined
+  readonly now: number
   after(delay: number, event: SimEvent): void
   post(sender: RaftId, message: Message): void
 }

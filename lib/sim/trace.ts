@@ -26,6 +26,7 @@ export function describeEvent(event: SimEvent): string {
     case 'flush':
     case 'wake':
     case 'impatient':
+    case 'lease-read':
     case 'restart':
       return `${event.type} ${event.node}`
     case 'unreachable':

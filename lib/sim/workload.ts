@@ -27,6 +27,9 @@ export interface SimGroup {
 
 /** Time units that a path stays clogged, at most: several elections. */
 const CLOG_SPAN = 500
+/** Time units that a node sleeps, at most; where others promised to wait for it, long enough for them to go on without it. */
+const PAUSE = 300
+const LONG_PAUSE = 1_000
 /** The timers of a node that wakes run before its messages are read. */
 const JUST_BEFORE = 0.001
 
@@ -67,6 +70,15 @@ export class Workload {
         node.act((core) => core.readIndex(numberToBytes(request, 4)))
         return
       }
+      case 'lease-read':
+        // Whoever believes to lead is asked, also one that others have replaced.
+        this.#readByLease(
+          pick(
+            this.#random,
+            group.nodes.filter(({ view }) => view.isLeader),
+          ) ?? node,
+        )
+        return
       case 'snapshot':
         node.snapshot()
         return
@@ -116,7 +128,7 @@ export class Workload {
         for (const each of nodes) this.#crash(each)
         return
       case 'pause':
-        this.#pause(node, 20 + this.#random() * 300)
+        this.#pause(this.#toPause(node), 20 + this.#random() * (plan.core.votePromise > 0 ? LONG_PAUSE : PAUSE))
         return
       case 'clog': {
         const other = pick(this.#random, nodes)
@@ -127,9 +139,22 @@ export class Workload {
     }
   }
 
+  #readByLease({ id, life }: SimNode): void {
+    this.#group.after(0, { type: 'lease-read', node: id, life, request: ++this.#lastRead })
+  }
+
+  /** A leader that trusts its clocks is the one to put to sleep. */
+  #toPause(node: SimNode): SimNode {
+    if (this.#group.plan.work['lease-read'] === 0 || this.#random() < 0.5) return node
+    return this.#group.leader() ?? node
+  }
+
   #pause(node: SimNode, span: number): void {
     const { now, plan } = this.#group
-    node.pausedUntil = now + span
+    const isMachine = plan.suspendRate > 0 && this.#random() < plan.suspendRate
+    node.pause(now + span, isMachine ? 'machine' : 'process')
+    // What was asked meanwhile is read when it wakes, before anything that others have to say.
+    if (plan.work['lease-read'] > 0) this.#readByLease(node)
     if (plan.hastyTimersRate === 0 || this.#random() >= plan.hastyTimersRate) return
     const ticks = Math.floor(span / TICK)
     this.#group.after(span - JUST_BEFORE, { type: 'wake', node: node.id, life: node.life, ticks })

@@ -2,6 +2,7 @@
 import { SkeinError } from '../base/errors.js'
 import { checkNodeDescription } from '../model/check-node.js'
 import type { Op, StoreCommand } from '../model/command.js'
+import { nodeStates } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
 import { taskStates } from '../model/task.js'
 import { decode, encode } from '../wire/codec.js'
@@ -54,7 +55,7 @@ const absentOrVersion: Reader<number | 'absent'> = (value, path) => (value === '
 const raftId: Reader<number | undefined> = (value, path) =>
   value === undefined || value === null ? undefined : natural(value, path)
 
-const settings = object({ heartbeatMs: number, graceFactor: number, taskHistory: number })
+const settings = object({ heartbeatMs: number, graceFactor: number, pauseToleranceMs: number, taskHistory: number })
 
 /** Absent as undefined: the record it becomes has every key. */
 const maybeBytes: Reader<Uint8Array | undefined> = (value, path) =>
@@ -92,7 +93,7 @@ const opReader = tagged('op', {
   'node.certify': object({ id: string, key: string, root: string, notAfterMs: natural }),
   'node.status': object({
     id: string,
-    state: oneOf('ready', 'down', 'unknown'),
+    state: oneOf(...nodeStates),
     message: string,
     description: optional(description),
     address: optional(string),

@@ -5,7 +5,7 @@
 import type { Access, NodeCertificate, Root } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
-import type { Node, NodeDescription } from '../model/node.js'
+import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
 import type { ResolvedServiceSpec, Service, ServiceSpec } from '../model/service.js'
 import { type Task, taskStates } from '../model/task.js'
 import {
@@ -125,7 +125,12 @@ const clusterForm = fields<Cluster>({
   id: text,
   createdAtMs: count,
   access: accessForm,
-  settings: fields<Cluster['settings']>({ heartbeatMs: count, graceFactor: plain(number), taskHistory: count }),
+  settings: fields<Cluster['settings']>({
+    heartbeatMs: count,
+    graceFactor: plain(number),
+    pauseToleranceMs: count,
+    taskHistory: count,
+  }),
   removedNodes: texts,
   version: count,
 })
@@ -139,7 +144,7 @@ const nodeForm = fields<Node>({
   address: text,
   raftId: maybe(count),
   certificate: maybe(fields<NodeCertificate>({ key: text, root: text, notAfterMs: count })),
-  state: plain(oneOf('ready', 'down', 'unknown')),
+  state: plain(oneOf(...nodeStates)),
   message: text,
   description: maybe(
     fields<NodeDescription>({

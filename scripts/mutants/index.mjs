@@ -4,11 +4,14 @@
 import { durability } from './durability.mjs'
 import { elections } from './elections.mjs'
 import { flow } from './flow.mjs'
+import { leases } from './lease.mjs'
 import { log } from './log.mjs'
 import { members } from './membership.mjs'
 import { readsAndTransfers } from './reads.mjs'
 
-export const mutants = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...flow].map((mutant) => ({
-  short: false,
-  ...mutant,
-}))
+export const mutants = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...leases, ...flow].map(
+  (mutant) => ({
+    short: false,
+    ...mutant,
+  }),
+)

@@ -55,8 +55,8 @@ export const readsAndTransfers = [
   {
     name: 'forgets a leader that counts on its lease',
     file: 'follower.ts',
-    find: "if (raft.options.readOnlyOption !== 'lease') raft.lead = NONE",
-    replace: 'raft.lead = NONE',
+    find: "if (raft.options.readOnlyOption !== 'lease' && raft.options.votePromise === 0) raft.lead = NONE",
+    replace: 'if (raft.options.votePromise === 0) raft.lead = NONE',
     safety: true,
     section: 'thesis §6.4.1',
   },

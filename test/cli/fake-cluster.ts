@@ -1,4 +1,15 @@
-import type { Cluster, List, LogLine, Node, Progress, Service, Status, Task, Why } from '../../lib/api/types.js'
+import type {
+  CertificateAuthority,
+  Cluster,
+  List,
+  LogLine,
+  Node,
+  Progress,
+  Service,
+  Status,
+  Task,
+  Why,
+} from '../../lib/api/types.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import type { ServiceSpec } from '../../lib/model/service.js'
 
@@ -8,6 +19,7 @@ export interface FakeState {
   tasks: Task[]
   nodes: Node[]
   kv: Map<string, { value: Uint8Array; version: number }>
+  authority: CertificateAuthority
   logs: LogLine[]
   /** Replaces `logs` when set. */
   logLines: (() => AsyncIterable<LogLine>) | undefined
@@ -87,6 +99,7 @@ export function fakeState(): FakeState {
     tasks: [],
     nodes: [],
     kv: new Map(),
+    authority: { roots: [{ digest: 'ab'.repeat(32), state: 'trusted', notAfter: new Date(0) }], waitingFor: [] },
     logs: [],
     logLines: undefined,
     status: {
@@ -194,6 +207,22 @@ export function fakeCluster(state: FakeState): Cluster {
       logs(ref, o) {
         heard('tasks.logs', ref, o)
         return lines()
+      },
+    },
+    tokens: {
+      async rotate(role) {
+        heard('tokens.rotate', role)
+        return `skein://SKN-1-next-${role}@127.0.0.1:7946`
+      },
+    },
+    ca: {
+      async show() {
+        heard('ca.show')
+        return state.authority
+      },
+      async rotate() {
+        heard('ca.rotate')
+        return state.authority
       },
     },
     nodes: {

@@ -114,3 +114,26 @@ t.test('a worker whose record is gone ends and says so, instead of asking for ev
     message: /has no record of it; start it with an empty directory/,
   })
 })
+
+t.test(
+  'a copied data directory started beside the original is refused, and the original goes on',
+  { timeout: 60_000 },
+  async (t) => {
+    const m1 = await startPeer(t, { name: 'm1' })
+    await startPeer(t, { name: 'm2', join: await m1.invite('manager') })
+    for (const role of ['worker', 'manager'] as const) {
+      const [dir, copy] = [freshDir(t), join(freshDir(t), 'copy')]
+      const name = `the-${role}`
+      await (await startPeer(t, { name, dir, join: await m1.invite(role) })).stop()
+      await cp(dir, copy, { recursive: true })
+      const original = await startPeer(t, { dir })
+      const outcome = await createPeer({ dir: copy, timing: quick, signal: AbortSignal.timeout(20_000) }).then(
+        (peer) => peer.ended, // a manager may have been taken for usable before the others refused it
+        (error: unknown) => error,
+      )
+      t.match(outcome, { code: 'ERR_SKEIN_ALREADY_EXISTS', detail: { kind: 'node', name: original.id } }, role)
+      await original.kv.put('colour', role)
+      await eventually(`${name} is ready`, async () => (await m1.nodes.get(name)).state === 'ready')
+    }
+  },
+)

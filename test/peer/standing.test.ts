@@ -51,6 +51,13 @@ t.test('a manager’s word that this node was removed ends the wait; that anothe
   t.match(await subject.over, { code: 'ERR_SKEIN_REMOVED' })
 })
 
+t.test('a manager’s word that another process runs as this node ends the wait', async (t) => {
+  const { subject, missed } = standing()
+  const waited = subject.waitFor('a leader is known', deferred().promise)
+  missed(new SkeinError('ERR_SKEIN_ALREADY_EXISTS', 'another process runs as node me', { kind: 'node', name: 'me' }))
+  await t.rejects(waited, { code: 'ERR_SKEIN_ALREADY_EXISTS' })
+})
+
 t.test('stopped, a wait ends with why this peer failed, if it did', async (t) => {
   const quiet = standing()
   const waited = quiet.subject.waitFor('a leader is known', deferred().promise)

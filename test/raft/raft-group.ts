@@ -90,6 +90,10 @@ export class Group {
     this.#cut.add(id)
   }
 
+  heal(id: RaftId): void {
+    this.#cut.delete(id)
+  }
+
   async stop(id: RaftId): Promise<void> {
     await this.member(id).raft.stop()
     this.#members.delete(id)

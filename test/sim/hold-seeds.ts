@@ -13,7 +13,16 @@ export interface Tally {
 
 export function runAll(runs: Iterable<SimOptions>): Tally {
   const failures: string[] = []
-  const counts: RunCounts = { leaders: 0, commits: 0, configurations: 0, reads: 0, restores: 0, retired: 0, cores: 0 }
+  const counts: RunCounts = {
+    leaders: 0,
+    commits: 0,
+    configurations: 0,
+    reads: 0,
+    leaseReads: 0,
+    restores: 0,
+    retired: 0,
+    cores: 0,
+  }
   let events = 0
   for (const options of runs) {
     const verdict = simulate(options)

@@ -314,7 +314,7 @@ function leadersDieBeforeTheirDisks(plan: SimPlan): SimPlan {
     lateFlushRate: 0,
     workPause: 8,
     troublePause: 30,
-    work: { propose: 10, membership: 0, transfer: 0, read: 0, snapshot: 0, campaign: 1, 'forget-leader': 0 },
+    work: { propose: 10, membership: 0, transfer: 0, read: 0, snapshot: 0, campaign: 1, 'forget-leader': 0, 'lease-read': 0 },
     trouble: { ...noTrouble, 'crash-leader': 3, heal: 0 },
   }
 }

@@ -18,6 +18,8 @@ export const younger: readonly Ingredient[] = [
   'skew',
   'hasty-timers',
   'broken-rest',
+  'lease-read',
+  'suspend',
 ]
 
 const firstSeeds: readonly KnownSeed[] = [

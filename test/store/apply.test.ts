@@ -47,7 +47,7 @@ function founded(): World {
     op: 'cluster.found',
     id: 'c',
     access: someAccess,
-    settings: { heartbeatMs: 1000, graceFactor: 3, taskHistory: 5 },
+    settings: { heartbeatMs: 1000, graceFactor: 3, pauseToleranceMs: 30_000, taskHistory: 5 },
   })
   world.node('node00000001')
   world.node('node00000002')

@@ -46,8 +46,8 @@ export const nodeColumns: readonly Column<Node>[] = [
   { head: 'WHY', text: ({ why, state }) => (state === 'ready' ? '' : why) },
 ]
 
-const stateSigns = { ready: '✔', down: '✖', unknown: '○' } as const
-const stateTones = { ready: 'good', down: 'bad', unknown: 'waiting' } as const
+const stateSigns = { ready: '✔', down: '✖', degraded: '◐', unknown: '○' } as const
+const stateTones = { ready: 'good', down: 'bad', degraded: 'waiting', unknown: 'waiting' } as const
 
 async function list(session: Session): Promise<ExitCode> {
   const nodes = await (await session.cluster()).nodes.list(session.call)

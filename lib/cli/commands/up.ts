@@ -36,7 +36,7 @@ export function addUpCommand(program: Command, world: CliWorld, finish: (code: n
     .addOption(new Option('--format <format>', 'json: one JSON object a line').choices(['table', 'json', 'jsonl']))
     .addHelpText(
       'after',
-      '\nIt exits 0 when it was told to stop and stopped, 1 when it could not start or failed. A second Ctrl-C stops at once.',
+      '\nWith SKEIN_PASSPHRASE its keys are sealed by that passphrase. It exits 0 when it was told to stop and stopped, 1 when it could not start or failed. A second Ctrl-C stops at once.',
     )
     .action(async (_options: unknown, command: Command) => finish(await up(world, allOptions(command) as UpOptions)))
 }
@@ -71,12 +71,14 @@ async function up(world: CliWorld, options: UpOptions): Promise<number> {
 }
 
 function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: AbortSignal): PeerOptions {
+  const { SKEIN_PASSPHRASE: passphrase } = world.env
   const join = options.join ?? (world.env.SKEIN_JOIN === '' ? undefined : world.env.SKEIN_JOIN)
   return {
     dir,
     signal,
     logger: warningsTo(world),
     ...(join === undefined ? {} : { join }),
+    ...(passphrase === undefined || passphrase === '' ? {} : { passphrase }),
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.advertise === undefined ? {} : { advertise: options.advertise }),
     ...(options.name === undefined ? {} : { name: options.name }),

@@ -28,8 +28,8 @@ export interface Self {
   readonly remote: string
   /** Who the other end is, by the certificate its connection proved and the chain it sends. @throws {SkeinError} when that proves nothing */
   identify(chain: readonly Uint8Array[]): Identity
-  /** The owner's last word on who may link; undefined lets it in. */
-  admit(identity: Identity): SkeinError | undefined
+  /** The owner's last word on who may link, and from which process; undefined lets it in. */
+  admit(identity: Identity, instance: string): SkeinError | undefined
 }
 
 export interface Established {
@@ -155,7 +155,7 @@ export class Handshake {
       if (!(error instanceof SkeinError)) throw error
       return this.#fail(about(`${remote}: `, error), about('your ', error))
     }
-    const refusal = this.#clash(identity, theirs.instance) ?? this.#self.admit(identity)
+    const refusal = this.#clash(identity, theirs.instance) ?? this.#self.admit(identity, theirs.instance)
     if (refusal !== undefined) return this.#fail(refusal)
     this.#established = { type: 'established', identity, version: this.#version, purpose, instance: theirs.instance }
     return undefined

@@ -5,6 +5,7 @@ import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
 import type { Identity, LinkSide } from '../../security/index.js'
 import { BulkLinks } from './bulk-links.js'
+import { Doubles } from './doubles.js'
 import type { LinkPurpose } from './handshake.js'
 import { Keeper } from './keeper.js'
 import { afterFairly } from './lateness.js'
@@ -70,6 +71,7 @@ export class LinkPool implements AsyncDisposable {
   readonly #keepers = new Map<string, Keeper>()
   readonly #waiting = new Map<string, Set<Deferred<Link>>>()
   readonly #observers = new Set<(event: LinkEvent) => void>()
+  readonly #doubles = new Doubles()
   /** Dials under way, each with the way to end it. */
   readonly #dials = new Set<AbortController>()
   readonly #bulk: BulkLinks
@@ -90,7 +92,8 @@ export class LinkPool implements AsyncDisposable {
       handlers: host.handlers,
       ...(host.authorize && { authorize: host.authorize }),
       credentials: host.credentials,
-      admit: (identity) => this.#full() ?? this.#impostor(identity) ?? host.admit(identity),
+      admit: (identity, process) =>
+        this.#full() ?? this.#impostor(identity) ?? this.#double(identity, process) ?? host.admit(identity, process),
       onRaftFrame: (from, frame) => host.onRaftFrame(from, frame),
     }
   }
@@ -361,7 +364,7 @@ export class LinkPool implements AsyncDisposable {
   }
 
   /**
-   * The newer link wins, with one exception: when two processes dial each other at once, both ends must keep the same
+   * The newer link wins (`Doubles` lets no second process in while the first answers), with one exception: when two processes dial each other at once, both ends must keep the same
    * one of the two links, whichever came first here or there. That is the one the smaller node id dialled.
    */
   #supersedes(link: Link, before: Link): boolean {
@@ -383,6 +386,10 @@ export class LinkPool implements AsyncDisposable {
       role,
       verb: 'link',
     })
+  }
+
+  #double({ node }: Identity, process: string): SkeinError | undefined {
+    return this.#doubles.judge(node, process, this.#links.get(node), this.#options.clock.now())
   }
 
   #onDown(link: Link, { evidence, reason }: ConnectionEnd): void {

@@ -17,7 +17,7 @@ export interface LinkHost {
   /** What it shows, and whom it believes; as they are when a link begins. */
   readonly credentials: Credentials
   /** The last word on who may link, after it proved who it is; an error is told to the other end and refuses it. */
-  admit(identity: Identity): SkeinError | undefined
+  admit(identity: Identity, instance: string): SkeinError | undefined
   readonly handlers: RpcHandlers
   /** Who may call what. Default: the table of `security/authorize`. */
   readonly authorize?: typeof authorize
@@ -217,6 +217,16 @@ export class Link implements RpcLink {
     }
   }
 
+  /** When the last frame came, in milliseconds of this process. */
+  get heardMs(): number {
+    return this.#heardMs
+  }
+
+  /** Asks for a sign of life. */
+  probe(): void {
+    if (this.#state === 'up') this.#outbox.sendLossy(channels.control, ping)
+  }
+
   #take({ send, outcome }: Step): void {
     this.#outbox.version = this.#handshake.version
     for (const message of send) this.#outbox.sendAtOnce(channels.control, message)
@@ -322,7 +332,7 @@ function selfOf({ host, options, instance, connection, side, purpose }: LinkWorl
     chain: credentials.chain,
     remote: connection.remote,
     identify: (chain) => credentials.identify({ certificate, chain }, side === 'dialler' ? 'acceptor' : 'dialler'),
-    admit: (identity) => host.admit(identity),
+    admit: (identity, process) => host.admit(identity, process),
   }
 }
 

@@ -140,7 +140,7 @@ t.test(
         const fault = play(steps, seed)
         if (fault !== undefined) throw new Error(fault)
       }),
-      { numRuns: Number(process.env['SKEIN_RUNS'] ?? 300), examples: [[tombstoneForgottenBeforeItWasHeard, 0]] },
+      { numRuns: Number(process.env.SKEIN_RUNS ?? 300), examples: [[tombstoneForgottenBeforeItWasHeard, 0]] },
     )
     t.pass()
   },

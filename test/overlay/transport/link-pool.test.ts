@@ -225,17 +225,18 @@ for (const network of networks()) {
       }
     })
 
-    t.test('the newer process with the same node id takes the place of the older one', async (t) => {
+    t.test('a second process with the same node id is refused while the first one answers', async (t) => {
       const pools = new Pools(t, network)
       const server = await pools.listen('server', makeHost({ handlers: { 'control.ping': async () => 'pong' } }))
       const events: string[] = []
       server.observe(({ type }) => events.push(type))
       const older = await pools.client('one', makeHost({ node: larger })).dial(server.address)
-      const newer = await pools.client('two', makeHost({ node: larger })).dial(server.address)
-      t.match(await older.ended, { reason: 'superseded' })
-      t.equal(await newer.call('control.ping', null), 'pong')
-      t.ok(server.link(larger)?.isUp)
-      t.strictSame(events, ['up', 'down', 'up'])
+      const copy = pools.client('two', makeHost({ node: larger }))
+      await t.rejects(copy.dial(server.address), { code: 'ERR_SKEIN_BUSY' }, 'the older one is asked first')
+      t.equal(await older.call('control.ping', null), 'pong')
+      await t.rejects(copy.dial(server.address), { code: 'ERR_SKEIN_ALREADY_EXISTS', detail: { kind: 'node', name: larger } })
+      t.equal(await older.call('control.ping', null), 'pong', 'and is not disturbed')
+      t.strictSame(events, ['up', 'refused', 'refused'])
     })
 
     t.test('a worker’s key is not enough to take a manager’s place, nor to send raft frames', async (t) => {

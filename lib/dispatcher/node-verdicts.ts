@@ -1,0 +1,184 @@
+/**
+ * What the leader concludes of nodes, from all the signs there are at one time. Pure, and without memory: planned twice, the second
+ * plan is empty; a new leader concludes the same from the same signs.
+ *
+ * - A process proved dead (its link broke off, its machine refused) is down within a second.
+ * - A node that two members accuse for a heartbeat is down.
+ * - Silence alone degrades: no new tasks, none taken away. Only past the pause tolerance it counts as down.
+ * - The brake: when a third of the nodes fall silent together, more likely we are the ones cut off, and nothing is taken away for a while.
+ * Source: overlay.md §4 rules 5 and 6; the zone brake of Kubernetes' node controller; Rapid (arXiv 1803.03620) for the cut.
+ */
+import type { Node, NodeState } from '../model/node.js'
+import type { Evidence } from '../overlay/transport/transport.js'
+import { graceMs, type HeartbeatSettings, provenDeadMs } from './heartbeat.js'
+
+/** What membership says of a node. Times by our own clock. */
+export interface Member {
+  /** `degraded`: its machine answers for a process that does not. */
+  readonly state: 'alive' | 'degraded' | 'suspect' | 'failed' | 'left'
+  /** Members whose word the state rests on. */
+  readonly accusers: number
+  /** True when its machine said that nobody is there. */
+  readonly isRefused: boolean
+  readonly sinceMs: number
+  /** When the member itself was last heard, by whatever lane. */
+  readonly heardMs: number
+}
+
+/** Everything the leader has noticed of a node. Times by our own clock. */
+export interface Signs {
+  /** `expected`: known to the cluster, has not registered with this leader. */
+  readonly session: 'registered' | 'expected'
+  /** Last sign of life over the session; of an expected node: since when it is expected. */
+  readonly heardMs: number
+  /** How its link ended, if it did and the node was not heard since. */
+  readonly ended: { readonly evidence: Evidence; readonly atMs: number } | undefined
+  readonly member: Member | undefined
+}
+
+export interface VerdictView {
+  readonly nodes: Iterable<Pick<Node, 'id' | 'state' | 'message'>>
+  signs(node: string): Signs | undefined
+  readonly settings: HeartbeatSettings
+  readonly nowMs: number
+  /** This process was late itself: until then silence is no sign of anything. */
+  readonly listenUntilMs: number
+}
+
+export interface Verdict {
+  readonly node: string
+  readonly state: NodeState
+  readonly message: string
+}
+
+export interface Verdicts {
+  /** Nodes whose record must change, in the order of the view. */
+  readonly changes: readonly Verdict[]
+  /** When the same signs would say something else. */
+  readonly wakeAtMs: number | undefined
+  /** Nodes that would be down if they had not fallen silent together with so many others. */
+  readonly held: readonly string[]
+}
+
+/** Below this many nodes nothing can be told from how many are silent. */
+const brakeNodesMin = 2
+/** The part of the nodes that makes the brake hold, as one in so many. */
+const brakeOneIn = 3
+/** The brake holds so long after the last node fell silent; a leader that still has its quorum by then was not cut off. */
+const holdMs = 60_000
+/** A process that is alive by every sign but never comes for its tasks is given up after this. */
+const sessionlessMs = 300_000
+
+const messages = {
+  ready: 'ready',
+  silent: 'no heartbeat',
+  paused: 'its machine answers, its process does not',
+  sessionless: 'alive, but without a session',
+  dead: 'its process died',
+  failed: 'given up by other members',
+  left: 'left the cluster',
+  held: 'silent together with many others: nothing is moved until it is clear who is cut off',
+} as const
+
+/** How one node stands before the brake is thought of. */
+interface Finding {
+  readonly state: NodeState | 'same'
+  readonly message: string
+  /** True when nothing but silence speaks against it: such losses count for the brake, and are held by it. */
+  readonly isSilence: boolean
+  readonly nextMs: number | undefined
+}
+
+export function judgeNodes({ nodes, signs, settings, nowMs, listenUntilMs }: VerdictView): Verdicts {
+  const findings: { readonly node: Pick<Node, 'id' | 'state' | 'message'>; readonly found: Finding }[] = []
+  let up = 0
+  let lastSilentMs = Number.NEGATIVE_INFINITY
+  let silent = 0
+  for (const node of nodes) {
+    if (node.state !== 'down') up++
+    const its = signs(node.id)
+    if (its === undefined) continue
+    const found = findingOf(its, settings, nowMs, listenUntilMs)
+    findings.push({ node, found })
+    if (!found.isSilence || node.state === 'down') continue
+    silent++
+    lastSilentMs = Math.max(lastSilentMs, its.heardMs + graceMs(settings))
+  }
+  const holdUntilMs = silent >= brakeNodesMin && silent * brakeOneIn >= up ? lastSilentMs + holdMs : Number.NEGATIVE_INFINITY
+  const changes: Verdict[] = []
+  const held: string[] = []
+  let wakeAtMs: number | undefined
+  for (const { node, found } of findings) {
+    let { state, message } = found
+    if (state === 'down' && found.isSilence && nowMs < holdUntilMs) {
+      state = 'degraded'
+      message = messages.held
+      held.push(node.id)
+      wakeAtMs = earlier(wakeAtMs, holdUntilMs)
+    }
+    wakeAtMs = earlier(wakeAtMs, found.nextMs)
+    // Of a node nobody heard of yet, `unknown` says as much and is kept.
+    const isSame = state === 'same' || state === node.state || (state === 'degraded' && node.state === 'unknown')
+    const isNewlyHeld = message === messages.held && node.message !== messages.held
+    if (!isSame || isNewlyHeld) changes.push({ node: node.id, state: state as NodeState, message })
+  }
+  return { changes, wakeAtMs, held }
+}
+
+function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, listenUntilMs: number): Finding {
+  const { session, heardMs, member } = signs
+  const isHeardSince = (atMs: number): boolean => Math.max(heardMs, member?.heardMs ?? heardMs) > atMs
+  if (member?.state === 'left' && heardMs <= member.sinceMs) return certain('down', messages.left)
+  if (nowMs < listenUntilMs) return { state: 'same', message: '', isSilence: false, nextMs: listenUntilMs }
+  const dead = deathOf(signs, settings, isHeardSince)
+  if (dead !== undefined && nowMs >= dead.atMs) return certain('down', dead.message)
+  const quiet = silenceOf(signs, settings, nowMs)
+  const nextMs = earlier(dead?.atMs, quiet.nextMs)
+  if (member?.state === 'failed' && !isHeardSince(member.sinceMs)) {
+    // For at least a round: silence seen from several places, so not of our own link; still a silence, unless its machine refused.
+    const atMs = member.sinceMs + settings.heartbeatMs
+    const isCredible = member.accusers >= (signs.ended === undefined ? 2 : 1)
+    if (isCredible && nowMs >= atMs) return { state: 'down', message: messages.failed, isSilence: !member.isRefused, nextMs }
+    const state = quiet.state === 'down' ? 'down' : 'degraded'
+    return { ...quiet, state, message: messages.failed, nextMs: earlier(isCredible ? atMs : undefined, nextMs) }
+  }
+  if (quiet.state === 'same' && member?.state === 'degraded' && heardMs <= member.sinceMs)
+    return { state: 'degraded', message: messages.paused, isSilence: false, nextMs }
+  if (quiet.state === 'same' && session === 'registered')
+    return { state: 'ready', message: messages.ready, isSilence: false, nextMs }
+  return { ...quiet, nextMs }
+}
+
+/** Its link ended as only a process that dies ends it, and nobody heard of it since: when that counts as proof. */
+function deathOf(
+  { ended, member }: Signs,
+  settings: HeartbeatSettings,
+  isHeardSince: (atMs: number) => boolean,
+): { readonly atMs: number; readonly message: string } | undefined {
+  if (member?.state === 'failed' && member.isRefused && member.accusers >= 2 && !isHeardSince(member.sinceMs))
+    return { atMs: member.sinceMs, message: messages.dead }
+  if (ended === undefined || isHeardSince(ended.atMs)) return undefined
+  const waitMs = provenDeadMs(ended.evidence, settings)
+  return waitMs === undefined ? undefined : { atMs: ended.atMs + waitMs, message: messages.dead }
+}
+
+/** What its silence says: nothing within the grace, trouble past it, the end past the tolerance. */
+function silenceOf({ heardMs, member }: Signs, settings: HeartbeatSettings, nowMs: number): Finding {
+  const degradedAtMs = heardMs + graceMs(settings)
+  const isAlive = member?.state === 'alive' && nowMs - member.heardMs < settings.pauseToleranceMs
+  const downAtMs = heardMs + (isAlive ? sessionlessMs : Math.max(settings.pauseToleranceMs, graceMs(settings)))
+  if (nowMs < degradedAtMs) return { state: 'same', message: '', isSilence: false, nextMs: degradedAtMs }
+  if (nowMs >= downAtMs) return { state: 'down', message: messages.silent, isSilence: !isAlive, nextMs: undefined }
+  if (!isAlive) return { state: 'degraded', message: messages.silent, isSilence: true, nextMs: downAtMs }
+  const believedUntilMs = (member?.heardMs ?? nowMs) + settings.pauseToleranceMs
+  return { state: 'degraded', message: messages.sessionless, isSilence: false, nextMs: Math.min(downAtMs, believedUntilMs) }
+}
+
+function certain(state: NodeState, message: string): Finding {
+  return { state, message, isSilence: false, nextMs: undefined }
+}
+
+function earlier(a: number | undefined, b: number | undefined): number | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return Math.min(a, b)
+}
