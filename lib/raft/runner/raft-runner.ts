@@ -22,6 +22,7 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
+import { Impatience } from './impatience.js'
 import { hasSnapshot, Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
@@ -70,6 +71,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #incoming: IncomingSnapshots
   readonly #outgoing: OutgoingSnapshots
   readonly #succession: Succession
+  readonly #impatience: Impatience
   readonly #ticker: Ticker
   readonly #inbox: Inbox
   readonly #proposals = new Proposals()
@@ -150,6 +152,12 @@ export class RaftRunner implements AsyncDisposable {
     })
     this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
     this.#succession = new Succession(this.#node, clock, () => this.campaign())
+    this.#impatience = new Impatience({
+      electionTicks: options.electionTicks,
+      random,
+      status: () => this.#node.basicStatus(),
+      campaign: () => this.#node.campaign(),
+    })
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
   }
 
@@ -419,6 +427,7 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase !== 'running') return
     this.#guard(() => {
       this.#node.tick()
+      this.#impatience.tick()
       const nowMs = this.#options.clock.now()
       this.#proposals.expire(nowMs)
       this.#reader.tick(nowMs, () => this.#quorum())
