@@ -117,6 +117,7 @@ function judgeTail(bytes: Buffer, offset: number): Tail {
   const sizeBytes = payloadBytesAt(bytes, offset)
   const claimedEnd = sizeBytes === undefined ? end : offset + recordHeaderBytes + sizeBytes
   if (claimedEnd > bytes.length) return { state: 'torn', offset, why: 'the file ends inside a record' }
+  if (claimedEnd < end) return { state: 'corrupt', offset, why: 'the record is damaged, and something was written behind it' }
   if (hasBlankSector(bytes, offset, claimedEnd))
     return { state: 'torn', offset, why: 'part of the record never reached the disk' }
   return { state: 'corrupt', offset, why: 'the record reached the disk whole and changed there' }
