@@ -33,8 +33,14 @@ export class WsTransport implements Transport {
     const target = formatHostPort(parseAddress(address))
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(aborted(target, signal))
-      // Compression off: frames are small or already dense, and its memory per socket is large.
-      const socket = new WebSocket(`ws://${target}`, subprotocol, { perMessageDeflate: false, maxPayload: frameMaxBytes })
+      const socket = new WebSocket(`ws://${target}`, subprotocol, {
+        // Compression off: frames are small or already dense, and its memory per socket is large.
+        perMessageDeflate: false,
+        maxPayload: frameMaxBytes,
+        // A mask keeps scripts in browsers from choosing the bytes that proxies see (RFC 6455 §10.3). No script chooses ours, and a
+        // mask of zeros costs neither end a pass over every byte.
+        generateMask: (mask) => void mask.fill(0),
+      })
       const onAbort = (): void => {
         reject(aborted(target, signal))
         socket.terminate()
