@@ -137,18 +137,13 @@ export class Wal {
    * @throws {SkeinError} ERR_SKEIN_STORAGE (for good), ERR_SKEIN_STOPPED
    */
   append(batches: readonly WalBatch[]): Promise<void> {
+    return this.#exclusive(() => this.#append(batches))
+  }
+
+  /** Lets a log that says nothing yet say so durably: term 0 and no vote. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED */
+  begin(): Promise<void> {
     return this.#exclusive(async () => {
-      if (this.#segment.sizeBytes >= this.#options.segmentBytes) await this.#rotate()
-      for (const batch of batches) {
-        this.#head.advance(batch)
-        this.#segment.maxIndex = Math.max(this.#segment.maxIndex, batch.entries?.at(-1)?.index ?? 0)
-        this.#entries += batch.entries?.length ?? 0
-      }
-      const payload = encodeBatches(batches, this.#scratch)
-      await this.#segment.append(payload)
-      this.#appends++
-      this.#batches += batches.length
-      this.#bytes += payload.length
+      if (this.#head.hardState === undefined) await this.#append([{ hardState: { term: 0, vote: 0, commit: 0 } }])
     })
   }
 
@@ -179,6 +174,20 @@ export class Wal {
     this.#closed = true
     this.#turn = this.#turn.then(() => this.#segment.close()).catch(() => undefined) // everything promised is already synced
     await this.#turn
+  }
+
+  async #append(batches: readonly WalBatch[]): Promise<void> {
+    if (this.#segment.sizeBytes >= this.#options.segmentBytes) await this.#rotate()
+    for (const batch of batches) {
+      this.#head.advance(batch)
+      this.#segment.maxIndex = Math.max(this.#segment.maxIndex, batch.entries?.at(-1)?.index ?? 0)
+      this.#entries += batch.entries?.length ?? 0
+    }
+    const payload = encodeBatches(batches, this.#scratch)
+    await this.#segment.append(payload)
+    this.#appends++
+    this.#batches += batches.length
+    this.#bytes += payload.length
   }
 
   /** The new segment becomes durable before the old one is sealed: a sealed segment without a successor is damage. */
