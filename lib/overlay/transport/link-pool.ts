@@ -262,10 +262,12 @@ export class LinkPool implements AsyncDisposable {
   }
 
   /**
-   * Calls a method of a kept peer over a second link, so that nothing else waits behind what is large.
+   * Calls a method of a kept peer over a second link, so that nothing else waits behind what is large; of a peer that is not kept,
+   * and so has no known address, over the link there is.
    * @throws as `dial` and `call`
    */
   async callBulk(node: string, method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    if (!this.#keepers.has(node)) return await this.call(node, method, params, options)
     return await this.#bulk.with(node, (link) => link.call(method, params, options))
   }
 
