@@ -1,4 +1,4 @@
-// Breaks raft/core in one rule at a time and tells which layer of tests notices: the table is in scripts/mutants/.
+// Breaks raft/core or raft/wal in one rule at a time and tells which layer of tests notices: the table is in scripts/mutants/.
 // Exit code 1: a safety mutant survived, a mutant no longer applies, or the core as it is does not pass. 2: wrong arguments.
 import { spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util'
 import ts from 'typescript'
 import { mutants as table } from './mutants/index.mjs'
 
-const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,paper,core,sim] [--seeds N] [--jobs N]
+const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,paper,core,sim,wal] [--seeds N] [--jobs N]
                        [--short] [--stop-at-kill] [--format table|json] [--built DIR] [--list]
   --only NAME      mutants whose name contains NAME
   --seeds N        seeds of the simulator for each mutant, besides the kept ones (400)
@@ -18,9 +18,11 @@ const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,
   --built DIR      where the compiled project is (dist)`
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
-const coreFolder = join(root, 'lib', 'raft', 'core')
 const conformance = process.env.SKEIN_RAFT_CONFORMANCE ?? join(root, '..', 'shared', 'raft-conformance')
-const copied = ['lib/base', 'lib/raft/core', 'lib/sim', 'test/raft/core', 'test/paper', 'test/sim/raft-seeds.js']
+const copied = {
+  'lib/raft/core': ['lib/base', 'lib/raft/core', 'lib/sim', 'test/raft/core', 'test/paper', 'test/sim/raft-seeds.js'],
+  'lib/raft/wal': ['lib/base', 'lib/wire', 'lib/storage', 'lib/raft/core', 'lib/raft/wal', 'test/raft/wal'],
+}
 const contracts = ['test/raft/contract.js', 'test/raft/checked-contract.js']
 /** A mutant may hang; what the unbroken core does in a fraction of this is not waited for longer. */
 const HANG_FACTOR = 10
@@ -35,11 +37,17 @@ const commands = {
   },
   paper: (folder) => tests(folder, 'test/paper'),
   core: (folder) => tests(folder, 'test/raft/core'),
+  wal: (folder) => tests(folder, 'test/raft/wal', ['real-disk.test.js', 'inspect.test.js']),
   sim: (folder) => [join(root, 'scripts/mutants/run-seeds.mjs'), folder, String(options.seeds)],
 }
 
-function tests(folder, path) {
-  const files = readdirSync(join(folder, path)).filter((name) => name.endsWith('.test.js'))
+/** Each mutant concerns the layers that look at its folder. */
+function layersOf({ folder }) {
+  return layers.filter((layer) => (layer === 'wal') === (folder === 'lib/raft/wal'))
+}
+
+function tests(folder, path, without = []) {
+  const files = readdirSync(join(folder, path)).filter((name) => name.endsWith('.test.js') && !without.includes(name))
   return [join(root, 'scripts/mutants/run-tests.mjs'), ...files.map((name) => join(folder, path, name))]
 }
 
@@ -50,8 +58,8 @@ const stale = table.map((mutant) => [mutant.name, whyStale(mutant)]).filter(([, 
 for (const [name, reason] of stale) console.error(`stale mutant '${name}': ${reason}`)
 if (stale.length > 0) process.exit(1)
 if (options.list) {
-  for (const { name, file, safety, section } of table)
-    console.log(`${safety ? 'safety' : '      '}  ${name}  (${file}, ${section})`)
+  for (const { name, folder, file, safety, section } of table)
+    console.log(`${safety ? 'safety' : '      '}  ${name}  (${folder}/${file}, ${section})`)
   process.exit(0)
 }
 
@@ -104,23 +112,29 @@ function whole(name, text, from) {
   throw new Error(`--${name}: expected a whole number from ${from}, got ${text}`)
 }
 
-function isAsked({ name, short }) {
-  return (!options.short || short) && (options.only.length === 0 || options.only.some((part) => name.includes(part)))
+function isAsked({ name, short, folder }) {
+  return (
+    layersOf({ folder }).length > 0 &&
+    (!options.short || short) &&
+    (options.only.length === 0 || options.only.some((part) => name.includes(part)))
+  )
 }
 
 /** Why a mutant cannot be made of the core as it is; undefined if it can. */
-function whyStale({ name, file, find, replace }) {
+function whyStale({ name, folder, file, find, replace }) {
   if (table.filter((other) => other.name === name).length > 1) return 'its name is taken'
   if (replace === find) return 'it changes nothing'
-  const path = join(coreFolder, file)
-  if (!existsSync(path)) return `lib/raft/core/${file} is not there`
+  const path = join(root, folder, file)
+  if (!existsSync(path)) return `${folder}/${file} is not there`
   const times = readFileSync(path, 'utf8').split(find).length - 1
-  return times === 1 ? undefined : `its text is ${times} times in lib/raft/core/${file}, not once: ${find}`
+  return times === 1 ? undefined : `its text is ${times} times in ${folder}/${file}, not once: ${find}`
 }
 
 /** JavaScript of the file that the mutant breaks. */
-function breakFile({ name, file, find, replace }) {
-  const source = readFileSync(join(coreFolder, file), 'utf8').split(find).join(replace)
+function breakFile({ name, folder, file, find, replace }) {
+  const source = readFileSync(join(root, folder, file), 'utf8')
+    .split(find)
+    .join(replace)
   const { outputText, diagnostics } = ts.transpileModule(source, {
     compilerOptions: { ...compilerOptions, module: 'esnext', moduleResolution: 'bundler', sourceMap: false, declaration: false },
     reportDiagnostics: true,
@@ -131,32 +145,36 @@ function breakFile({ name, file, find, replace }) {
   process.exit(1)
 }
 
-/** Copies what the layers need; with `mutant`, its file is the broken one. */
-function makeFolder(mutant) {
+/** Copies what the layers of `of` need; with `mutant`, its file is the broken one. */
+function makeFolder(of, mutant) {
   const folder = mkdtempSync(join(work, 'mutant-'))
-  for (const path of [...copied, ...contracts]) {
+  for (const path of [...copied[of], ...(of === 'lib/raft/core' ? contracts : [])]) {
     cpSync(join(resolve(options.built), path), join(folder, path), {
       recursive: true,
       filter: (from) => !from.endsWith('.map') && !from.endsWith('.d.ts'),
     })
   }
-  if (mutant !== undefined) writeFileSync(join(folder, 'lib/raft/core', mutant.file.replace(/ts$/, 'js')), breakFile(mutant))
+  if (mutant !== undefined) writeFileSync(join(folder, of, mutant.file.replace(/ts$/, 'js')), breakFile(mutant))
   return folder
 }
 
 /** That a test fails on a mutant says something only if it passes without; how long that takes bounds the wait for the others. */
 async function checkUnbroken() {
-  const folder = makeFolder()
   let slowestMs = 0
-  for (const layer of layers) {
-    const { killer, ms } = await runLayer(layer, folder, 600_000)
-    if (killer !== undefined) {
-      console.error(`the core as it is fails in the layer ${layer}: ${killer}`)
-      process.exit(1)
+  for (const of of Object.keys(copied)) {
+    const concerned = layersOf({ folder: of })
+    if (concerned.length === 0) continue
+    const folder = makeFolder(of)
+    for (const layer of concerned) {
+      const { killer, ms } = await runLayer(layer, folder, 600_000)
+      if (killer !== undefined) {
+        console.error(`${of} as it is fails in the layer ${layer}: ${killer}`)
+        process.exit(1)
+      }
+      slowestMs = Math.max(slowestMs, ms)
     }
-    slowestMs = Math.max(slowestMs, ms)
+    rmSync(folder, { recursive: true })
   }
-  rmSync(folder, { recursive: true })
   return Math.max(HANG_MIN_MS, slowestMs * HANG_FACTOR)
 }
 
@@ -175,10 +193,10 @@ async function runAll(asked) {
 
 async function runMutant(mutant) {
   const { name, file, safety, section } = mutant
-  const folder = makeFolder(mutant)
+  const folder = makeFolder(mutant.folder, mutant)
   const outcomes = {}
   const killedBy = []
-  for (const layer of layers) {
+  for (const layer of layersOf(mutant)) {
     const { killer, ms } = await runLayer(layer, folder, hangMs)
     outcomes[layer] = { killed: killer !== undefined, ms, ...(killer === undefined ? {} : { killer }) }
     if (killer === undefined) continue
@@ -234,7 +252,8 @@ function printTable() {
   for (const layer of layers) {
     const killed = results.filter(({ killedBy }) => killedBy.includes(layer))
     const seconds = results.reduce((sum, { layers: outcomes }) => sum + (outcomes[layer]?.ms ?? 0), 0) / 1_000
-    console.log(`${layer}: ${killed.length} of ${results.length} noticed, ${seconds.toFixed(0)} s`)
+    const asked = results.filter(({ layers: outcomes }) => outcomes[layer] !== undefined)
+    console.log(`${layer}: ${killed.length} of ${asked.length} noticed, ${seconds.toFixed(0)} s`)
   }
   for (const kind of ['safety', 'other']) {
     const ofKind = results.filter(({ safety }) => safety === (kind === 'safety'))

@@ -6,9 +6,13 @@ export class KvMachine implements StateMachine {
   readonly appliedIndex = 0
 
   apply(data: Uint8Array): undefined {
-    const keyEnd = 2 + (((data[0] as number) << 8) | (data[1] as number))
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.length)
-    this.values.set(bytes.toString('latin1', 2, keyEnd), bytes.subarray(keyEnd))
+    const keyEnd = 2 + bytes.readUInt16BE(0)
+    const [key, value] = [bytes.toString('latin1', 2, keyEnd), bytes.subarray(keyEnd)]
+    // A copy: the entry's bytes belong to the log. Where it fits, into the old value's place.
+    const old = this.values.get(key)
+    if (old !== undefined && old.length === value.length) old.set(value)
+    else this.values.set(key, new Uint8Array(value))
   }
 
   applied(): void {
@@ -16,8 +20,8 @@ export class KvMachine implements StateMachine {
   }
 
   snapshot(): Iterable<Uint8Array> {
-    // Values are replaced, never changed: this copy of the map is the state at this moment.
-    return chunksOf([...this.values])
+    // Values change in place, so all of them are written down before anything else is applied.
+    return chunksOf(this.#encoded())
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
@@ -32,16 +36,25 @@ export class KvMachine implements StateMachine {
       at = keyEnd + sizeBytes
     }
   }
+
+  #encoded(): Buffer {
+    let sizeBytes = 0
+    for (const [key, value] of this.values) sizeBytes += 6 + key.length + value.length
+    const bytes = Buffer.allocUnsafe(sizeBytes)
+    let at = 0
+    for (const [key, value] of this.values) {
+      at = bytes.writeUInt16BE(key.length, at)
+      at = bytes.writeUInt32BE(value.length, at)
+      at += bytes.write(key, at, 'latin1')
+      bytes.set(value, at)
+      at += value.length
+    }
+    return bytes
+  }
 }
 
-function* chunksOf(pairs: readonly (readonly [string, Uint8Array])[]): Iterable<Uint8Array> {
-  for (let at = 0; at < pairs.length; at += 1000) {
-    const parts = pairs.slice(at, at + 1000).flatMap(([key, value]) => {
-      const head = Buffer.alloc(6)
-      head.writeUInt16BE(key.length, 0)
-      head.writeUInt32BE(value.length, 2)
-      return [head, Buffer.from(key, 'latin1'), value]
-    })
-    yield Buffer.concat(parts)
-  }
+const chunkBytes = 256 * 1024
+
+function* chunksOf(bytes: Uint8Array): Iterable<Uint8Array> {
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes)
 }

@@ -168,8 +168,8 @@ function serve(socket: Socket): void {
     const keyEnd = start + requestHeadBytes + bytes.readUInt16BE(start + 9)
     const refuse = (): void => answer(gather, number, outcomes.refused, undefined)
     if (bytes[start + 8] === kinds.put) {
-      // A copy: the log keeps it for long, and the chunk it came in is large.
-      const command = new Uint8Array(bytes.subarray(start + 9, end))
+      // A view, not a copy: the chunk holds little else but commands, and the log packs what it keeps for long.
+      const command = new Uint8Array(bytes.buffer, bytes.byteOffset + start + 9, end - start - 9)
       raft.propose(command).then(() => answer(gather, number, outcomes.ok, undefined), refuse)
     } else {
       const key = bytes.toString('latin1', start + requestHeadBytes, keyEnd)

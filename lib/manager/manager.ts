@@ -2,6 +2,7 @@ import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '.
 import type { TrustNews } from '../api/join.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
 import type { LogLine, Status, Why } from '../api/types.js'
+import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
@@ -26,6 +27,7 @@ import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
 import { mayRemoveVoter } from './roles.js'
 import { RootKeeper } from './root-keeper.js'
+import { VoterKeeper } from './voter-keeper.js'
 
 /** The first records of a new cluster, written by its first leader. */
 export interface Founding {
@@ -57,7 +59,11 @@ export interface ManagerOptions {
   readonly random: Random
   readonly tickMs: number
   readonly electionTicks: number
+  /** Voters to keep among the managers while this one leads; undefined: all of them vote. */
+  readonly votersWanted: number | undefined
   readonly logger: Logger
+  /** What workers say of their tasks besides, as every manager holds it. */
+  readonly rows: Rows<TaskRow>
   /** This peer's own tasks' lines; others are asked over links. */
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
   /** A call to another manager's control server. */
@@ -377,13 +383,14 @@ export class Manager {
   }
 
   #duties(_term: number): readonly Duty[] {
-    const { clock, random, logger } = this.#o
+    const { clock, random, logger, tickMs, electionTicks, votersWanted } = this.#o
     const dispatcher = new Dispatcher({
       store: this.store,
       clock,
       random,
       settings: () => this.#settings(),
       managers: () => this.managers(),
+      rows: this.#o.rows,
     })
     const reconciler = new Reconciler({
       view: () => this.store.view(),
@@ -398,13 +405,18 @@ export class Manager {
       clock,
       store: this.store,
       raft: this.raft,
+      votes: votersWanted === undefined ? 'all' : 'chosen',
       log: (words, detail) => logger.debug(detail, words),
     })
+    const electionMs = tickMs * electionTicks
+    const voters =
+      votersWanted === undefined ? [] : [new VoterKeeper({ clock, raft: this.raft, voters: votersWanted, electionMs })]
     return [
       { name: 'dispatcher', start: () => this.#startDispatcher(dispatcher), stop: () => dispatcher.stop() },
       { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
       roles,
       new RootKeeper(this.store, this.#join, logger),
+      ...voters,
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]
   }

@@ -3,12 +3,14 @@ import { messageOf } from '../base/errors.js'
 import type { RaftRunner } from '../raft/runner/index.js'
 import type { Store } from '../store/store.js'
 import type { Duty } from './leadership.js'
-import { planRoles } from './roles.js'
+import { planRoles, type RolesView } from './roles.js'
 
 export interface RoleKeeperWorld {
   readonly clock: Clock
   readonly store: Pick<Store, 'view' | 'onChange'>
-  readonly raft: RaftRunner
+  readonly raft: Pick<RaftRunner, 'status' | 'changeConf'>
+  /** As in `RolesView`. */
+  readonly votes: RolesView['votes']
   log(words: string, detail: object): void
 }
 
@@ -55,7 +57,7 @@ export class RoleKeeper implements Duty {
 
   /** Never rejects. Resolves with when to look again; undefined when members and records are equal. */
   async #step(): Promise<number | undefined> {
-    const { raft, store, log } = this.#world
+    const { raft, store, votes, log } = this.#world
     const status = raft.status()
     const wanted = [...store.view().nodes()].flatMap(({ id, role, raftId }) =>
       role === 'manager' && raftId !== undefined ? [{ node: id, raftId }] : [],
@@ -65,9 +67,10 @@ export class RoleKeeper implements Duty {
       conf: status.conf,
       commitIndex: status.commitIndex,
       wanted,
+      votes,
       progress: status.progress ?? new Map(),
     })
-    if (step === undefined) return equal(wanted, status.conf) ? undefined : lookAgainMs
+    if (step === undefined) return equal(wanted, status.conf, votes) ? undefined : lookAgainMs
     try {
       await raft.changeConf({ changes: [step] })
       return 0
@@ -81,6 +84,8 @@ export class RoleKeeper implements Duty {
 function equal(
   wanted: readonly { readonly raftId: number }[],
   conf: { readonly voters: readonly number[]; readonly learners: readonly number[] },
+  votes: RolesView['votes'],
 ): boolean {
+  if (votes === 'chosen') return conf.voters.length + conf.learners.length === wanted.length
   return conf.learners.length === 0 && conf.voters.length === wanted.length
 }

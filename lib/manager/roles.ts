@@ -17,6 +17,8 @@ export interface RolesView {
   readonly conf: ConfState
   readonly commitIndex: number
   readonly wanted: readonly WantedMember[]
+  /** `all`: every manager votes once it can. `chosen`: who votes is somebody else's choice (`VoterKeeper`). */
+  readonly votes: 'all' | 'chosen'
   readonly progress: ReadonlyMap<number, MemberProgress>
 }
 
@@ -28,12 +30,13 @@ const caughtUpWithin = 64
  * A newcomer is a learner first and votes once it has caught up, so that an unreachable one never costs the quorum (thesis §4.2.1);
  * one change at a time; a dead member leaves before another joins.
  */
-export function planRoles({ self, conf, commitIndex, wanted, progress }: RolesView): ConfChangeSingle | undefined {
+export function planRoles({ self, conf, commitIndex, wanted, votes, progress }: RolesView): ConfChangeSingle | undefined {
   if (conf.votersOutgoing.length > 0 || conf.learnersNext.length > 0) return undefined // a joint change is under way
   const wantedIds = new Set(wanted.map(({ raftId }) => raftId))
   const gone = [...conf.learners, ...conf.voters].find((id) => !wantedIds.has(id) && id !== self)
   if (gone !== undefined) return { type: 'r', nodeId: gone }
-  const ready = conf.learners.find((id) => {
+  const candidates = votes === 'all' ? conf.learners : []
+  const ready = candidates.find((id) => {
     const seen = progress.get(id)
     return seen?.recentActive === true && seen.match > 0 && seen.match + caughtUpWithin >= commitIndex
   })

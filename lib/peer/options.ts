@@ -23,6 +23,11 @@ export interface PeerOptions {
   readonly labels?: Readonly<Record<string, string>>
   /** A manager also works unless it is `drain`. Default 'active'. Counts when the peer first joins; later the operator's word does. */
   readonly availability?: Availability
+  /**
+   * Voters to keep among the managers while this one leads, from 1 to 15: the others are spare, and one of them takes the place of a
+   * voter that was silent for 30 election timeouts. Give every manager the same. Default: every manager votes.
+   */
+  readonly managers?: number
   /** Default: the process driver, and inline with no functions. */
   readonly drivers?: readonly RuntimeDriver[]
   readonly logger?: Logger
@@ -44,6 +49,7 @@ export interface ResolvedPeerOptions {
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly availability: Availability
+  readonly votersWanted: number | undefined
   readonly drivers: readonly RuntimeDriver[]
   readonly logger: Logger
   readonly signal: AbortSignal | undefined
@@ -78,6 +84,7 @@ const schema = v.strictObject({
   ),
   labels: v.optional(v.record(v.string(), v.string('expected a text'))),
   availability: v.optional(v.picklist(['active', 'pause', 'drain'])),
+  managers: v.optional(whole(1, 15)),
   drivers: v.optional(v.array(v.custom<RuntimeDriver>(isDriver, 'expected a RuntimeDriver: name, describe, prepare'))),
   logger: v.optional(v.custom<Logger>(isLogger, 'expected debug, info, warn and error functions')),
   signal: v.optional(v.instance(AbortSignal)),
@@ -116,6 +123,7 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
     name: options.name ?? `${hostname.replace(/[^a-zA-Z0-9._-]/g, '-').slice(0, 50)}-${makeId(random).slice(0, 4)}`,
     labels: options.labels ?? {},
     availability: options.availability ?? 'active',
+    votersWanted: options.managers,
     drivers,
     logger: options.logger ?? debugLogger(),
     signal: options.signal,

@@ -27,10 +27,21 @@ import { OwnKeys } from './own-keys.js'
 import { installHandlers } from './peer-handlers.js'
 import { planPeer } from './plan.js'
 import { SessionFinder } from './session-finder.js'
+import { managerCalls } from './manager-calls.js'
+import { PeerGossip } from './peer-gossip.js'
 import { shared } from './shared-storage.js'
 import { Standing } from './standing.js'
-import { openStateDir, readIdentity, refuseLostLog, type StateDir, type StoredIdentity, writeIdentity } from './state-dir.js'
+import {
+  nextEpoch,
+  openStateDir,
+  readIdentity,
+  refuseLostLog,
+  type StateDir,
+  type StoredIdentity,
+  writeIdentity,
+} from './state-dir.js'
 import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
+import { workerStatus } from './worker-status.js'
 
 export interface PeerEvents {
   leader: [{ readonly leader: string | undefined; readonly term: number }]
@@ -95,6 +106,7 @@ class RunningPeer implements Peer {
   #pool: LinkPool | undefined
   #manager: Manager | undefined
   #agent: Agent | undefined
+  #gossip: PeerGossip | undefined
   #stopped: Promise<void> | undefined
   #onAbort: (() => void) | undefined
   #usable = false
@@ -203,8 +215,9 @@ class RunningPeer implements Peer {
     if (invitation !== undefined) await this.#join(invitation)
     await this.#save()
     this.#keyWork = this.#startKeyWork()
-    if (this.#identity.role === 'manager') await this.#startManager()
-    await this.#startAgent()
+    const gossip = this.#startGossip(this.#pool)
+    if (this.#identity.role === 'manager') await this.#startManager(gossip)
+    await this.#startAgent(gossip)
     await this.#keyWork.startControlFile()
   }
 
@@ -217,7 +230,7 @@ class RunningPeer implements Peer {
     if (words !== undefined && store?.seals === false) await store.setPassphrase(words)
     const joinString = typeof join === 'function' ? await join() : join
     const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: systemClock.wallMs(), random: systemRandom })
-    this.#identity = plan.identity
+    this.#identity = { ...plan.identity, epoch: nextEpoch(stored?.epoch, systemClock.wallMs()) }
     this.#keys = new OwnKeys(plan.keys, store, systemClock)
     // Before anybody can know of them: a crash from here on comes back as the same node with the same key.
     await this.#keys.save()
@@ -299,11 +312,19 @@ class RunningPeer implements Peer {
     return work
   }
 
-  async #startManager(): Promise<void> {
+  #startGossip(pool: LinkPool): PeerGossip {
+    const { node, role, epoch } = this.#known()
+    const managers = (): string[] => this.#managerAddresses().map((each) => each.node)
+    this.#gossip = new PeerGossip({ node, role, epoch, pool, clock: systemClock, random: systemRandom, managers })
+    this.#gossip.start()
+    return this.#gossip
+  }
+
+  async #startManager(gossip: PeerGossip): Promise<void> {
     const { node, cluster, raftId, founding, hasLog, name, address, managers } = this.#known()
     const own = this.#ownKeys()
     const { dataKey, certificate, founding: access } = own
-    const { availability, labels, tickMs, electionTicks, logger } = this.#o
+    const { availability, labels, tickMs, electionTicks, votersWanted, logger } = this.#o
     const pool = this.#thePool()
     if (raftId === undefined || dataKey === undefined || certificate === undefined) {
       throw new SkeinError(
@@ -328,21 +349,14 @@ class RunningPeer implements Peer {
       random: systemRandom,
       tickMs,
       electionTicks,
+      votersWanted,
       logger,
+      rows: gossip.tasks,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
-      remoteLogs: (to, task, request, signal) =>
-        pool.stream(to, 'agent.logs', { task, request }, { signal }) as AsyncIterable<Omit<LogLine, 'task' | 'node'>>,
-      forward: async (to, verb, params, { requestId, deadlineMs, signal }) =>
-        (await pool.call(
-          to,
-          `control.${verb}`,
-          { params, requestId, deadlineMs, forwarded: true },
-          { deadlineMs, ...(signal && { signal }) },
-        )) as never,
-      forwardStream: (to, verb, params, signal) =>
-        pool.stream(to, `control.${verb}`, { params, forwarded: true }, { ...(signal && { signal }) }) as AsyncIterable<never>,
+      ...managerCalls(pool),
     })
     const manager = this.#manager
+    gossip.followStore(manager.store)
     manager.raft.observe((event) => {
       if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
     })
@@ -367,7 +381,7 @@ class RunningPeer implements Peer {
     }
   }
 
-  async #startAgent(): Promise<void> {
+  async #startAgent(gossip: PeerGossip): Promise<void> {
     const pool = this.#thePool()
     const finder = new SessionFinder({
       node: this.id,
@@ -386,6 +400,7 @@ class RunningPeer implements Peer {
       random: systemRandom,
       logger: this.#o.logger,
       connect: (signal) => finder.connect(signal),
+      rows: gossip.ownTasks,
       // Told first when a session opens.
       onManagers: (managers) => {
         this.#heardManagers(managers)
@@ -393,13 +408,14 @@ class RunningPeer implements Peer {
       },
     })
     await this.#agent.start()
+    gossip.meterLoad(this.#agent)
     // Removed from the cluster, or its disk failed: before the first session this start fails with it, after it the peer ends with it.
     void this.#agent.ended.then((error) => {
       if (error === undefined) return
       registered.reject(error)
       if (this.#usable) void this.#fail(error)
     })
-    await this.#waitFor('a session with the leader', registered.promise)
+    await this.#standing?.waitFor('a session with the leader', registered.promise)
     this.#usable = true
   }
 
@@ -433,6 +449,7 @@ class RunningPeer implements Peer {
     await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
+    await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
     await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
     this.#ended.resolve(failure)
@@ -456,27 +473,12 @@ class RunningPeer implements Peer {
 
   status(): Status {
     if (this.#manager !== undefined) return this.#manager.status()
-    const { cluster, node, name } = this.#known()
     const managers = this.#managerAddresses()
-    const reachable = managers.filter((each) => this.#pool?.link(each.node) !== undefined).length
-    return {
-      cluster,
-      node,
-      name,
-      role: 'worker',
-      leading: false,
-      term: 0,
-      leader: undefined,
-      leaderName: undefined,
-      commitIndex: 0,
-      appliedIndex: 0,
-      quorum: { voters: managers.length, reachable, mayLose: 0 },
-      stale: true,
-    }
+    return workerStatus(this.#known(), managers.length, managers.filter(({ node }) => this.#pool?.link(node) !== undefined).length)
   }
 
   metrics(): Metrics {
-    return { ...this.#manager?.raft.metrics() }
+    return { ...this.#manager?.raft.metrics(), ...this.#gossip?.metrics() }
   }
 
   async #describe(): Promise<NodeDescription> {
@@ -554,11 +556,7 @@ class RunningPeer implements Peer {
     const news = async (): Promise<void> => {
       while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
     }
-    await this.#waitFor(what, news())
-  }
-
-  async #waitFor(what: string, done: Promise<void>): Promise<void> {
-    await (this.#standing as Standing).waitFor(what, done)
+    await this.#standing?.waitFor(what, news())
   }
 
   async #pause(ms: number): Promise<void> {

@@ -16,7 +16,7 @@ export interface Channel {
   readonly maxBytes: number
 }
 
-/** Everything that shares one link. `session`, `gossip` and `sync` have their numbers, and nobody listens yet. */
+/** Everything that shares one link. `session` and `sync` have their numbers, and nobody listens yet. */
 export const channels = {
   /** Handshake and keep-alive. */
   control: { name: 'control', number: 0, order: 'ordered', maxBytes: 32 * KiB },
@@ -26,6 +26,9 @@ export const channels = {
   gossip: { name: 'gossip', number: 4, order: 'lossy', maxBytes: 64 * KiB },
   sync: { name: 'sync', number: 5, order: 'ordered', maxBytes: 1 * MiB },
 } as const satisfies Readonly<Record<string, Channel>>
+
+/** Channels of single messages between members, that may be lost. */
+export type MessageChannel = 'gossip'
 
 const byNumber: readonly Channel[] = Object.values(channels)
 

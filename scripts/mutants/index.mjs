@@ -1,4 +1,4 @@
-// The table of mutants: each breaks one rule of lib/raft/core. `find` is source text that occurs exactly once in `file`;
+// The table of mutants: each breaks one rule of lib/raft/core (or of its `folder`). `find` is source text that occurs exactly once in `file`;
 // `safety` says that the rule keeps committed entries or confirmed reads right (others keep a group alive, quick or bounded);
 // `short` puts a mutant into the test run. A change that nobody could notice is no mutant and does not belong here.
 import { durability } from './durability.mjs'
@@ -8,10 +8,8 @@ import { leases } from './lease.mjs'
 import { log } from './log.mjs'
 import { members } from './membership.mjs'
 import { readsAndTransfers } from './reads.mjs'
+import { wal } from './wal.mjs'
 
-export const mutants = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...leases, ...flow].map(
-  (mutant) => ({
-    short: false,
-    ...mutant,
-  }),
-)
+const table = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...leases, ...flow, ...wal]
+
+export const mutants = table.map((mutant) => ({ short: false, folder: 'lib/raft/core', ...mutant }))

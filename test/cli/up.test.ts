@@ -56,7 +56,7 @@ t.test('up says in one JSON line who it is and how to join, and stops its peer w
   const { world, options, ready, stops } = peerWorld()
   const code = run(
     world,
-    'up --dir d --listen 127.0.0.1:0 --advertise h:1 --name m1 --label zone=eu --availability pause --join skein://t@a:1 --format json',
+    'up --dir d --listen 127.0.0.1:0 --advertise h:1 --name m1 --label zone=eu --availability pause --managers 3 --join skein://t@a:1 --format json',
   )
   await ready
   t.strictSame(JSON.parse(world.out()), {
@@ -84,6 +84,7 @@ t.test('up says in one JSON line who it is and how to join, and stops its peer w
     name: 'm1',
     labels: { zone: 'eu' },
     availability: 'pause',
+    managers: 3,
   })
 })
 

@@ -114,6 +114,7 @@ export const handshakeSelf = (side: 'dialler' | 'acceptor'): Self => ({
   instance: side,
   nonce: new Uint8Array(32).fill(side === 'dialler' ? 1 : 2),
   remote: 'there:1',
+  purpose: 'all',
   admit: () => undefined,
 })
 

@@ -46,6 +46,7 @@ class SharedWorld {
           throw new SkeinError('ERR_SKEIN_OUTCOME_UNKNOWN', 'this peer lost its leadership', { requestId: '' })
         },
       },
+      votes: 'all',
       log: () => settled.resolve(),
     }
     return { keeper: new RoleKeeper(world as unknown as RoleKeeperWorld), settled: settled.promise }

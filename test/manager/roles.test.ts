@@ -14,6 +14,7 @@ const view = (part: Partial<RolesView>): RolesView => ({
   conf: conf([1]),
   commitIndex: 1_000,
   wanted: [{ raftId: 1, node: 'a' }],
+  votes: 'all',
   progress: new Map(),
   ...part,
 })
@@ -34,6 +35,12 @@ t.test('a learner votes only once it has caught up and answers', async (t) => {
     'never acknowledged anything',
   )
   t.same(planRoles(view({ ...learning, progress: new Map([[2, seen(990)]]) })), { type: 'v', nodeId: 2 })
+})
+
+t.test('where somebody else chooses who votes, a newcomer becomes a member and no more', async (t) => {
+  const learning = { conf: conf([1], [2]), votes: 'chosen' as const, progress: new Map([[2, seen(1_000)]]) }
+  t.equal(planRoles(view({ ...learning, wanted: wanted(1, 2) })), undefined)
+  t.same(planRoles(view({ ...learning, wanted: wanted(1, 2, 3) })), { type: 'l', nodeId: 3 })
 })
 
 t.test('a member whose record is gone leaves before another joins', async (t) => {

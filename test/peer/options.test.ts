@@ -29,6 +29,7 @@ const refused: readonly [string, string, unknown][] = [
   ['a logger without warn', 'logger', { logger: { debug() {}, info() {}, error() {} } }],
   ['a tick too short', 'timing.tickMs', { timing: { tickMs: 9 } }],
   ['a tick that is no integer', 'timing.tickMs', { timing: { tickMs: 20.5 } }],
+  ['no manager that votes', 'managers', { managers: 0 }],
   ['too few election ticks', 'timing.electionTicks', { timing: { electionTicks: 2 } }],
 ]
 for (const [what, option, options] of refused) {

@@ -25,6 +25,15 @@ t.test('a core that breaks one of twelve safety rules fails a test', { timeout: 
   t.end()
 })
 
+t.test('a log on disk that breaks one of three safety rules fails a test', { timeout: 120_000 }, (t) => {
+  const { status, stdout, stderr } = run('--short', '--stop-at-kill', '--layers', 'wal')
+  t.equal(status, 0, stderr)
+  const { mutants } = JSON.parse(stdout) as Report
+  t.equal(mutants.length, 3)
+  for (const { name, safety, killedBy } of mutants) t.ok(safety && killedBy[0] === 'wal', `${name}: ${killedBy}`)
+  t.end()
+})
+
 t.test('a safety mutant that no layer notices is named, and the exit code says so', { timeout: 60_000 }, (t) => {
   const { status, stdout } = run('--only', 'storage keeps the suffix', '--layers', 'paper')
   t.equal(status, 1)

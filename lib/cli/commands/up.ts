@@ -7,7 +7,7 @@ import type { PeerOptions } from '../../peer/options.js'
 import { allOptions } from '../command.js'
 import { exitCodes } from '../exit-codes.js'
 import { sayFailure } from '../failure.js'
-import { hostPort, pair } from '../flags.js'
+import { count, hostPort, pair } from '../flags.js'
 import { dataDir } from '../session.js'
 import type { CliWorld, PeerHandle } from '../world.js'
 
@@ -19,6 +19,7 @@ interface UpOptions {
   readonly name?: string
   readonly label?: Readonly<Record<string, string>>
   readonly availability?: 'active' | 'pause' | 'drain'
+  readonly managers?: number
   readonly format?: string
 }
 
@@ -33,6 +34,7 @@ export function addUpCommand(program: Command, world: CliWorld, finish: (code: n
     .option('--name <name>', "unique in the cluster (default: the host's name with a random ending)")
     .option('--label <key=value>', 'label of the node; may be repeated', pair)
     .addOption(new Option('--availability <state>', 'for tasks (default active)').choices(['active', 'pause', 'drain']))
+    .option('--managers <number>', 'voters to keep among the managers, the others are spare (default: all vote)', count)
     .addOption(new Option('--format <format>', 'json: one JSON object a line').choices(['table', 'json', 'jsonl']))
     .addHelpText(
       'after',
@@ -84,6 +86,7 @@ function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: A
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.label === undefined ? {} : { labels: options.label }),
     ...(options.availability === undefined ? {} : { availability: options.availability }),
+    ...(options.managers === undefined ? {} : { managers: options.managers }),
   }
 }
 

@@ -4,6 +4,7 @@ import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
 import type { Identity, LinkSide } from '../../security/index.js'
+import type { MessageChannel } from '../../wire/index.js'
 import { BulkLinks } from './bulk-links.js'
 import { Doubles } from './doubles.js'
 import type { LinkPurpose } from './handshake.js'
@@ -15,6 +16,9 @@ import type { CallOptions } from './rpc.js'
 import { type Connection, type ConnectionEnd, type Evidence, evidenceOf, type Listener } from './transport.js'
 
 const log = debug('skein:links')
+
+/** Who sent it proved to be that. */
+export type MessageListener = (from: Identity, message: Uint8Array) => void
 
 /** News of links. */
 export type LinkEvent =
@@ -75,6 +79,7 @@ export class LinkPool implements AsyncDisposable {
   /** Dials under way, each with the way to end it. */
   readonly #dials = new Set<AbortController>()
   readonly #bulk: BulkLinks
+  readonly #listeners = new Map<MessageChannel, MessageListener>()
   readonly #ended = deferred<unknown>()
   #listener: Listener | undefined
   #stopping = false
@@ -95,6 +100,7 @@ export class LinkPool implements AsyncDisposable {
       admit: (identity, process) =>
         this.#full() ?? this.#impostor(identity) ?? this.#double(identity, process) ?? host.admit(identity, process),
       onRaftFrame: (from, frame) => host.onRaftFrame(from, frame),
+      onMessage: (channel, from, message) => this.#listeners.get(channel)?.(from, message),
     }
   }
 
@@ -208,6 +214,16 @@ export class LinkPool implements AsyncDisposable {
     return this.#links.get(node)?.sendRaft(frame) ?? false
   }
 
+  /** Sends one message if it can be sent now: false when there is no link, or it is congested. */
+  send(node: string, channel: MessageChannel, message: Uint8Array): boolean {
+    return this.#links.get(node)?.send(channel, message) ?? false
+  }
+
+  /** Tells every message of the channel from now on; one listener for each. */
+  onMessage(channel: MessageChannel, listener: MessageListener): void {
+    this.#listeners.set(channel, listener)
+  }
+
   /**
    * Calls a method of this peer; for a kept one waits, within the deadline, until there is a link.
    * @throws {SkeinError} ERR_SKEIN_UNREACHABLE (never sent), ERR_SKEIN_LINK_LOST (sent, and the outcome is unknown), ERR_SKEIN_TIMEOUT,
@@ -249,10 +265,12 @@ export class LinkPool implements AsyncDisposable {
   }
 
   /**
-   * Calls a method of a kept peer over a second link, so that nothing else waits behind what is large.
+   * Calls a method of a kept peer over a second link, so that nothing else waits behind what is large; of a peer that is not kept,
+   * and so has no known address, over the link there is.
    * @throws as `dial` and `call`
    */
   async callBulk(node: string, method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    if (!this.#keepers.has(node)) return await this.call(node, method, params, options)
     return await this.#bulk.with(node, (link) => link.call(method, params, options))
   }
 

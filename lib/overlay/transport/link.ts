@@ -2,7 +2,7 @@ import { SkeinBug } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import { authorize, type Credentials, type Identity, type LinkSide } from '../../security/index.js'
-import { Assembler, channels, type Frame, readFrame } from '../../wire/index.js'
+import { Assembler, channels, type Frame, type MessageChannel, readFrame } from '../../wire/index.js'
 import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
 import type { ResolvedLinkOptions } from './options.js'
@@ -22,6 +22,8 @@ export interface LinkHost {
   /** Who may call what. Default: the table of `security/authorize`. */
   readonly authorize?: typeof authorize
   onRaftFrame(from: string, frame: Uint8Array): void
+  /** A message of one of the cluster's own on a channel that somebody may listen to. */
+  onMessage?(channel: MessageChannel, from: Identity, message: Uint8Array): void
 }
 
 /** What a link tells whoever made it; each at most once, `down` only after `up`, `failed` instead of both. */
@@ -166,6 +168,11 @@ export class Link implements RpcLink {
     return this.#state === 'up' && this.#outbox.sendLossy(channels.raft, frame)
   }
 
+  /** False when the message was dropped: the link is down or congested, or the message over its bound. */
+  send(channel: MessageChannel, message: Uint8Array): boolean {
+    return this.#state === 'up' && this.#outbox.sendLossy(channels[channel], message)
+  }
+
   /** Says goodbye. Calls under way reject with ERR_SKEIN_LINK_LOST. Any number of times. */
   close(reason: string): void {
     if (this.#state === 'shaking')
@@ -209,6 +216,10 @@ export class Link implements RpcLink {
       case 'rpc':
         this.#rpc.receive(message)
         break
+      case 'gossip':
+        if (!this.#isMember()) throw badFrame('channel', `a ${this.identity.role} does not gossip`)
+        this.#world.host.onMessage?.(frame.channel.name, this.identity, message)
+        break
       case 'control':
         if (message.length === 1 && message[0] === ping[0]) this.#outbox.sendLossy(channels.control, pong)
         break
@@ -225,6 +236,10 @@ export class Link implements RpcLink {
   /** Asks for a sign of life. */
   probe(): void {
     if (this.#state === 'up') this.#outbox.sendLossy(channels.control, ping)
+  }
+
+  #isMember(): boolean {
+    return this.identity.role === 'manager' || this.identity.role === 'worker'
   }
 
   #take({ send, outcome }: Step): void {

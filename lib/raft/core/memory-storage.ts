@@ -1,5 +1,5 @@
 import { assert } from '../../base/assert.js'
-import { limitSize } from './entries.js'
+import { EntryPages } from './entry-pages.js'
 import { ErrCompacted, ErrSnapOutOfDate, ErrUnavailable } from './errors.js'
 import { EMPTY_CONF } from './membership.js'
 import type { ConfState, Entry, HardState, Snapshot, Storage } from './state.js'
@@ -19,16 +19,15 @@ export interface MemoryStorageStart {
 export class MemoryStorage implements Storage {
   #hardState: HardState | null
   #snapshot: Snapshot
-  /** Index and term of the entry before the window. */
-  #baseIndex: number
+  /** Term of the entry before the window. */
   #baseTerm: number
-  #entries: Entry[] = []
+  #entries: EntryPages
 
   constructor({ hardState, snapshot, entries = [] }: MemoryStorageStart = {}) {
     this.#hardState = hardState ?? null
     this.#snapshot = snapshot ?? { index: 0, term: 0, confState: EMPTY_CONF, data: new Uint8Array(0) }
-    this.#baseIndex = this.#snapshot.index
     this.#baseTerm = this.#snapshot.term
+    this.#entries = new EntryPages(this.#snapshot.index + 1)
     this.append(entries)
   }
 
@@ -37,25 +36,24 @@ export class MemoryStorage implements Storage {
   }
 
   firstIndex(): number {
-    return this.#baseIndex + 1
+    return this.#entries.firstIndex
   }
 
   lastIndex(): number {
-    return this.#baseIndex + this.#entries.length
+    return this.#entries.lastIndex
   }
 
   term(index: number): number {
-    if (index < this.#baseIndex) throw ErrCompacted
-    if (index === this.#baseIndex) return this.#baseTerm
-    const entry = this.#entries[index - this.#baseIndex - 1]
-    if (entry === undefined) throw ErrUnavailable
-    return entry.term
+    const term = this.#entries.term(index)
+    if (term !== undefined) return term
+    if (index === this.firstIndex() - 1) return this.#baseTerm
+    throw index < this.firstIndex() ? ErrCompacted : ErrUnavailable
   }
 
   entries(lo: number, hi: number, maxBytes: number): readonly Entry[] {
-    if (lo <= this.#baseIndex) throw ErrCompacted
+    if (lo < this.firstIndex()) throw ErrCompacted
     if (hi > this.lastIndex() + 1) throw ErrUnavailable
-    return limitSize(this.#entries.slice(lo - this.#baseIndex - 1, hi - this.#baseIndex - 1), maxBytes)
+    return this.#entries.slice(lo, hi, maxBytes)
   }
 
   snapshot(): Snapshot {
@@ -72,19 +70,18 @@ export class MemoryStorage implements Storage {
   append(entries: readonly Entry[]): void {
     const skipped = entries.length === 0 ? 0 : Math.max(0, this.firstIndex() - entries[0]!.index)
     if (skipped >= entries.length) return
-    const keep = entries[skipped]!.index - this.firstIndex()
-    assert(keep <= this.#entries.length, 'entries follow the log without a gap')
-    this.#entries.length = keep
-    for (let at = skipped; at < entries.length; at++) this.#entries.push(entries[at]!)
+    const { index } = entries[skipped]!
+    assert(index <= this.lastIndex() + 1, 'entries follow the log without a gap')
+    this.#entries.truncateFrom(index)
+    this.#entries.append(entries, skipped)
   }
 
   /** Replaces everything by a snapshot received from a leader. @throws {RaftError} ERR_SNAP_OUT_OF_DATE */
   applySnapshot(snapshot: Snapshot): void {
     if (snapshot.index <= this.#snapshot.index) throw ErrSnapOutOfDate
     this.#snapshot = snapshot
-    this.#baseIndex = snapshot.index
     this.#baseTerm = snapshot.term
-    this.#entries = []
+    this.#entries = new EntryPages(snapshot.index + 1)
   }
 
   /** Notes a snapshot this peer took of itself; the entries stay until `compact`. @throws {RaftError} ERR_SNAP_OUT_OF_DATE, ERR_UNAVAILABLE */
@@ -96,11 +93,10 @@ export class MemoryStorage implements Storage {
 
   /** Drops entries up to `index`, of which the newest snapshot must know. @throws {RaftError} ERR_COMPACTED, ERR_UNAVAILABLE */
   compact(index: number): void {
-    if (index <= this.#baseIndex) throw ErrCompacted
+    if (index < this.firstIndex()) throw ErrCompacted
     if (index > this.lastIndex()) throw ErrUnavailable
     assert(index <= this.#snapshot.index, 'entries are dropped only once a snapshot has them')
     this.#baseTerm = this.term(index)
-    this.#entries.splice(0, index - this.#baseIndex)
-    this.#baseIndex = index
+    this.#entries.dropTo(index)
   }
 }

@@ -72,7 +72,12 @@ export class RawNode {
 
   /** Proposes one entry; it may still be lost with a leader. @throws {RaftError} ERR_PROPOSAL_DROPPED: it will never be in a log */
   propose(data: Uint8Array): void {
-    this.#stepOwn('MsgProp', { entries: [{ type: 'EntryNormal', term: 0, index: 0, data }] })
+    this.proposeAll([data])
+  }
+
+  /** Proposes several entries that go to the followers together: all of them or none. @throws {RaftError} ERR_PROPOSAL_DROPPED */
+  proposeAll(all: readonly Uint8Array[]): void {
+    this.#stepOwn('MsgProp', { entries: all.map((data) => ({ type: 'EntryNormal', term: 0, index: 0, data })) })
   }
 
   /**

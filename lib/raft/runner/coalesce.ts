@@ -7,8 +7,8 @@
  */
 import { type Entry, entriesSizeBytes, type Message, makeMessage } from '../core/index.js'
 
-/** A merged append is no larger than this, in bytes of entries; a single larger one stays as it is. */
-const appendMaxBytes = 256 * 1024
+/** A merged append is no larger than this, in bytes of entries, so that a frame of a link holds it; a single larger one stays as it is. */
+const appendMaxBytes = 56 * 1024
 
 /**
  * Messages to one peer, in order: appends that continue one another become one append with the newest commit index,

@@ -48,7 +48,7 @@ export interface RaftRunnerOptions {
    * To switch it off again, a peer must be down for an election timeout. Default false.
    */
   readonly leaseReads?: boolean
-  /** Bytes after which the log starts a new file. Default 16 MiB. */
+  /** Bytes after which the log starts a new file. Default 64 MiB. */
   readonly segmentBytes?: number
   /** The disk; for tests and simulations. Default: node:fs, or memory without `dir`. */
   readonly files?: WalFiles
@@ -73,7 +73,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     maxUncommittedBytes: 8 * 1024 * 1024,
     maxPendingReads: 10_000,
     leaseReads: false,
-    segmentBytes: 16 * 1024 * 1024,
+    segmentBytes: 64 * 1024 * 1024,
     files: options.dir === undefined ? new MemoryFiles() : nodeFiles,
     bootstrap: undefined,
     ...withoutUndefined(options),

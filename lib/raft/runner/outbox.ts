@@ -27,8 +27,8 @@ export interface OutboxHooks {
   wake(): void
 }
 
-/** Beyond this a frame is full and the next begins: other traffic shares the link. */
-const frameFullBytes = 512 * 1024
+/** Beyond this a frame is full and the next begins: links cut what is over 64 KiB, and then it is copied once more at the other end. */
+const frameFullBytes = 56 * 1024
 /**
  * Appends without entries wait this long for others to travel with: mostly they tell that entries were committed, and the next
  * append tells it too. Without this, each write of a lone client would cost its followers two frames and two answers, not one.
@@ -117,12 +117,14 @@ function* fill(messages: readonly Message[]): Iterable<readonly Message[]> {
   let frame: Message[] = []
   let sizeBytes = 0
   for (const message of messages) {
+    const more = messageSizeBytes(message)
+    if (frame.length > 0 && sizeBytes + more > frameFullBytes) {
+      yield frame
+      frame = []
+      sizeBytes = 0
+    }
     frame.push(message)
-    sizeBytes += messageSizeBytes(message)
-    if (sizeBytes < frameFullBytes) continue
-    yield frame
-    frame = []
-    sizeBytes = 0
+    sizeBytes += more
   }
   if (frame.length > 0) yield frame
 }

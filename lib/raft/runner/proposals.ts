@@ -1,5 +1,4 @@
 import { assert } from '../../base/assert.js'
-import { deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
 
 export interface WaitOptions {
@@ -13,11 +12,57 @@ export interface ProposeOptions extends WaitOptions {
   readonly requestId?: string
 }
 
+/** Who proposed, from the call to the answer. One object and one promise each: there are tens of thousands a second. */
+export class Proposal {
+  readonly promise: Promise<unknown>
+  readonly #options: ProposeOptions
+  readonly deadlineAtMs: number
+  #resolve!: (value: unknown) => void
+  #reject!: (error: unknown) => void
+  #onAbort: (() => void) | undefined
+  isSettled = false
+
+  constructor(deadlineAtMs: number, options: ProposeOptions) {
+    this.deadlineAtMs = deadlineAtMs
+    this.#options = options
+    this.promise = new Promise((resolve, reject) => {
+      this.#resolve = resolve
+      this.#reject = reject
+    })
+  }
+
+  get requestId(): string | undefined {
+    return this.#options.requestId
+  }
+
+  /** What the caller's signal does from now on. */
+  onAbort(act: () => void): void {
+    const { signal } = this.#options
+    if (signal === undefined) return
+    if (this.#onAbort !== undefined) signal.removeEventListener('abort', this.#onAbort)
+    this.#onAbort = act
+    signal.addEventListener('abort', act, { once: true })
+  }
+
+  resolve(value: unknown): void {
+    this.#end()
+    this.#resolve(value)
+  }
+
+  reject(error: unknown): void {
+    this.#end()
+    this.#reject(error)
+  }
+
+  #end(): void {
+    this.isSettled = true
+    if (this.#onAbort !== undefined) this.#options.signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
+
 interface Waiter {
   readonly term: number
-  readonly requestId: string
-  readonly deadlineAtMs: number
-  settle(outcome: { readonly value: unknown } | { readonly error: unknown }): void
+  readonly proposal: Proposal
 }
 
 /** Who waits for which index. An entry that entered the log may happen as long as nobody has seen it not to: the outcome is unknown. */
@@ -29,23 +74,10 @@ export class Proposals {
   }
 
   /** Waits for the entry at `index`, which this leader has just taken into its log. */
-  wait(index: number, term: number, nowMs: number, o: ProposeOptions & { readonly deadlineMs: number }): Promise<unknown> {
+  wait(index: number, term: number, proposal: Proposal): void {
     assert(!this.#waiting.has(index), 'one proposal has one index')
-    const requestId = o.requestId ?? `${term}/${index}`
-    const { promise, resolve, reject } = deferred<unknown>()
-    const aborted = () => this.#reject(index, outcomeUnknown(requestId, 'the caller no longer waits'))
-    o.signal?.addEventListener('abort', aborted, { once: true })
-    this.#waiting.set(index, {
-      term,
-      requestId,
-      deadlineAtMs: nowMs + o.deadlineMs,
-      settle: (outcome) => {
-        o.signal?.removeEventListener('abort', aborted)
-        if ('error' in outcome) reject(outcome.error)
-        else resolve(outcome.value)
-      },
-    })
-    return promise
+    this.#waiting.set(index, { term, proposal })
+    proposal.onAbort(() => this.#unknown(index, 'the caller no longer waits'))
   }
 
   /** The entry at this index was applied with this result. */
@@ -54,29 +86,30 @@ export class Proposals {
     if (waiter === undefined) return
     assert(waiter.term === term, 'waiters of an older term were told when leadership was lost')
     this.#waiting.delete(index)
-    waiter.settle({ value })
+    waiter.proposal.resolve(value)
   }
 
   /** The entry at this index was applied, and this is what came of it. */
   fail(index: number, error: unknown): void {
-    this.#reject(index, error)
+    const waiter = this.#waiting.get(index)
+    this.#waiting.delete(index)
+    waiter?.proposal.reject(error)
   }
 
   /** Leadership or the runner is gone: what is in the log may be committed by others, or never. */
   failAll(why: string, cause?: unknown): void {
-    for (const [index, { requestId }] of [...this.#waiting]) this.#reject(index, outcomeUnknown(requestId, why, cause))
+    for (const index of [...this.#waiting.keys()]) this.#unknown(index, why, cause)
   }
 
   expire(nowMs: number): void {
-    for (const [index, { requestId, deadlineAtMs }] of this.#waiting) {
-      if (deadlineAtMs <= nowMs) this.#reject(index, outcomeUnknown(requestId, 'the deadline passed before it was applied'))
+    for (const [index, { proposal }] of this.#waiting) {
+      if (proposal.deadlineAtMs <= nowMs) this.#unknown(index, 'the deadline passed before it was applied')
     }
   }
 
-  #reject(index: number, error: unknown): void {
+  #unknown(index: number, why: string, cause?: unknown): void {
     const waiter = this.#waiting.get(index)
-    this.#waiting.delete(index)
-    waiter?.settle({ error })
+    if (waiter !== undefined) this.fail(index, outcomeUnknown(waiter.proposal.requestId ?? `${waiter.term}/${index}`, why, cause))
   }
 }
 

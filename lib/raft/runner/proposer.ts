@@ -1,14 +1,27 @@
 import { SkeinBug } from '../../base/assert.js'
 import type { RawNode } from '../core/index.js'
 import type { ResolvedRunnerOptions } from './options.js'
-import type { Proposals, ProposeOptions } from './proposals.js'
+import { Proposal, type Proposals, type ProposeOptions } from './proposals.js'
 import { aborted, busy, proposalRefused, tooLarge } from './refusals.js'
 
-/** Puts proposals before the core, or says why not; who was put waits in `Proposals` for the result. */
+/** Commands that go before the core together, so that one append message carries them, and one frame of a link the message. */
+const togetherMaxBytes = 48 * 1024
+const togetherMax = 512
+
+interface Command {
+  readonly data: Uint8Array
+  readonly proposal: Proposal
+}
+
+/**
+ * Puts proposals before the core, or says why not; who was put waits in `Proposals` for the result. Commands wait for the end of
+ * the turn and go together: the core sends for each proposal it is given, and this way it is given few.
+ */
 export class Proposer {
   readonly #node: RawNode
   readonly #options: ResolvedRunnerOptions
   readonly #proposals: Proposals
+  #commands: Command[] = []
 
   constructor(node: RawNode, options: ResolvedRunnerOptions, proposals: Proposals) {
     this.#node = node
@@ -16,25 +29,83 @@ export class Proposer {
     this.#proposals = proposals
   }
 
+  /** Takes a command; `flush` puts it before the core. */
   command(data: Uint8Array, o: ProposeOptions): Promise<unknown> {
     const { maxEntryBytes } = this.#options
     if (data.length === 0 || data.length > maxEntryBytes) throw tooLarge(data.length, maxEntryBytes)
-    return this.put(() => this.#node.propose(data), o)
+    const proposal = this.#admit(o)
+    proposal.onAbort(() => proposal.reject(aborted('propose')))
+    this.#commands.push({ data, proposal })
+    return proposal.promise
   }
 
-  /** `propose` makes the core append exactly one entry. @throws {SkeinBug} the core is broken */
+  /** Behind all commands taken so far, what makes the core append exactly one entry. @throws {SkeinBug} the core is broken */
   put(propose: () => void, o: ProposeOptions): Promise<unknown> {
+    this.flush()
+    const proposal = this.#admit(o)
+    const refusal = this.#refusalOf(propose)
+    if (refusal !== undefined) throw refusal
+    this.#wait(proposal, this.#node.lastIndex())
+    return proposal.promise
+  }
+
+  /** Puts all commands before the core. @throws {SkeinBug} the core is broken */
+  flush(): void {
+    if (this.#commands.length === 0) return
+    const commands = this.#commands.filter(({ proposal }) => !proposal.isSettled)
+    this.#commands = []
+    for (const together of batchesOf(commands)) {
+      if (this.#propose(together) === undefined || together.length === 1) continue
+      // Some may fit where all do not; and whoever is refused hears why.
+      for (const command of together) this.#propose([command])
+    }
+  }
+
+  /** What waits for the next flush will not be proposed. */
+  refuse(error: unknown): void {
+    for (const { proposal } of this.#commands.splice(0)) if (!proposal.isSettled) proposal.reject(error)
+  }
+
+  /** A single command that is refused is told so; several are left to the caller. */
+  #propose(commands: readonly Command[]): unknown {
+    const refusal = this.#refusalOf(() => this.#node.proposeAll(commands.map(({ data }) => data)))
+    const firstIndex = this.#node.lastIndex() + 1 - commands.length
+    if (refusal === undefined) for (let at = 0; at < commands.length; at++) this.#wait(commands[at]!.proposal, firstIndex + at)
+    else if (commands.length === 1) commands[0]!.proposal.reject(refusal)
+    return refusal
+  }
+
+  #admit(o: ProposeOptions): Proposal {
     const { clock, electionTicks, tickMs, maxPendingProposals } = this.#options
     if (o.signal?.aborted) throw aborted('propose')
-    if (this.#proposals.size >= maxPendingProposals) throw busy('maxPendingProposals')
+    if (this.#proposals.size + this.#commands.length >= maxPendingProposals) throw busy('maxPendingProposals')
+    return new Proposal(clock.now() + (o.deadlineMs ?? electionTicks * tickMs * 5), o)
+  }
+
+  #refusalOf(propose: () => void): unknown {
     try {
       propose()
+      return undefined
     } catch (error) {
       if (error instanceof SkeinBug) throw error
-      throw proposalRefused(error, this.#node.basicStatus())
+      return proposalRefused(error, this.#node.basicStatus())
     }
-    const { term } = this.#node.basicStatus()
-    const deadlineMs = o.deadlineMs ?? electionTicks * tickMs * 5
-    return this.#proposals.wait(this.#node.lastIndex(), term, clock.now(), { ...o, deadlineMs })
   }
+
+  #wait(proposal: Proposal, index: number): void {
+    this.#proposals.wait(index, this.#node.basicStatus().term, proposal)
+  }
+}
+
+function* batchesOf(commands: readonly Command[]): Iterable<readonly Command[]> {
+  let [from, sizeBytes] = [0, 0]
+  for (let at = 0; at < commands.length; at++) {
+    const { length } = commands[at]!.data
+    if (at > from && (sizeBytes + length > togetherMaxBytes || at - from >= togetherMax)) {
+      yield commands.slice(from, at)
+      ;[from, sizeBytes] = [at, 0]
+    }
+    sizeBytes += length
+  }
+  if (from < commands.length) yield from === 0 ? commands : commands.slice(from)
 }

@@ -6,9 +6,20 @@
  * Version and cluster are said once per frame: what comes from elsewhere, or from a later skein, is told apart before any of it is read.
  */
 import { SkeinError } from '../../base/errors.js'
-import { array, badMessage, boolean, bytes, decode, encode, natural, type Reader } from '../../wire/index.js'
+import { badMessage } from '../../wire/index.js'
 import { isLocalType, type Message, type MessageType, makeMessage, type Snapshot } from '../core/index.js'
-import { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readRaftId, readTuple } from '../wal/index.js'
+import {
+  confStateMaxBytes,
+  entriesMaxBytes,
+  Packer,
+  packConfState,
+  packEntries,
+  scalarMaxBytes,
+  Unpacker,
+  unpackConfState,
+  unpackEntries,
+  unpackRaftId,
+} from '../wal/index.js'
 
 /** First byte of every frame. A peer that does not know it drops the frame, and says so. */
 export const raftFrameVersion = 2
@@ -35,6 +46,7 @@ const types: readonly MessageType[] = [
 ]
 const numberOf: ReadonlyMap<MessageType, number> = new Map(types.map((type, number) => [type, number]))
 const noEntries: Message['entries'] = Object.freeze([])
+const noBytes = new Uint8Array(0)
 
 /** What every frame of a cluster begins with; made once. */
 export function frameHead(clusterId: string): Uint8Array {
@@ -43,20 +55,29 @@ export function frameHead(clusterId: string): Uint8Array {
 }
 
 export function encodeFrame(head: Uint8Array, messages: readonly Message[]): Uint8Array {
-  const body = encode(messages.map(messageToPlain))
-  const frame = new Uint8Array(head.length + body.length)
-  frame.set(head)
-  frame.set(body, head.length)
-  return frame
+  let maxBytes = head.length + scalarMaxBytes
+  for (const message of messages) maxBytes += messageMaxBytes(message)
+  const packer = new Packer(maxBytes)
+  packer.raw(head)
+  packer.list(messages.length)
+  for (const message of messages) packMessage(packer, message)
+  return packer.finish()
 }
 
 /**
- * The messages of a frame that begins with `head`.
+ * The messages of a frame that begins with `head`; what they carry are views into it, so it is not to be changed afterwards.
  * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_OTHER_CLUSTER
  */
 export function decodeFrame(head: Uint8Array, frame: Uint8Array): readonly Message[] {
   for (let at = 0; at < head.length; at++) if (frame[at] !== head[at]) throw refusalOfHead(head, frame)
-  return readMessages(decode(frame.subarray(head.length), raftFrameLimitBytes), 'frame')
+  if (frame.length > raftFrameLimitBytes) throw badMessage('frame', `at most ${raftFrameLimitBytes} bytes`, frame)
+  const reader = new Unpacker(frame, 'frame', head.length)
+  const count = reader.list()
+  if (count > messagesMax) throw badMessage('frame', `at most ${messagesMax} messages`, count)
+  const messages: Message[] = []
+  while (messages.length < count) messages.push(unpackMessage(reader))
+  reader.end()
+  return messages
 }
 
 function refusalOfHead(head: Uint8Array, frame: Uint8Array): SkeinError {
@@ -79,46 +100,50 @@ export function messageSizeBytes(message: Message): number {
   return sizeBytes
 }
 
-function messageToPlain(m: Message): Plain {
-  const number = numberOf.get(m.type)
-  if (number === undefined || isLocalType(m.type)) throw badMessage('frame', 'a message for another peer', m.type)
-  return [
-    number,
-    m.to,
-    m.from,
-    m.term,
-    m.logTerm,
-    m.index,
-    m.commit,
-    m.vote,
-    m.rejectHint,
-    m.reject,
-    m.entries.length === 0 ? null : m.entries.map(entryToPlain),
-    m.snapshot === null ? null : snapshotToPlain(m.snapshot),
-    m.context,
-  ]
+function messageMaxBytes({ entries, snapshot, context }: Message): number {
+  const snapshotBytes = snapshot === null ? 1 : 4 * scalarMaxBytes + confStateMaxBytes(snapshot.confState) + snapshot.data.length
+  return 12 * scalarMaxBytes + entriesMaxBytes(entries) + snapshotBytes + (context?.length ?? 0)
 }
 
-const readMessage: Reader<Message> = (value, path) => {
-  const [number, to, from, term, logTerm, index, commit, vote, rejectHint, reject, entries, snapshot, context] = readTuple(
-    value,
-    13,
-    path,
-  )
-  const type = types[natural(number, path)]
-  if (type === undefined) throw badMessage(path, 'a known message type', number)
-  const message = makeMessage(type, readRaftId(from, path), readRaftId(to, path), natural(term, path), {
-    logTerm: natural(logTerm, path),
-    index: natural(index, path),
-    commit: natural(commit, path),
-    vote: natural(vote, path),
-    rejectHint: natural(rejectHint, path),
-    reject: boolean(reject, path),
-    entries: entries === null ? noEntries : readEntries(entries, path),
-    snapshot: snapshot === null ? null : readSnapshot(snapshot, path),
-    context: context === null ? null : bytes(context, path),
+function packMessage(packer: Packer, m: Message): void {
+  const number = numberOf.get(m.type)
+  if (number === undefined || isLocalType(m.type)) throw badMessage('frame', 'a message for another peer', m.type)
+  packer.list(13)
+  packer.natural(number)
+  packer.natural(m.to)
+  packer.natural(m.from)
+  packer.natural(m.term)
+  packer.natural(m.logTerm)
+  packer.natural(m.index)
+  packer.natural(m.commit)
+  packer.natural(m.vote)
+  packer.natural(m.rejectHint)
+  packer.boolean(m.reject)
+  if (m.entries.length === 0) packer.nil()
+  else packEntries(packer, m.entries)
+  if (m.snapshot === null) packer.nil()
+  else packSnapshot(packer, m.snapshot)
+  if (m.context === null) packer.nil()
+  else packer.bytes(m.context)
+}
+
+function unpackMessage(reader: Unpacker): Message {
+  reader.tuple(13)
+  const type = types[reader.natural()]
+  if (type === undefined) throw reader.bad('a known message type before')
+  const [to, from] = [unpackRaftId(reader), unpackRaftId(reader)]
+  const message = makeMessage(type, from, to, reader.natural(), {
+    logTerm: reader.natural(),
+    index: reader.natural(),
+    commit: reader.natural(),
+    vote: reader.natural(),
+    rejectHint: reader.natural(),
+    reject: reader.boolean(),
+    entries: reader.nil() ? noEntries : unpackEntries(reader),
+    snapshot: reader.nil() ? null : unpackSnapshot(reader),
+    context: reader.nil() ? null : reader.bytes(),
   })
-  refuseContradictions(message, path)
+  refuseContradictions(message, 'frame')
   return message
 }
 
@@ -141,18 +166,17 @@ function isTermless(type: MessageType): boolean {
   return type === 'MsgProp' || type === 'MsgReadIndex' || type === 'MsgTransferLeader'
 }
 
-const readMessages = array(readMessage, { lengthMax: messagesMax })
-
-function snapshotToPlain({ index, term, confState, data }: Snapshot): Plain {
-  return [index, term, confStateToPlain(confState), data.length === 0 ? null : data]
+function packSnapshot(packer: Packer, { index, term, confState, data }: Snapshot): void {
+  packer.list(4)
+  packer.natural(index)
+  packer.natural(term)
+  packConfState(packer, confState)
+  if (data.length === 0) packer.nil()
+  else packer.bytes(data)
 }
 
-const readSnapshot: Reader<Snapshot> = (value, path) => {
-  const [index, term, confState, data] = readTuple(value, 4, path)
-  return {
-    index: natural(index, path),
-    term: natural(term, path),
-    confState: readConfState(confState, path),
-    data: data === null ? new Uint8Array(0) : bytes(data, path),
-  }
+function unpackSnapshot(reader: Unpacker): Snapshot {
+  reader.tuple(4)
+  const [index, term, confState] = [reader.natural(), reader.natural(), unpackConfState(reader)]
+  return { index, term, confState, data: reader.nil() ? noBytes : reader.bytes() }
 }

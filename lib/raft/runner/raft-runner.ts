@@ -22,6 +22,7 @@ import { RaftDisk, type Repair, type WalContents } from '../wal/index.js'
 import { Appender } from './appender.js'
 import { Applier } from './applier.js'
 import { alignMachine, beginLog, loadStorage } from './bootstrap.js'
+import { Impatience } from './impatience.js'
 import { hasSnapshot, Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
@@ -70,6 +71,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #incoming: IncomingSnapshots
   readonly #outgoing: OutgoingSnapshots
   readonly #succession: Succession
+  readonly #impatience: Impatience
   readonly #ticker: Ticker
   readonly #inbox: Inbox
   readonly #proposals = new Proposals()
@@ -150,6 +152,12 @@ export class RaftRunner implements AsyncDisposable {
     })
     this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
     this.#succession = new Succession(this.#node, clock, () => this.campaign())
+    this.#impatience = new Impatience({
+      electionTicks: options.electionTicks,
+      random,
+      status: () => this.#node.basicStatus(),
+      campaign: () => this.#node.campaign(),
+    })
     this.#ticker = new Ticker(clock, options.tickMs, () => this.#tick())
   }
 
@@ -202,8 +210,8 @@ export class RaftRunner implements AsyncDisposable {
    *   ERR_SKEIN_TOO_LARGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE; may have happened: ERR_SKEIN_OUTCOME_UNKNOWN
    * @see Ongaro 2014 §6.3: why a retry with the same `requestId` is safe, if the state machine remembers it
    */
-  async propose<R>(data: Uint8Array, o: ProposeOptions = {}): Promise<R> {
-    return (await this.#propose(() => this.#proposer.command(data, o))) as R
+  propose<R>(data: Uint8Array, o: ProposeOptions = {}): Promise<R> {
+    return this.#propose(() => this.#proposer.command(data, o)) as Promise<R>
   }
 
   /**
@@ -357,10 +365,12 @@ export class RaftRunner implements AsyncDisposable {
     this.#guard(() => {
       let hasMore = false
       do {
+        this.#proposer.flush()
         this.#reader.ask()
         while (this.#node.hasReady()) this.#route(this.#node.ready())
-        this.#appender.kick()
+        // First to the followers: their writes are on the way of every answer, this peer's own runs beside them (thesis §10.2.1).
         this.#outbox.flush()
+        this.#appender.kick()
         hasMore = this.#applier.run(untilMs)
         this.#reader.applied()
         this.#news.look(this.#node.basicStatus(), this.#applier.appliedTerm)
@@ -419,6 +429,7 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase !== 'running') return
     this.#guard(() => {
       this.#node.tick()
+      this.#impatience.tick()
       const nowMs = this.#options.clock.now()
       this.#proposals.expire(nowMs)
       this.#reader.tick(nowMs, () => this.#quorum())
@@ -467,17 +478,16 @@ export class RaftRunner implements AsyncDisposable {
 
   // --- proposals
 
-  async #propose(put: () => Promise<unknown>): Promise<unknown> {
-    this.#refuseUnlessRunning()
-    let outcome: Promise<unknown>
+  #propose(put: () => Promise<unknown>): Promise<unknown> {
     try {
-      outcome = put()
+      this.#refuseUnlessRunning()
+      const outcome = put()
+      this.#wake()
+      return outcome
     } catch (error) {
       if (error instanceof SkeinBug) this.#fail(error)
-      throw error
+      return Promise.reject(error as Error)
     }
-    this.#wake()
-    return outcome
   }
 
   // --- who may ask for what
@@ -530,6 +540,7 @@ export class RaftRunner implements AsyncDisposable {
     this.#outbox.close()
     this.#outgoing.end()
     void this.#incoming.end(stopped(cause))
+    this.#proposer.refuse(stopped(cause))
     this.#proposals.failAll('this peer stopped', cause)
     this.#reader.failAll(() => stopped(cause))
   }

@@ -8,6 +8,7 @@ export interface StateMachine {
   /**
    * Synchronous and deterministic: no clock, no chance. The result goes to the proposer on this peer. One call per
    * committed entry with data, in order. An error it throws stops this peer: the others may have gone on.
+   * @param data A view into memory the log shares with other entries: to be copied by whoever keeps it, changed by nobody.
    */
   apply(data: Uint8Array, at: EntryPosition): unknown
   /** Called after each batch of entries (also of entries without data), so that the machine can persist and notify. */

@@ -1,8 +1,8 @@
 /** What one write to the log says, and its bytes. */
-import { array, badMessage, decode, encode, natural, type Reader } from '../../wire/index.js'
+import { badMessage } from '../../wire/index.js'
 import type { ConfState, Entry, HardState } from '../core/state.js'
-import { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readTuple } from './entry-codec.js'
-import { recordLimitBytes } from './record.js'
+import { confStateMaxBytes, entriesMaxBytes, packConfState, packEntries, unpackConfState, unpackEntries } from './entry-codec.js'
+import { Packer, type Scratch, scalarMaxBytes, Unpacker } from './msgpack.js'
 
 /** A snapshot as the log knows it; its contents are a file of their own. */
 export interface SnapshotMeta {
@@ -33,64 +33,106 @@ export type RecordBody = { readonly type: 'batches'; readonly batches: readonly 
 const batchesTag = 1
 const sealTag = 2
 
-export function encodeBatches(batches: readonly WalBatch[]): Uint8Array {
-  return encode([batchesTag, batches.map(batchToPlain)])
+/** @param scratch For bytes that are needed only until the next */
+export function encodeBatches(batches: readonly WalBatch[], scratch?: Scratch): Uint8Array {
+  let maxBytes = 3 * scalarMaxBytes
+  for (const batch of batches) maxBytes += batchMaxBytes(batch)
+  const packer = new Packer(maxBytes, scratch)
+  packer.list(2)
+  packer.natural(batchesTag)
+  packer.list(batches.length)
+  for (const batch of batches) packBatch(packer, batch)
+  return packer.finish()
 }
 
 export function encodeSeal(): Uint8Array {
-  return encode([sealTag, null])
+  const packer = new Packer(3)
+  packer.list(2)
+  packer.natural(sealTag)
+  packer.nil()
+  return packer.finish()
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+/** The data of entries are views into the payload. @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function decodeRecordBody(payload: Uint8Array): RecordBody {
-  const [tag, body] = readTuple(decode(payload, recordLimitBytes), 2, 'record')
-  if (tag === sealTag) return { type: 'seal' }
+  const reader = new Unpacker(payload, 'record')
+  reader.tuple(2)
+  const tag = reader.natural()
+  if (tag === sealTag) {
+    if (!reader.nil()) throw reader.bad('nothing')
+    reader.end()
+    return { type: 'seal' }
+  }
   if (tag !== batchesTag) throw badMessage('record', 'a known tag', tag)
-  return { type: 'batches', batches: readBatches(body, 'record') }
+  const batches = Array.from({ length: reader.list() }, () => unpackBatch(reader))
+  reader.end()
+  return { type: 'batches', batches }
 }
 
-export function encodeSnapshotMeta(meta: SnapshotMeta): Uint8Array {
-  return encode([meta.index, meta.term, confStateToPlain(meta.confState)])
+export function encodeSnapshotMeta({ index, term, confState }: SnapshotMeta): Uint8Array {
+  const packer = new Packer(3 * scalarMaxBytes + confStateMaxBytes(confState))
+  packer.list(3)
+  packer.natural(index)
+  packer.natural(term)
+  packConfState(packer, confState)
+  return packer.finish()
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function decodeSnapshotMeta(payload: Uint8Array): SnapshotMeta {
-  const [index, term, confState] = readTuple(decode(payload, recordLimitBytes), 3, 'snapshot')
-  return { index: natural(index, 'snapshot'), term: natural(term, 'snapshot'), confState: readConfState(confState, 'snapshot') }
+  const reader = new Unpacker(payload, 'snapshot')
+  reader.tuple(3)
+  const meta = { index: reader.natural(), term: reader.natural(), confState: unpackConfState(reader) }
+  reader.end()
+  return meta
 }
 
-function batchToPlain({ snapshot, entries, hardState }: WalBatch): Plain {
-  return [
-    snapshot === undefined
-      ? null
-      : [snapshot.kind === 'installed' ? 1 : 0, snapshot.index, snapshot.term, confStateToPlain(snapshot.confState)],
-    entries === undefined || entries.length === 0 ? null : entries.map(entryToPlain),
-    hardState === undefined ? null : [hardState.term, hardState.vote, hardState.commit],
-  ]
+function batchMaxBytes({ snapshot, entries = [] }: WalBatch): number {
+  const markBytes = snapshot === undefined ? 1 : 4 * scalarMaxBytes + confStateMaxBytes(snapshot.confState)
+  return 1 + markBytes + entriesMaxBytes(entries) + 4 * scalarMaxBytes
 }
 
-const readBatch: Reader<WalBatch> = (value, path) => {
-  const [snapshot, entries, hardState] = readTuple(value, 3, path)
+function packBatch(packer: Packer, { snapshot, entries = [], hardState }: WalBatch): void {
+  packer.list(3)
+  if (snapshot === undefined) packer.nil()
+  else packMark(packer, snapshot)
+  if (entries.length === 0) packer.nil()
+  else packEntries(packer, entries)
+  if (hardState === undefined) packer.nil()
+  else packHardState(packer, hardState)
+}
+
+function unpackBatch(reader: Unpacker): WalBatch {
+  reader.tuple(3)
   return {
-    ...(snapshot !== null && { snapshot: readMark(snapshot, `${path}.snapshot`) }),
-    ...(entries !== null && { entries: readEntries(entries, `${path}.entries`) }),
-    ...(hardState !== null && { hardState: readHardState(hardState, `${path}.hardState`) }),
+    ...(!reader.nil() && { snapshot: unpackMark(reader) }),
+    ...(!reader.nil() && { entries: unpackEntries(reader) }),
+    ...(!reader.nil() && { hardState: unpackHardState(reader) }),
   }
 }
 
-const readBatches = array(readBatch)
-
-const readMark: Reader<SnapshotMark> = (value, path) => {
-  const [kind, index, term, confState] = readTuple(value, 4, path)
-  return {
-    kind: natural(kind, path) === 1 ? 'installed' : 'taken',
-    index: natural(index, path),
-    term: natural(term, path),
-    confState: readConfState(confState, path),
-  }
+function packMark(packer: Packer, { kind, index, term, confState }: SnapshotMark): void {
+  packer.list(4)
+  packer.natural(kind === 'installed' ? 1 : 0)
+  packer.natural(index)
+  packer.natural(term)
+  packConfState(packer, confState)
 }
 
-const readHardState: Reader<HardState> = (value, path) => {
-  const [term, vote, commit] = readTuple(value, 3, path)
-  return { term: natural(term, path), vote: natural(vote, path), commit: natural(commit, path) }
+function unpackMark(reader: Unpacker): SnapshotMark {
+  reader.tuple(4)
+  const kind = reader.natural() === 1 ? 'installed' : 'taken'
+  return { kind, index: reader.natural(), term: reader.natural(), confState: unpackConfState(reader) }
+}
+
+function packHardState(packer: Packer, { term, vote, commit }: HardState): void {
+  packer.list(3)
+  packer.natural(term)
+  packer.natural(vote)
+  packer.natural(commit)
+}
+
+function unpackHardState(reader: Unpacker): HardState {
+  reader.tuple(3)
+  return { term: reader.natural(), vote: reader.natural(), commit: reader.natural() }
 }

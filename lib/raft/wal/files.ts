@@ -9,7 +9,7 @@ import { lockDir } from './lock.js'
 
 /** One open file. Positions and sizes in bytes. */
 export interface WalFile {
-  /** Writes all of `bytes`; durable only after `sync`. */
+  /** Writes all of `bytes`, which may change once it resolved; durable only after `sync`. */
   write(bytes: Uint8Array, position: number): Promise<void>
   /** Writes all of `bytes` and resolves when they are durable: one call where that is cheaper. Of earlier writes it says nothing. */
   writeDurably?(bytes: Uint8Array, position: number): Promise<void>

@@ -6,7 +6,16 @@
  * @module
  */
 export type { SnapshotMark, SnapshotMeta, WalBatch } from './batch.js'
-export { confStateToPlain, entryToPlain, type Plain, readConfState, readEntries, readRaftId, readTuple } from './entry-codec.js'
+export {
+  confStateMaxBytes,
+  entriesMaxBytes,
+  packConfState,
+  packEntries,
+  readTuple,
+  unpackConfState,
+  unpackEntries,
+  unpackRaftId,
+} from './entry-codec.js'
 export { nodeFiles, type WalFile, type WalFiles } from './files.js'
 export {
   type Damage,
@@ -18,6 +27,7 @@ export {
   type SnapshotReport,
 } from './inspect.js'
 export { MemoryFiles } from './memory-files.js'
+export { Packer, scalarMaxBytes, Unpacker } from './msgpack.js'
 export type { PartialSnapshot } from './partial-snapshot.js'
 export { RaftDisk, type RaftDiskOpened, type RaftDiskOptions } from './raft-disk.js'
 export { corrupt, type Repair } from './recover.js'

@@ -84,7 +84,9 @@ export class RaftDisk {
   }
 
   /** Stores a snapshot's contents; it counts only once the log has its mark. @throws {SkeinError} ERR_SKEIN_STORAGE */
-  saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<number> {
+  async saveSnapshot(meta: SnapshotMeta, chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): Promise<number> {
+    // Snapshots beside a log that says nothing are those of a log that was lost: a new peer's first one must not look like that.
+    await this.#wal.begin()
     return this.#snapshots.save(meta, chunks)
   }
 
@@ -103,7 +105,8 @@ export class RaftDisk {
   }
 
   /** It is whole; it counts only once the log has its mark. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_CORRUPT: drop it */
-  snapshotReceived(partial: PartialSnapshot): Promise<void> {
+  async snapshotReceived(partial: PartialSnapshot): Promise<void> {
+    await this.#wal.begin()
     return this.#snapshots.received(partial)
   }
 

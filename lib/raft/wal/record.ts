@@ -42,15 +42,26 @@ export interface Scan {
 
 /** The bytes of a record, padded, and the chained checksum after it. */
 export function encodeRecord(payload: Uint8Array, previousCrc: number): { readonly bytes: Buffer; readonly crc: number } {
+  const bytes = Buffer.allocUnsafe(paddedBytes(payload.length))
+  return { bytes, crc: writeRecord(bytes, payload, previousCrc) }
+}
+
+/** Bytes of the record that holds the payload. */
+export function recordBytes(payload: Uint8Array): number {
+  return paddedBytes(payload.length)
+}
+
+/** Writes a record at the beginning of `bytes`, and zeros behind it to their end; the chained checksum after it. */
+export function writeRecord(bytes: Buffer, payload: Uint8Array, previousCrc: number): number {
   assert(payload.length > 0 && payload.length <= recordLimitBytes, 'a record has a payload within its bound')
   const crc = crc32(payload, previousCrc)
-  const bytes = Buffer.alloc(paddedBytes(payload.length))
   bytes.writeUInt32LE(payload.length, 0)
   bytes.writeUInt32LE(~payload.length >>> 0, 4)
   bytes.writeUInt32LE(crc, 8)
   bytes.writeUInt32LE(previousCrc, 12)
   bytes.set(payload, recordHeaderBytes)
-  return { bytes, crc }
+  bytes.fill(0, recordHeaderBytes + payload.length)
+  return crc
 }
 
 /** Reads records from `offset` on, and judges what follows the last good one. Payloads are views into `bytes`. */
@@ -117,6 +128,7 @@ function judgeTail(bytes: Buffer, offset: number): Tail {
   const sizeBytes = payloadBytesAt(bytes, offset)
   const claimedEnd = sizeBytes === undefined ? end : offset + recordHeaderBytes + sizeBytes
   if (claimedEnd > bytes.length) return { state: 'torn', offset, why: 'the file ends inside a record' }
+  if (claimedEnd < end) return { state: 'corrupt', offset, why: 'the record is damaged, and something was written behind it' }
   if (hasBlankSector(bytes, offset, claimedEnd))
     return { state: 'torn', offset, why: 'part of the record never reached the disk' }
   return { state: 'corrupt', offset, why: 'the record reached the disk whole and changed there' }

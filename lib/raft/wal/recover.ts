@@ -128,7 +128,8 @@ function decodeRecords(path: string, scan: Scan): { readonly batches: readonly W
   for (const record of scan.records) {
     if (sealed) throw corrupt(path, record.offset, 'a record follows the seal of the segment')
     try {
-      const body = decodeRecordBody(record.payload)
+      // A copy: entries are views into it, and would keep the whole file in memory.
+      const body = decodeRecordBody(new Uint8Array(record.payload))
       if (body.type === 'seal') sealed = true
       else for (const batch of body.batches) batches.push(batch)
     } catch (error) {

@@ -6,7 +6,8 @@ import { join } from 'node:path'
 import { crc32 } from 'node:zlib'
 import { assert } from '../../base/assert.js'
 import type { WalFile, WalFiles } from './files.js'
-import { encodeRecord } from './record.js'
+import { Scratch } from './msgpack.js'
+import { recordBytes, writeRecord } from './record.js'
 
 export const segmentHeaderBytes = 64
 const magic = Buffer.from('skeinwal')
@@ -81,6 +82,7 @@ export class Segment {
   maxIndex = 0
   readonly #file: WalFile
   readonly #growBytes: number
+  readonly #scratch = new Scratch()
   /** Everything up to here was written, if only as zeros. */
   #allocatedBytes: number
   #sizeBytes: number
@@ -111,15 +113,14 @@ export class Segment {
 
   /** Appends one record; resolves when it is durable. */
   async append(payload: Uint8Array): Promise<void> {
-    const { bytes, crc } = encodeRecord(payload, this.#crc)
-    const end = this.#sizeBytes + bytes.length
-    if (end <= this.#allocatedBytes) {
-      await this.#writeDurably(bytes)
-    } else {
-      const allocated = Math.ceil(end / this.#growBytes) * this.#growBytes
-      await this.#writeDurably(Buffer.concat([bytes], allocated - this.#sizeBytes))
-      this.#allocatedBytes = allocated
-    }
+    const end = this.#sizeBytes + recordBytes(payload)
+    // Beyond what was written ahead, the record brings the next zeros with it.
+    const allocated = end <= this.#allocatedBytes ? end : Math.ceil(end / this.#growBytes) * this.#growBytes
+    const sizeBytes = allocated - this.#sizeBytes
+    const bytes = this.#scratch.take(sizeBytes).subarray(0, sizeBytes)
+    const crc = writeRecord(bytes, payload, this.#crc)
+    await this.#writeDurably(bytes)
+    this.#allocatedBytes = Math.max(this.#allocatedBytes, allocated)
     this.#sizeBytes = end
     this.#crc = crc
   }

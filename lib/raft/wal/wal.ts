@@ -2,6 +2,7 @@ import { assert, SkeinBug } from '../../base/assert.js'
 import { SkeinError } from '../../base/errors.js'
 import { encodeBatches, encodeSeal, type SnapshotMark, type WalBatch } from './batch.js'
 import { nodeFiles, type WalFiles } from './files.js'
+import { Scratch } from './msgpack.js'
 import { encodeRecord } from './record.js'
 import { openFailure, type Recovery, type Repair, recover, storageFailure } from './recover.js'
 import { type WalContents, WalHead } from './replay.js'
@@ -14,9 +15,9 @@ export interface WalOptions {
   /** The raft id whose log this is. */
   readonly nodeId: number
   readonly files?: WalFiles
-  /** Bytes after which the next append starts a new segment. Default 16 MiB. */
+  /** Bytes after which the next append starts a new segment, which takes several syncs. Default 64 MiB. */
   readonly segmentBytes?: number
-  /** Bytes of zeros written ahead at a time. Default 1 MiB. */
+  /** Bytes of zeros written ahead at a time: a write that brings them takes longer, in proportion. Default 256 KiB. */
   readonly growBytes?: number
 }
 
@@ -51,6 +52,7 @@ export class Wal {
   readonly #head: WalHead
   readonly #sealed: Sealed[]
   #segment: Segment
+  readonly #scratch = new Scratch()
   #turn: Promise<unknown> = Promise.resolve()
   /** Acts begun or waiting for their turn. */
   #underWay = 0
@@ -73,7 +75,7 @@ export class Wal {
    * @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
    */
   static async open(options: WalOptions): Promise<WalOpened> {
-    const resolved = { files: nodeFiles, segmentBytes: 16 * 1024 * 1024, growBytes: 1024 * 1024, ...options }
+    const resolved = { files: nodeFiles, segmentBytes: 64 * 1024 * 1024, growBytes: 256 * 1024, ...options }
     const { files, dir } = resolved
     try {
       await files.makeDir(dir)
@@ -135,18 +137,13 @@ export class Wal {
    * @throws {SkeinError} ERR_SKEIN_STORAGE (for good), ERR_SKEIN_STOPPED
    */
   append(batches: readonly WalBatch[]): Promise<void> {
+    return this.#exclusive(() => this.#append(batches))
+  }
+
+  /** Lets a log that says nothing yet say so durably: term 0 and no vote. @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_STOPPED */
+  begin(): Promise<void> {
     return this.#exclusive(async () => {
-      if (this.#segment.sizeBytes >= this.#options.segmentBytes) await this.#rotate()
-      for (const batch of batches) {
-        this.#head.advance(batch)
-        this.#segment.maxIndex = Math.max(this.#segment.maxIndex, batch.entries?.at(-1)?.index ?? 0)
-        this.#entries += batch.entries?.length ?? 0
-      }
-      const payload = encodeBatches(batches)
-      await this.#segment.append(payload)
-      this.#appends++
-      this.#batches += batches.length
-      this.#bytes += payload.length
+      if (this.#head.hardState === undefined) await this.#append([{ hardState: { term: 0, vote: 0, commit: 0 } }])
     })
   }
 
@@ -177,6 +174,20 @@ export class Wal {
     this.#closed = true
     this.#turn = this.#turn.then(() => this.#segment.close()).catch(() => undefined) // everything promised is already synced
     await this.#turn
+  }
+
+  async #append(batches: readonly WalBatch[]): Promise<void> {
+    if (this.#segment.sizeBytes >= this.#options.segmentBytes) await this.#rotate()
+    for (const batch of batches) {
+      this.#head.advance(batch)
+      this.#segment.maxIndex = Math.max(this.#segment.maxIndex, batch.entries?.at(-1)?.index ?? 0)
+      this.#entries += batch.entries?.length ?? 0
+    }
+    const payload = encodeBatches(batches, this.#scratch)
+    await this.#segment.append(payload)
+    this.#appends++
+    this.#batches += batches.length
+    this.#bytes += payload.length
   }
 
   /** The new segment becomes durable before the old one is sealed: a sealed segment without a successor is damage. */

@@ -37,6 +37,16 @@ for (const network of networks()) {
       t.equal(await client.callBulk(serverHost.node, 'raft.snapshot', new Uint8Array(5)), 5, 'it does not need the first')
     })
 
+    t.test('a peer that dialled us has no address we know: what is called in bulk shares its link', async (t) => {
+      const pools = new Pools(t, network)
+      const [serverHost, clientHost] = [makeHost(), makeHost({ handlers: { 'raft.snapshot': async () => 'here' } })]
+      const server = await pools.listen('server', serverHost)
+      const up = eventOf(server, 'up')
+      await pools.client('client', clientHost).dial(server.address)
+      await up
+      t.equal(await server.callBulk(clientHost.node, 'raft.snapshot', null), 'here')
+    })
+
     t.test('without an address to dial, and after the end, a call in bulk is refused', async (t) => {
       const pools = new Pools(t, network)
       const client = pools.client('client', makeHost())
@@ -52,7 +62,7 @@ for (const network of networks()) {
       client.keep(server.node, address)
       await t.rejects(client.callBulk(server.node, 'raft.snapshot', null), { code: /ERR_SKEIN/ })
       await client.stop()
-      await t.rejects(client.callBulk(server.node, 'raft.snapshot', null), { code: 'ERR_SKEIN_UNREACHABLE' })
+      await t.rejects(client.callBulk(server.node, 'raft.snapshot', null), { code: 'ERR_SKEIN_STOPPED' })
     })
   })
 }

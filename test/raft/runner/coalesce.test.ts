@@ -50,7 +50,7 @@ t.test('appends are kept apart by a gap, an overlap, a term, a falling commit in
 t.test('a merged append stays within its bound, and one message alone is passed on as it is', async (t) => {
   const large = (index: number): Message => ({
     ...append(index, 1, 0),
-    entries: [{ type: 'EntryNormal', term: 1, index: index + 1, data: Buffer.alloc(100 * 1024) }],
+    entries: [{ type: 'EntryNormal', term: 1, index: index + 1, data: Buffer.alloc(20 * 1024) }],
   })
   t.strictSame(
     coalesce([large(1), large(2), large(3), large(4), large(5)]).map((m) => m.entries.length),

@@ -305,6 +305,7 @@ t.test('a caller may stop waiting: before it is proposed nothing happened, after
   const later = new AbortController()
   const write = leader.runner.propose(bytes('y'), { signal: later.signal })
   const read = leader.runner.read({ signal: later.signal })
+  await new Promise((turn) => setImmediate(turn)) // it is in the log now
   later.abort()
   await t.rejects(write, { code: 'ERR_SKEIN_OUTCOME_UNKNOWN' })
   await t.rejects(read, { code: 'ERR_SKEIN_ABORTED' })
@@ -333,7 +334,10 @@ t.test('after stop everything is refused, and waiters know that they do not know
   cluster.isolate(leader.id)
   const write = t.rejects(leader.runner.propose(bytes('x')), { code: 'ERR_SKEIN_OUTCOME_UNKNOWN' })
   const read = t.rejects(leader.runner.read(), { code: 'ERR_SKEIN_STOPPED' })
+  await new Promise((turn) => setImmediate(turn)) // the write is in the log now
+  const tooLate = t.rejects(leader.runner.propose(bytes('z')), { code: 'ERR_SKEIN_STOPPED' }, 'never proposed')
   await leader.runner.stop()
+  await tooLate
   await leader.runner.stop()
   await Promise.all([write, read])
   t.equal(await leader.runner.ended, undefined)

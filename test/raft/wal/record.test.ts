@@ -59,6 +59,31 @@ t.test('a last record with a sector that never arrived is torn', async (t) => {
   }
 })
 
+t.test('a sector that is gone with whole records in it is corruption when a good record follows', async (t) => {
+  const sector = 512
+  const one = 'x'.repeat(sector - 16)
+  const { bytes, offsets } = chain(one, one, 'three')
+  t.same(offsets, [0, sector, 2 * sector])
+  const lost = Buffer.from(bytes)
+  lost.fill(0, sector, 2 * sector)
+  t.match(scanRecords(lost, 0, 7).tail, { state: 'corrupt', offset: sector, why: /a good one follows at offset 1024/ })
+})
+
+t.test(
+  'a sector that held the end of one record and the start of the last one takes the last one only if it is the last',
+  async (t) => {
+    const { bytes, offsets } = chain('one', 'y'.repeat(700), 'z'.repeat(700))
+    const [, second, third] = offsets as [number, number, number]
+    const lost = Buffer.from(bytes)
+    const sector = third - (third % 512)
+    t.ok(second < sector && sector < third, 'they share it')
+    lost.fill(0, sector, sector + 512)
+    t.match(scanRecords(lost, 0, 7).tail, { state: 'corrupt', offset: second, why: /something was written behind it/ })
+    lost.fill(0, sector)
+    t.match(scanRecords(lost, 0, 7).tail, { state: 'torn', offset: second }, 'with nothing behind it, it is a write cut short')
+  },
+)
+
 t.test('a last record that arrived whole and then changed is corruption', async (t) => {
   const { bytes, offsets } = chain('one', 'y'.repeat(1500))
   const flipped = Buffer.from(bytes)

@@ -128,6 +128,22 @@ t.test('a power cut between any two steps of installing a snapshot leaves the ol
   t.ok(seen.old > 10 && seen.new > 10, `${seen.old} found the old state, ${seen.new} the new one`)
 })
 
+t.test('a new peer whose first snapshot came and whose log did not hear of it yet begins again', async (t) => {
+  const open = (files: FaultyDisk) => RaftDisk.open({ dir: '/data', clusterId: 'c1u2s3t4e5r6', nodeId: 4, files })
+  const files = new FaultyDisk()
+  const { disk } = await open(files)
+  await disk.saveSnapshot(meta(6), chunks)
+  const { contents } = await open(files.afterPowerCut(seededRandom(1)))
+  t.match(contents, { snapshot: undefined, entries: [] })
+  const { disk: written } = await open(files)
+  await Promise.all([
+    written.append([{ hardState: { term: 5, vote: 1, commit: 0 } }]),
+    written.saveSnapshot(meta(6), chunks),
+    written.append([{ hardState: { term: 6, vote: 1, commit: 0 } }]),
+  ])
+  t.match((await open(files)).contents.hardState, { term: 6 })
+})
+
 t.test('a log whose snapshot is gone, and snapshots whose log is gone, are refused', async (t) => {
   const open = (files: FaultyDisk) => RaftDisk.open({ dir: '/data', clusterId: 'c1u2s3t4e5r6', nodeId: 4, files })
   const files = new FaultyDisk()

@@ -277,6 +277,17 @@ t.test('an installed snapshot replaces the log, also what followed it', async (t
   t.strictSame(texts((await open(disk)).contents.entries), texts(run(6, 7, 2)))
 })
 
+t.test('an installed snapshot with nothing behind it leaves nothing behind it', async (t) => {
+  const disk = new FaultyDisk()
+  const { wal } = await open(disk)
+  await wal.append([{ entries: run(1, 9), hardState: hard(1, 0, 0) }])
+  await wal.append([{ snapshot: { kind: 'installed', index: 5, term: 2, confState: conf }, hardState: hard(2, 0, 5) }])
+  t.equal(wal.lastIndex, 5)
+  const again = await open(disk)
+  t.strictSame(again.contents.entries, [])
+  t.equal(again.wal.lastIndex, 5)
+})
+
 t.test('a power cut at any step of a rotation loses nothing that was acknowledged', async (t) => {
   let steps = 0
   for (let cut = 0; ; cut++) {

@@ -1,0 +1,85 @@
+/** What a worker says of itself in gossip: rows that only it writes. They are hints with an age; decisions stand in raft. */
+import type { TaskState } from '../model/task.js'
+import { integer, natural, number, object, oneOf, optional, type Reader, string } from '../wire/decode.js'
+import { reportedStates, type TaskReport } from './session.js'
+
+/** The scope every manager holds, and workers tell their own rows to. */
+export const managersScope = 'managers'
+/** The scope of the nodes that use a network. */
+export function networkScope(network: string): string {
+  return `network:${network}`
+}
+
+export const taskTable = 'tasks'
+export const loadTable = 'load'
+export const endpointTable = 'endpoints'
+
+/** An observed task; its key is the task's id, which names one attempt: `service.slot.generation`. */
+export interface TaskRow {
+  readonly state: TaskState
+  readonly message: string
+  readonly exitCode?: number
+}
+
+/** How busy a node is; one row a node, its key is ''. */
+export interface LoadRow {
+  /** Goes up by one with each statement, so that one that repeats itself is heard as alive. */
+  readonly count: number
+  /** Used part of the machine's CPU, 0..1, a moving average. */
+  readonly cpu: number
+  readonly memoryFreeBytes: number
+  /** What no task reserves. */
+  readonly unreservedCpuNanos: number
+  readonly unreservedMemoryBytes: number
+  /** Tasks that have not ended. */
+  readonly tasks: number
+  /** How late the process's timers are, a moving average in milliseconds. */
+  readonly lagMs: number
+}
+
+/** Where a task takes connections; its key is `task/port`. */
+export interface EndpointRow {
+  readonly address: string
+  readonly state: 'ready' | 'draining'
+  readonly weight: number
+  readonly zone?: string
+}
+
+const reported = oneOf(...reportedStates)
+
+export const readTaskRow = object({ state: reported, message: string, exitCode: optional(integer) }) as Reader<TaskRow>
+
+export const readLoadRow = object({
+  count: natural,
+  cpu: number,
+  memoryFreeBytes: number,
+  unreservedCpuNanos: number,
+  unreservedMemoryBytes: number,
+  tasks: natural,
+  lagMs: number,
+}) as Reader<LoadRow>
+
+export const readEndpointRow = object({
+  address: string,
+  state: oneOf('ready', 'draining'),
+  weight: number,
+  zone: optional(string),
+}) as Reader<EndpointRow>
+
+/** Longest message of a task in a row. */
+const messageLengthMax = 300
+
+export function taskRowOf({ state, message, exitCode }: TaskReport): TaskRow {
+  return { state, message: message.slice(0, messageLengthMax), ...(exitCode !== undefined && { exitCode }) }
+}
+
+/** A manager's way to everybody's rows of one table. */
+export interface Rows<T> {
+  rows(): Iterable<{ readonly owner: string; readonly key: string; readonly value: T }>
+  /** Level-triggered: what a row was when last told, and is now. Ends with the signal. */
+  watch(
+    signal: AbortSignal,
+  ): AsyncIterable<readonly { readonly owner: string; readonly key: string; readonly next: T | undefined }[]>
+  /** Milliseconds since the owner last said something new, by our own clock; undefined: never. */
+  ageMs(owner: string): number | undefined
+}

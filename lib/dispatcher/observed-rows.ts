@@ -1,0 +1,57 @@
+/**
+ * What a row that a worker gossips may change, and what it may not. Pure.
+ *
+ * 1. Existence and wishes come from raft alone: a row of a task the cluster does not know creates nothing; its node is to forget it.
+ * 2. It counts only from the node the task was given to, and only for the very attempt: a task's id names its generation, and a
+ *    generation is given to one node, once. So a row of an earlier assignment is a row of another task.
+ * 3. Observed states only rise; an end is an end.
+ * 4. It is a hint with an age: by our own clock since its owner last said something new, never by the owner's.
+ * Whether a node is down, rows do not say at all: that is for `node-verdicts`.
+ */
+import type { LoadRow, TaskRow } from '../api/worker-rows.js'
+import type { TaskObservation } from '../model/command.js'
+import { canAdvance } from '../model/task.js'
+import type { View } from '../store/view.js'
+
+/** A task's row as it lies in the table. */
+export interface ObservedRow {
+  /** Node that wrote it. */
+  readonly owner: string
+  /** Task id. */
+  readonly key: string
+  readonly value: TaskRow
+}
+
+export interface RowFindings {
+  /** What is to be recorded, by task handle, in the order of the rows. */
+  readonly updates: readonly TaskObservation[]
+  /** Tasks nodes speak of that the cluster does not know: to be forgotten there. */
+  readonly strays: readonly { readonly node: string; readonly task: string }[]
+  /** Rows of tasks that were given to another node. */
+  readonly foreign: number
+}
+
+export function findInRows(rows: Iterable<ObservedRow>, view: View): RowFindings {
+  const updates: TaskObservation[] = []
+  const strays: { node: string; task: string }[] = []
+  let foreign = 0
+  for (const { owner, key, value } of rows) {
+    const task = view.taskById(key)
+    if (task === undefined) strays.push({ node: owner, task: key })
+    else if (task.node !== owner) foreign++
+    else if (canAdvance(task.observed, value.state)) {
+      const { state, message, exitCode } = value
+      updates.push({ task: task.handle, state, message, ...(exitCode !== undefined && { exitCode }) })
+    }
+  }
+  return { updates, strays, foreign }
+}
+
+/** Statements of load come at least this often. */
+export const loadPeriodMs = 10_000
+const freshPeriods = 3
+
+/** How busy a node is, if it said so lately; `unknown` is to be taken for full. */
+export function loadOf(row: LoadRow | undefined, ageMs: number | undefined): LoadRow | 'unknown' {
+  return row === undefined || ageMs === undefined || ageMs > freshPeriods * loadPeriodMs ? 'unknown' : row
+}
