@@ -11,6 +11,7 @@ const identity = {
   raftId: 42,
   secrets: { manager: 'm', worker: 'w' },
   address: '127.0.0.1:1',
+  epoch: 1,
   managers: [{ node: 'node00000001', address: '127.0.0.1:1' }],
 }
 
