@@ -21,6 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   raft: ['base', 'wire', 'raft/core', 'raft/wal', 'raft/runner', 'raft/autopilot'],
   drivers: ['base', 'model'],
   'overlay/transport': ['base', 'wire', 'security'],
+  'overlay/swim': ['base', 'wire', 'overlay/transport'],
   'overlay/gossip': ['base', 'wire'],
   'overlay/datagram': ['base', 'model', 'overlay/transport'],
   store: ['base', 'model', 'wire', 'storage', 'raft/runner'],

@@ -12,10 +12,10 @@ import type { NodeDescription } from '../model/node.js'
 import type { Storage } from '../storage/storage.js'
 import { liveSession, openSession, type SessionParts } from './agent-session.js'
 import { taskLogs } from './logs.js'
-import { Reporter } from './reporter.js'
+import { Reporter, type ReportSink } from './reporter.js'
 import { TaskDb } from './task-db.js'
 import { pause, within } from './waits.js'
-import { Worker } from './worker.js'
+import { type Reserved, Worker } from './worker.js'
 
 /** The way to the leading manager. */
 export interface AgentLink {
@@ -40,6 +40,8 @@ export interface AgentOptions {
   readonly logger?: Logger
   /** Finds the leading manager; called again whenever the last way is gone. */
   readonly connect: (signal: AbortSignal) => Promise<AgentLink>
+  /** Keeps the latest report of each task for others to read, besides what is told to the leader. */
+  readonly rows?: ReportSink
   /** Where managers can be reached, whenever the leader says so. */
   readonly onManagers?: (managers: readonly ManagerAddress[]) => void
 }
@@ -66,7 +68,7 @@ const removedReason = 'the node was removed from the cluster'
 export class Agent implements AsyncDisposable {
   readonly #options: AgentOptions
   readonly #logger: Logger
-  readonly #reporter = new Reporter()
+  readonly #reporter: Reporter
   readonly #registry: DriverRegistry
   readonly #db: TaskDb
   readonly #worker: Worker
@@ -80,6 +82,7 @@ export class Agent implements AsyncDisposable {
   constructor(options: AgentOptions) {
     this.#options = options
     this.#logger = options.logger ?? silentLogger
+    this.#reporter = new Reporter(options.rows)
     this.#registry = new DriverRegistry(options.drivers)
     this.#db = new TaskDb(options.storage)
     this.#worker = new Worker({
@@ -111,6 +114,11 @@ export class Agent implements AsyncDisposable {
   /** What is observed of every task here. */
   tasks(): readonly TaskReport[] {
     return this.#worker.reports()
+  }
+
+  /** What the tasks here that have not ended reserve. */
+  reserved(): Reserved {
+    return this.#worker.reserved()
   }
 
   /**

@@ -6,6 +6,12 @@ import { canAdvance } from '../model/task.js'
 /** Most reports in one message; the rest follows when it is acknowledged. */
 export const reportsMax = 1_000
 
+/** Where else the latest report of each task is kept. */
+export interface ReportSink {
+  set(report: TaskReport): void
+  delete(id: string): void
+}
+
 /** Hands reports to the leading manager; answers with the tasks the cluster does not know. */
 export type SendReports = (reports: readonly TaskReport[]) => Promise<{ readonly forget: readonly string[] }>
 
@@ -14,9 +20,15 @@ export type SendReports = (reports: readonly TaskReport[]) => Promise<{ readonly
  * further changes gather, so a busy node sends few, large messages.
  */
 export class Reporter {
+  /** Told of every news and of what is forgotten; for the rows others read. */
+  readonly #told: ReportSink | undefined
   readonly #latest = new Map<string, TaskReport>()
   readonly #due = new Set<string>()
   #changed: Deferred<void> = deferred()
+
+  constructor(told?: ReportSink) {
+    this.#told = told
+  }
 
   /** Says whether it was news: a state that is not further than the last is dropped. */
   update(report: TaskReport): boolean {
@@ -24,6 +36,7 @@ export class Reporter {
     if (last !== undefined && !canAdvance(last.state, report.state)) return false
     this.#latest.set(report.id, report)
     this.#due.add(report.id)
+    this.#told?.set(report)
     this.#wake()
     return true
   }
@@ -32,6 +45,7 @@ export class Reporter {
   forget(id: string): void {
     this.#latest.delete(id)
     this.#due.delete(id)
+    this.#told?.delete(id)
     this.#wake()
   }
 

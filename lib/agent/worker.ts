@@ -4,6 +4,7 @@ import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { RuntimeDriver, Unit } from '../drivers/driver.js'
 import type { DriverRegistry } from '../drivers/registry.js'
+import { addResources, noResources, type Resources } from '../model/resources.js'
 import { isTerminal, rank } from '../model/task.js'
 import type { Reporter } from './reporter.js'
 import type { TaskDb, TaskRow } from './task-db.js'
@@ -19,6 +20,11 @@ export interface WorkerOptions {
   readonly logger: Logger
   /** The disk refused: what is true here can no longer be remembered, so nothing new may begin. */
   readonly onFault: (error: unknown) => void
+}
+
+/** What tasks that have not ended hold of a node. */
+export interface Reserved extends Resources {
+  readonly tasks: number
 }
 
 /** Why a task is lost that ran when the agent ended and that no driver took over. */
@@ -57,6 +63,12 @@ export class Worker {
   /** States of all tasks here, by id. */
   reports(): readonly TaskReport[] {
     return [...this.#runners.values()].map(({ report }) => report)
+  }
+
+  reserved(): Reserved {
+    const running = [...this.#runners.values()].filter(({ report }) => !isTerminal(report.state))
+    const resources = running.map(({ task }) => task.spec.reserve).reduce(addResources, noResources)
+    return { ...resources, tasks: running.length }
   }
 
   runner(id: string): TaskRunner | undefined {

@@ -8,6 +8,7 @@ import {
   type SessionOpened,
   type TaskReport,
 } from '../api/session.js'
+import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { SkeinError } from '../base/errors.js'
@@ -20,6 +21,7 @@ import type { Change, Store } from '../store/index.js'
 import { AssignmentFeed } from './assignments.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
 import { type Membership, NodeWatch } from './node-watch.js'
+import { followRows } from './row-follower.js'
 import { Sessions } from './sessions.js'
 import { StatusBatch } from './status-batch.js'
 
@@ -33,6 +35,8 @@ export interface DispatcherWorld {
   managers(): readonly ManagerAddress[]
   /** Who is alive by the word of many; undefined: only sessions and links tell. */
   readonly membership?: Membership | undefined
+  /** What workers say of their tasks besides; undefined: only their sessions tell. */
+  readonly rows?: Rows<TaskRow> | undefined
 }
 
 type NodeStatus = Extract<Op, { op: 'node.status' }>
@@ -60,6 +64,7 @@ export class Term {
   readonly #watch: NodeWatch
   readonly #ending = new AbortController()
   #cleanups: (() => void)[] = []
+  #following: Promise<void> = Promise.resolve()
 
   constructor(world: DispatcherWorld) {
     this.#world = world
@@ -104,6 +109,7 @@ export class Term {
     })
     this.#cleanups.push(store.onChange((changes) => this.#changed(changes)))
     this.#watch.begin()
+    this.#following = this.#followRows()
   }
 
   /** Closes every session; resolves when nothing of this term is under way. */
@@ -112,7 +118,7 @@ export class Term {
     for (const cleanup of this.#cleanups.splice(0)) cleanup()
     this.#watch.end()
     for (const node of this.#streams.keys()) this.#wake(node)
-    await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading())])
+    await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading()), this.#following])
   }
 
   async open(node: string, { description, address }: SessionHello): Promise<SessionOpened> {
@@ -206,6 +212,14 @@ export class Term {
 
   async #submit(ops: readonly Op[]): Promise<void> {
     await this.#world.store.submit(ops, { by: 'leader', deadlineMs: proposeMs, signal: this.#ending.signal })
+  }
+
+  async #followRows(): Promise<void> {
+    const { rows, clock, store } = this.#world
+    if (rows === undefined) return
+    const record = (updates: readonly TaskObservation[]): Promise<void> =>
+      this.#tasks.add(updates.map((update) => [update.task, update] as const))
+    await followRows({ rows, clock, view: () => store.view(), record }, this.#ending.signal)
   }
 
   #changed(changes: readonly Change[]): void {

@@ -22,13 +22,13 @@ import { type Identity, type Invitation, KeyStore } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
 import { joinCluster } from './join.js'
 import { KeyWork } from './key-work.js'
+import { managerCalls } from './manager-calls.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
+import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
 import { planPeer } from './plan.js'
 import { SessionFinder } from './session-finder.js'
-import { managerCalls } from './manager-calls.js'
-import { PeerGossip } from './peer-gossip.js'
 import { shared } from './shared-storage.js'
 import { Standing } from './standing.js'
 import {
@@ -474,7 +474,11 @@ class RunningPeer implements Peer {
   status(): Status {
     if (this.#manager !== undefined) return this.#manager.status()
     const managers = this.#managerAddresses()
-    return workerStatus(this.#known(), managers.length, managers.filter(({ node }) => this.#pool?.link(node) !== undefined).length)
+    return workerStatus(
+      this.#known(),
+      managers.length,
+      managers.filter(({ node }) => this.#pool?.link(node) !== undefined).length,
+    )
   }
 
   metrics(): Metrics {

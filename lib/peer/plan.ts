@@ -18,7 +18,8 @@ import type { StoredIdentity } from './state-dir.js'
 
 /** Who a starting peer is to be. */
 export interface Plan {
-  readonly identity: StoredIdentity
+  /** The epoch is the starting peer's own to choose. */
+  readonly identity: Omit<StoredIdentity, 'epoch'>
   readonly keys: StoredKeys
   /** By which it has to be taken in first. */
   readonly invitation: Invitation | undefined
@@ -80,7 +81,7 @@ function comeBack({ dir, keys }: PlanWorld, stored: StoredIdentity, invitation: 
 /** Everything the first leader needs to write the first records; kept on disk until they are written. */
 async function found(
   { nowMs, random }: PlanWorld,
-  fresh: Omit<StoredIdentity, 'cluster' | 'role'>,
+  fresh: Omit<StoredIdentity, 'cluster' | 'role' | 'epoch'>,
   keys: StoredKeys['keys'],
 ): Promise<Plan> {
   const cluster = makeId(random)

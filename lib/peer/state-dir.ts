@@ -33,11 +33,18 @@ const identitySchema = v.object({
   /** True until a manager has taken this newcomer in; a crash before that asks again under the same node id. */
   joining: v.optional(v.boolean()),
   address: v.string(),
+  /** Number of this start: higher each time. What it says in it replaces what it said before. */
+  epoch: v.optional(v.pipe(v.number(), v.safeInteger()), 0),
   managers: v.array(manager),
 })
 
 /** Who this peer is, kept across restarts. */
 export type StoredIdentity = v.InferOutput<typeof identitySchema>
+
+/** Above every earlier start, also after the directory was lost or the wall clock set back; a second is the shortest start. */
+export function nextEpoch(last: number | undefined, wallMs: number): number {
+  return Math.max((last ?? 0) + 1, Math.floor(wallMs / 1_000))
+}
 
 /** Makes the directory and its parts. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
 export async function openStateDir(path: string): Promise<StateDir> {

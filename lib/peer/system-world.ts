@@ -1,5 +1,5 @@
 /** The world as a peer meets it: the real clock and chance, and this machine. */
-import { availableParallelism, hostname, networkInterfaces, totalmem } from 'node:os'
+import { availableParallelism, cpus, freemem, hostname, networkInterfaces, totalmem } from 'node:os'
 import type { InterfaceAddress } from '../overlay/transport/index.js'
 
 /** The same clock and chance that `skein/raft` uses alone; ids and secrets are made from it, so it must not be guessable. */
@@ -28,4 +28,20 @@ export function thisMachine(): Machine {
 /** Addresses this machine has now. */
 export function thisMachinesAddresses(): readonly InterfaceAddress[] {
   return Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? [])
+}
+
+/** Milliseconds of all CPUs since the machine started. */
+export function thisMachinesCpuTimes(): { readonly busy: number; readonly total: number } {
+  let busy = 0
+  let total = 0
+  for (const { times } of cpus()) {
+    const all = times.user + times.nice + times.sys + times.irq + times.idle
+    total += all
+    busy += all - times.idle
+  }
+  return { busy, total }
+}
+
+export function thisMachinesFreeMemory(): number {
+  return freemem()
 }

@@ -1,10 +1,13 @@
 import t from 'tap'
 import type { Assignments, ManagerAddress } from '../../lib/api/session.js'
+import { managersScope, type Rows, readTaskRow, type TaskRow, taskTable } from '../../lib/api/worker-rows.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
 import { Dispatcher } from '../../lib/dispatcher/dispatcher.js'
 import type { Member, Membership } from '../../lib/dispatcher/index.js'
+import { Gossip } from '../../lib/overlay/gossip/index.js'
 import type { Store } from '../../lib/store/store.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
 import { found, node, openHarness, service } from '../store/harness.js'
 
 const a = 'node00000001'
@@ -20,7 +23,7 @@ const description = {
 const hello = { description, address: 'h:9' }
 const never = new AbortController().signal
 
-async function world(membership?: Membership) {
+async function world(membership?: Membership, rows?: Rows<TaskRow>) {
   const harness = await openHarness()
   await harness.submit(found, ...node(a), ...node(b), ...service('service00001', 'web', 3))
   const managers: ManagerAddress[] = [{ node: 'm', address: 'm:1' }]
@@ -33,6 +36,7 @@ async function world(membership?: Membership) {
     settings: () => harness.store.view().cluster?.settings ?? { heartbeatMs: 1, graceFactor: 1, pauseToleranceMs: 1 },
     managers: () => managers,
     membership,
+    rows,
   })
   const view = harness.store.view()
   const during = async <T>(work: Promise<T>): Promise<T> => {
@@ -363,4 +367,48 @@ t.test('leadership comes and goes many times and leaves nothing behind', async (
   }
   await pass(10_000)
   t.equal(states()[0], 'ready', 'a manager that does not lead judges nobody')
+})
+
+t.test('a new leader takes from the rows at once what happened while there was none, and then what changes', async (t) => {
+  const gossip = (self: string): Gossip => {
+    const made = new Gossip({ self, epoch: 1, clock: new ManualClock(), random: seededRandom(1), send, accepts: () => true })
+    made.join(managersScope, { part: 'holder' })
+    return made
+  }
+  // What the worker tells arrives at once.
+  const send = (_to: string, bytes: Uint8Array): boolean => {
+    atManager.receive(a, bytes)
+    return true
+  }
+  const atManager = gossip('manager00001')
+  const table = atManager.table(managersScope, taskTable, readTaskRow)
+  const rows = { rows: () => table.rows(), watch: (signal: AbortSignal) => table.watch(signal), ageMs: () => 0 }
+  const clock = new ManualClock()
+  const worker = new Gossip({ self: a, epoch: 1, clock, random: seededRandom(2), send, accepts: () => true })
+  worker.join(managersScope, { part: 'author' })
+  worker.partners(managersScope, ['manager00001'])
+  worker.start()
+  const own = worker.table(managersScope, taskTable, readTaskRow)
+
+  const { dispatcher, submit, pass, view, fail } = await world(undefined, rows)
+  await submit({ op: 'node.status', id: a, state: 'ready', message: '' }, { op: 'tasks.assign', tasks: [1, 2], nodes: [a, a] })
+  own.set('service00001.1.1', { state: 'running', message: 'up' })
+  own.set('service00001.3.1', { state: 'failed', message: 'not given to it' })
+  own.set('service00009.1.1', { state: 'running', message: 'unknown' })
+  clock.advance(200)
+  t.equal(view.task(1)?.observed, 'assigned', 'nobody leads yet')
+  dispatcher.start()
+  await pass(200)
+  t.match(view.task(1), { observed: 'running', message: 'up' })
+  t.match(view.task(3), { observed: 'pending' })
+  fail(new SkeinError('ERR_SKEIN_NO_QUORUM', 'no majority', { voters: 3, reachable: 1 }))
+  own.set('service00001.2.1', { state: 'running', message: '' })
+  clock.advance(200)
+  await pass(500)
+  t.equal(view.task(2)?.observed, 'assigned')
+  fail(undefined)
+  await pass(1_500)
+  t.equal(view.task(2)?.observed, 'running', 'looked at again')
+  await dispatcher.stop()
+  await worker.stop()
 })

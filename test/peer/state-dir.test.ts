@@ -10,6 +10,7 @@ const identity = {
   role: 'manager' as const,
   raftId: 42,
   address: '127.0.0.1:1',
+  epoch: 1,
   managers: [{ node: 'node00000001', address: '127.0.0.1:1' }],
 }
 

@@ -205,10 +205,11 @@ export class Link implements RpcLink {
   #dispatch(frame: Frame): void {
     const message = this.#assembler.add(frame)
     if (message === undefined) return
-    switch (frame.channel.name) {
+    const { name } = frame.channel
+    // It does not know yet that its root was retired, and learns that from its calls.
+    if (this.identity.role === 'returning' && (name === 'raft' || name === 'gossip')) return
+    switch (name) {
       case 'raft':
-        // It does not know yet that its root was retired; it learns that from its calls.
-        if (this.identity.role === 'returning') return
         // What a worker may not call, it may not send either.
         if (this.identity.role !== 'manager') throw badFrame('channel', `a ${this.identity.role} sends no raft frames`)
         this.#world.host.onRaftFrame(this.identity.node, message)
@@ -218,7 +219,7 @@ export class Link implements RpcLink {
         break
       case 'gossip':
         if (!this.#isMember()) throw badFrame('channel', `a ${this.identity.role} does not gossip`)
-        this.#world.host.onMessage?.(frame.channel.name, this.identity, message)
+        this.#world.host.onMessage?.(name, this.identity, message)
         break
       case 'control':
         if (message.length === 1 && message[0] === ping[0]) this.#outbox.sendLossy(channels.control, pong)

@@ -1,0 +1,36 @@
+/**
+ * overlay/swim: who is in, who is suspect, who is gone. The core decides; the runner carries out against clock and lanes.
+ *
+ * May import: base, wire, overlay/transport. Must never know: services, raft, what a member's meta means.
+ * Source: Das et al., SWIM (DSN 2002); Dadgar et al., Lifeguard (arXiv 1707.00788); Dabek et al., Vivaldi (SIGCOMM 2004).
+ * @module
+ */
+export { type Coordinate, roundTripMs } from './coordinate.js'
+export {
+  type Accusation,
+  accusationsMax,
+  compareRecords,
+  isDegraded,
+  isHere,
+  type MemberRecord,
+  type MemberState,
+  mergeAccusations,
+  metaBytesMax,
+  type Profile,
+  type Seen,
+} from './member.js'
+export { MemberTable, Roster } from './member-table.js'
+export type { Effect, Lane, Packet, PeerEvidence, SwimEvent, SwimMessage } from './messages.js'
+export {
+  type Lanes,
+  type ResolvedSwimOptions,
+  resolveSwimOptions,
+  type SwimOptions,
+  suspicionBounds,
+  transmissionsOf,
+  wanSwim,
+} from './options.js'
+export { packetBytes, recordBytes } from './record-bytes.js'
+export { hereIn, type KeptMember, type MemberSnapshot, rosterOf, snapshotOf } from './snapshot.js'
+export { decodePacket, encodePacket } from './swim-codec.js'
+export { type MemberView, type SwimConfig, SwimCore } from './swim-core.js'

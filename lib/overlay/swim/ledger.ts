@@ -1,0 +1,250 @@
+import type { NodeId } from '../../base/ids.js'
+import { Damper } from './damping.js'
+import type { Local } from './local.js'
+import {
+  type Accusation,
+  compareRecords,
+  inShort,
+  isDegraded,
+  isHere,
+  type MemberRecord,
+  mergeAccusations,
+  type Profile,
+  type Seen,
+} from './member.js'
+import type { SwimEvent } from './messages.js'
+import type { Prober } from './prober.js'
+import { Suspicions } from './suspicions.js'
+
+/** How often one member is told that it is suspected. */
+const tellAgainMs = 500
+/** Verdicts of others, heard in passing, that are looked into at a time. */
+const checksMax = 64
+
+/** How a record reached us: making the round, asked for, or with much else that is old. */
+export type Origin = 'news' | 'answer' | 'history'
+
+/**
+ * The one gate through which every word on a member passes: what is newer, what it changes here, who is told, and what we
+ * object to because it is said of ourselves.
+ */
+export class Ledger {
+  readonly #local: Local
+  readonly #prober: Prober
+  readonly suspicions: Suspicions
+  readonly damper = new Damper()
+  /** Removed from the cluster for good. */
+  readonly removed = new Set<NodeId>()
+  readonly #goneSince = new Map<NodeId, number>()
+  readonly #told = new Map<NodeId, number>()
+  #neighbours = ''
+  #isLeaving = false
+
+  constructor(local: Local, prober: Prober) {
+    this.#local = local
+    this.#prober = prober
+    this.suspicions = new Suspicions(local, {
+      say: (record) => this.#accept(record, 'news'),
+      check: (subject) => prober.check(subject),
+    })
+  }
+
+  get isLeaving(): boolean {
+    return this.#isLeaving
+  }
+
+  /** Takes a record from outside; true when it changed something. */
+  learn(record: MemberRecord, origin: Origin, from: NodeId): boolean {
+    if (record.id === this.#local.id) return this.#aboutUs(record, from)
+    if (this.removed.has(record.id)) return false
+    const held = this.#local.table.get(record.id)
+    if (held === undefined) return this.#accept(record, origin === 'history' ? 'history' : 'news')
+    const order = compareRecords(record, held)
+    if (order < 0) return this.#takeProfile(held, record, origin)
+    if (order === 0) return this.#takeTestimony(held, record, origin) || this.#takeProfile(held, record, origin)
+    if (record.state === 'dead' && isHere(held)) return this.#weighVerdict(held, record, origin, from)
+    return this.#accept(record, origin === 'history' ? 'history' : 'news')
+  }
+
+  /** Someone's verdict on a member we hold to be here: believed with enough witnesses, else it is one opinion. */
+  #weighVerdict(held: MemberRecord, verdict: MemberRecord, origin: Origin, from: NodeId): boolean {
+    if (verdict.epoch > held.epoch) return this.#accept({ ...verdict, profile: verdict.profile ?? held.profile }, 'news')
+    if (origin !== 'news') {
+      // Old news, perhaps of the other side of a partition: look for ourselves, and let it object.
+      if (held.state === 'alive' && this.#prober.underWay < checksMax) {
+        this.tell(held.id, verdict)
+        this.#prober.check(held.id)
+      }
+      if (held.state !== 'suspect') return false
+    }
+    const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
+    if (this.suspicions.isProven(accusations)) return this.#accept({ ...verdict, accusations: accusations.slice(0, 2) }, 'news')
+    const opinion = accusations.length > 0 ? accusations : [{ by: from, saw: 'silent' } as const]
+    return this.#learnSuspicion(held, { ...verdict, state: 'suspect', accusations: opinion })
+  }
+
+  #learnSuspicion(held: MemberRecord, suspicion: MemberRecord): boolean {
+    return compareRecords(suspicion, held) > 0 ? this.#accept(suspicion, 'news') : this.#takeTestimony(held, suspicion, 'news')
+  }
+
+  #takeTestimony(held: MemberRecord, record: MemberRecord, origin: Origin): boolean {
+    if (held.state !== 'suspect') return false
+    const accusations = mergeAccusations(held.accusations, record.accusations)
+    if (accusations === held.accusations) return false
+    // Past the confirmations that count, more of the same is not worth everyone's while.
+    const isEnough = held.accusations.length > this.#local.options.confirmations && !isHeavier(accusations, held.accusations)
+    return this.#accept({ ...held, accusations, profile: record.profile }, isEnough || origin === 'history' ? 'history' : 'news')
+  }
+
+  /** The word on a member may come ahead of what it said of itself. */
+  #takeProfile(held: MemberRecord, { epoch, profile }: MemberRecord, origin: Origin): boolean {
+    if (profile === undefined || epoch !== held.epoch || profile.version <= (held.profile?.version ?? 0)) return false
+    const next = { ...held, profile, profileVersion: Math.max(held.profileVersion, profile.version) }
+    this.#local.table.set(next)
+    if (origin === 'news') this.#local.spread(next)
+    this.event('updated', next)
+    return true
+  }
+
+  /** Puts a newer record into the table, tells whom it concerns, and passes it on if it is news. */
+  #accept(record: MemberRecord, origin: Exclude<Origin, 'answer'>): boolean {
+    const held = this.#local.table.get(record.id)
+    const known = held?.epoch === record.epoch ? held.profile : undefined
+    const isKnownNewer = known !== undefined && known.version > (record.profile?.version ?? 0)
+    // A restart that we hear of in short keeps the address we know until the new one arrives; the version asks for it.
+    const profile = isKnownNewer ? known : (record.profile ?? known ?? oldProfile(held))
+    const next: MemberRecord = profile === record.profile ? record : { ...record, profile }
+    // A suspicion of another incarnation is another suspicion: between them the member objected, whether we heard it or not.
+    if (held !== undefined && (next.state !== 'suspect' || compareRecords(next, { ...held, state: 'suspect' }) !== 0))
+      this.suspicions.close(held, next)
+    this.#local.table.set(next)
+    if (origin === 'news') this.#local.spread(slim(record, held))
+    if (isHere(next)) this.#goneSince.delete(next.id)
+    else this.#goneSince.set(next.id, this.#local.nowMs)
+    if (next.state === 'suspect') this.suspicions.update(next)
+    this.#announce(held, next)
+    return true
+  }
+
+  #announce(held: MemberRecord | undefined, next: MemberRecord): void {
+    const wasHere = held !== undefined && isHere(held)
+    if (wasHere !== isHere(next)) this.announceNeighbours()
+    const isRestart = held !== undefined && held.epoch !== next.epoch
+    switch (next.state) {
+      case 'alive':
+        if (!wasHere || isRestart) this.event('joined', next)
+        else if (held.state === 'suspect') this.event('alive', next)
+        if (wasHere && next.profile !== held.profile) this.event('updated', next)
+        return
+      case 'suspect':
+        if (isDegraded(next) && !(held !== undefined && isDegraded(held))) this.event('degraded', next)
+        else if (held?.state !== 'suspect') this.event('suspect', next)
+        return
+      case 'dead':
+        if (wasHere) this.event('failed', next)
+        return
+      case 'left':
+        if (wasHere) this.event('left', next)
+    }
+  }
+
+  event(type: SwimEvent['type'], member: MemberRecord): void {
+    if (type === 'failed' || type === 'degraded') this.damper.penalise(member.id, this.#local.nowMs)
+    this.#local.emit({ type: 'event', event: { type, member } })
+  }
+
+  /** Whatever others say of us, we know better: a higher incarnation says so to all, at once to those who said it. */
+  #aboutUs(record: MemberRecord, from: NodeId): boolean {
+    const { self } = this.#local
+    if (record.epoch > self.epoch) {
+      this.#local.emit({ type: 'displaced', epoch: record.epoch })
+      return false
+    }
+    if (this.#isLeaving || record.epoch < self.epoch || compareRecords(record, self) <= 0) return false
+    if (record.state !== 'alive') this.#local.awareness.add(1)
+    this.say({ ...self, incarnation: record.incarnation + 1 })
+    const short = [inShort(this.#local.self)]
+    const accusers = new Set([from, ...record.accusations.map(({ by }) => by)])
+    for (const accuser of accusers) this.#local.send(accuser, { type: 'gossip' }, { records: short })
+    return true
+  }
+
+  /** A new word of ourselves. */
+  say(self: MemberRecord): void {
+    const before = this.#local.self
+    this.#local.table.set(self)
+    this.#local.spread(self.profile === before.profile ? inShort(self) : self)
+  }
+
+  /** Lets a member know what is said of it, not too often. */
+  tell(id: NodeId, said: MemberRecord): void {
+    const { nowMs } = this.#local
+    if (nowMs - (this.#told.get(id) ?? Number.NEGATIVE_INFINITY) < tellAgainMs) return
+    this.#told.set(id, nowMs)
+    this.#local.send(id, { type: 'gossip' }, { records: [inShort(said)] })
+  }
+
+  announceNeighbours(): void {
+    const peers = this.#local.table.successors(this.#local.id, this.#local.options.observers)
+    const names = peers.map(({ id }) => id).join()
+    if (names === this.#neighbours) return
+    this.#neighbours = names
+    this.#local.emit({ type: 'neighbours', peers })
+  }
+
+  /** Our last word: from now on nothing that is said of us is answered. */
+  leave(): void {
+    if (this.#isLeaving) return
+    this.#isLeaving = true
+    const { self } = this.#local
+    const farewell: MemberRecord = { ...self, incarnation: self.incarnation + 1, state: 'left' }
+    this.#local.table.set(farewell)
+    this.#local.spread(inShort(farewell))
+  }
+
+  /** Forgets a member that was removed from the cluster, and takes nothing about it again. */
+  remove(id: NodeId): void {
+    this.removed.add(id)
+    const held = this.#local.table.get(id)
+    if (held === undefined || id === this.#local.id) return
+    const gone: MemberRecord = { ...held, state: 'left', accusations: [] }
+    this.suspicions.close(held, gone)
+    this.#local.rumours.drop(id)
+    this.#local.table.delete(id)
+    if (isHere(held)) this.event('left', gone)
+    this.announceNeighbours()
+  }
+
+  prune(nowMs: number): void {
+    const { options, table } = this.#local
+    this.suspicions.prune(nowMs)
+    for (const id of this.damper.prune(nowMs)) {
+      const record = table.get(id)
+      if (record?.state === 'alive') this.event('alive', record)
+    }
+    for (const [id, atMs] of this.#told) if (nowMs - atMs > tellAgainMs) this.#told.delete(id)
+    for (const [id, atMs] of this.#goneSince) {
+      if (nowMs - atMs < options.tombstoneMs) continue
+      this.#goneSince.delete(id)
+      table.delete(id)
+    }
+  }
+}
+
+/** More refusals, or the first sign that its machine answers. */
+function isHeavier(next: readonly Accusation[], held: readonly Accusation[]): boolean {
+  const count = (all: readonly Accusation[], seen: Seen): number => all.filter(({ saw }) => saw === seen).length
+  return count(next, 'refused') > count(held, 'refused') || (count(next, 'accepting') > 0 && count(held, 'accepting') === 0)
+}
+
+/** What is passed on: the profile only of who is new to us, as it will be to others. */
+function slim(record: MemberRecord, held: MemberRecord | undefined): MemberRecord {
+  if (record.profile === undefined) return record
+  const isNew = held === undefined || held.epoch !== record.epoch || (held.profile?.version ?? 0) < record.profile.version
+  return isNew ? record : inShort(record)
+}
+
+/** Of a former life: good enough to reach it until it tells where it is now. */
+function oldProfile(held: MemberRecord | undefined): Profile | undefined {
+  return held?.profile === undefined ? undefined : { ...held.profile, version: 0 }
+}

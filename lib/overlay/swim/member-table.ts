@@ -1,0 +1,261 @@
+import type { NodeId } from '../../base/ids.js'
+import { below, type Random } from '../../base/random.js'
+import { hashId, hashRecord, isHere, type MemberRecord, mix } from './member.js'
+
+/** Parts of the digest: a difference in one record shows in one of them. */
+export const bucketCount = 256
+
+/** Members as they were known at one moment, sorted by id; never changes, so that many tables may stand on one. */
+export class Roster {
+  static readonly empty = new Roster([])
+  readonly records: readonly MemberRecord[]
+  readonly buckets: Uint32Array
+  readonly hereCount: number
+  /** Slots by bucket. */
+  readonly shelves: readonly (readonly number[])[]
+  readonly #slots: ReadonlyMap<NodeId, number>
+
+  constructor(records: readonly MemberRecord[]) {
+    this.records = [...records].sort((one, other) => (one.id < other.id ? -1 : 1))
+    this.#slots = new Map(this.records.map(({ id }, slot) => [id, slot]))
+    this.buckets = new Uint32Array(bucketCount)
+    for (const record of this.records) toggle(this.buckets, record)
+    this.hereCount = this.records.filter(isHere).length
+    const shelves = Array.from({ length: bucketCount }, () => [] as number[])
+    for (const [slot, { id }] of this.records.entries()) shelves[bucketOf(id)]?.push(slot)
+    this.shelves = shelves
+  }
+
+  slotOf(id: NodeId): number | undefined {
+    return this.#slots.get(id)
+  }
+
+  get(id: NodeId): MemberRecord | undefined {
+    const slot = this.#slots.get(id)
+    return slot === undefined ? undefined : this.records[slot]
+  }
+}
+
+/**
+ * Who is in, as one member sees it: a roster, what changed since, and who came since. Slots number them for random choice;
+ * the ring is their order by id (ids are random, so neighbours on it have nothing else in common).
+ */
+export class MemberTable {
+  readonly #roster: Roster
+  /** Null where a member of the roster was forgotten. */
+  readonly #changed = new Map<number, MemberRecord | null>()
+  readonly #added: (MemberRecord | undefined)[] = []
+  readonly #addedSlots = new Map<NodeId, number>()
+  /** Those of `#added`, sorted by id. */
+  readonly #addedRing: NodeId[] = []
+  readonly #addedShelves = new Map<number, Set<NodeId>>()
+  readonly #free: number[] = []
+  readonly #buckets: Uint32Array
+  readonly #dead = new Set<NodeId>()
+  #hereCount: number
+  #digest: number | undefined
+
+  constructor(roster: Roster = Roster.empty) {
+    this.#roster = roster
+    this.#buckets = roster.buckets.slice()
+    this.#hereCount = roster.hereCount
+    for (const { id, state } of roster.records) if (state === 'dead') this.#dead.add(id)
+  }
+
+  /** Slots, some of them empty. */
+  get slots(): number {
+    return this.#roster.records.length + this.#added.length
+  }
+
+  /** Members alive or suspect. */
+  get hereCount(): number {
+    return this.#hereCount
+  }
+
+  get deadCount(): number {
+    return this.#dead.size
+  }
+
+  get buckets(): Uint32Array {
+    return this.#buckets
+  }
+
+  /** Equal on two tables that hold the same; 32 bits of all buckets. */
+  get digest(): number {
+    if (this.#digest === undefined) {
+      let digest = 0
+      for (const bucket of this.#buckets) digest = mix(digest ^ bucket)
+      this.#digest = digest
+    }
+    return this.#digest
+  }
+
+  get(id: NodeId): MemberRecord | undefined {
+    const slot = this.#slotOf(id)
+    return slot === undefined ? undefined : this.at(slot)
+  }
+
+  at(slot: number): MemberRecord | undefined {
+    const known = this.#roster.records.length
+    if (slot >= known) return this.#added[slot - known]
+    const changed = this.#changed.get(slot)
+    return changed === undefined ? this.#roster.records[slot] : (changed ?? undefined)
+  }
+
+  /** Adds a member or replaces what was known of it. */
+  set(record: MemberRecord): void {
+    const slot = this.#slotOf(record.id)
+    const before = slot === undefined ? undefined : this.at(slot)
+    this.#account(before, record)
+    if (slot === undefined) this.#add(record)
+    else this.#put(slot, record)
+  }
+
+  /** Forgets a member altogether. */
+  delete(id: NodeId): void {
+    const slot = this.#slotOf(id)
+    const before = slot === undefined ? undefined : this.at(slot)
+    if (slot === undefined || before === undefined) return
+    this.#account(before, undefined)
+    this.#put(slot, undefined)
+    if (slot < this.#roster.records.length) return
+    this.#addedSlots.delete(id)
+    this.#addedShelves.get(bucketOf(id))?.delete(id)
+    this.#addedRing.splice(firstFrom(this.#addedRing, id), 1)
+    this.#free.push(slot)
+  }
+
+  *[Symbol.iterator](): Iterator<MemberRecord> {
+    for (let slot = 0; slot < this.slots; slot++) {
+      const record = this.at(slot)
+      if (record !== undefined) yield record
+    }
+  }
+
+  dead(): Iterable<NodeId> {
+    return this.#dead
+  }
+
+  /** A random member that passes, found without looking at all of them unless few pass. */
+  random(random: Random, passes: (record: MemberRecord) => boolean): MemberRecord | undefined {
+    const { slots } = this
+    if (slots === 0) return undefined
+    for (let tries = 0; tries < 16; tries++) {
+      const record = this.at(below(random, slots))
+      if (record !== undefined && passes(record)) return record
+    }
+    const start = below(random, slots)
+    for (let step = 0; step < slots; step++) {
+      const record = this.at((start + step) % slots)
+      if (record !== undefined && passes(record)) return record
+    }
+    return undefined
+  }
+
+  /** The next `count` members on the ring after `id` that are here. */
+  successors(id: NodeId, count: number): MemberRecord[] {
+    return this.#neighbours(id, count, 1)
+  }
+
+  /** The `count` members on the ring before `id` that are here. */
+  predecessors(id: NodeId, count: number): MemberRecord[] {
+    return this.#neighbours(id, count, -1)
+  }
+
+  /** What stands in one bucket of a digest of `count` buckets. */
+  inBucket(bucket: number, count: number): MemberRecord[] {
+    const found: MemberRecord[] = []
+    for (let at = bucket; at < bucketCount; at += count) {
+      for (const slot of this.#roster.shelves[at] ?? []) {
+        const record = this.at(slot)
+        if (record !== undefined) found.push(record)
+      }
+      for (const id of this.#addedShelves.get(at) ?? []) found.push(this.get(id) as MemberRecord)
+    }
+    return found
+  }
+
+  #neighbours(id: NodeId, count: number, step: 1 | -1): MemberRecord[] {
+    const known = this.#roster.records
+    const found: MemberRecord[] = []
+    const walk = (size: number, first: number, recordAt: (place: number) => MemberRecord | undefined): void => {
+      const start = step === 1 ? first : first - 1
+      for (let walked = 0, taken = 0; walked < size && taken < count; walked++) {
+        const record = recordAt((((start + step * walked) % size) + size) % size)
+        if (record === undefined || record.id === id || !isHere(record)) continue
+        found.push(record)
+        taken++
+      }
+    }
+    walk(
+      known.length,
+      firstFrom(known, id, ({ id }) => id),
+      (place) => this.at(place),
+    )
+    walk(this.#addedRing.length, firstFrom(this.#addedRing, id), (place) => this.get(this.#addedRing[place] as NodeId))
+    const isWrapped = (other: NodeId): boolean => (step === 1 ? other < id : other > id)
+    const inOrder = (one: MemberRecord, other: MemberRecord): number =>
+      Number(isWrapped(one.id)) - Number(isWrapped(other.id)) || (one.id < other.id ? -step : step)
+    return found.sort(inOrder).slice(0, count)
+  }
+
+  #slotOf(id: NodeId): number | undefined {
+    return this.#roster.slotOf(id) ?? this.#addedSlots.get(id)
+  }
+
+  #put(slot: number, record: MemberRecord | undefined): void {
+    const known = this.#roster.records.length
+    if (slot < known) this.#changed.set(slot, record ?? null)
+    else this.#added[slot - known] = record
+  }
+
+  #add(record: MemberRecord): void {
+    const slot = this.#free.pop() ?? this.slots
+    this.#addedSlots.set(record.id, slot)
+    this.#added[slot - this.#roster.records.length] = record
+    this.#addedRing.splice(firstFrom(this.#addedRing, record.id), 0, record.id)
+    const bucket = bucketOf(record.id)
+    const shelf = this.#addedShelves.get(bucket)
+    if (shelf === undefined) this.#addedShelves.set(bucket, new Set([record.id]))
+    else shelf.add(record.id)
+  }
+
+  #account(before: MemberRecord | undefined, after: MemberRecord | undefined): void {
+    if (before !== undefined) toggle(this.#buckets, before)
+    if (after !== undefined) toggle(this.#buckets, after)
+    this.#digest = undefined
+    this.#hereCount += Number(after !== undefined && isHere(after)) - Number(before !== undefined && isHere(before))
+    const id = (after ?? before)?.id
+    if (id === undefined) return
+    if (after?.state === 'dead') this.#dead.add(id)
+    else this.#dead.delete(id)
+  }
+}
+
+export function bucketOf(id: NodeId): number {
+  return hashId(id) % bucketCount
+}
+
+/** A digest of fewer buckets: each sums up those that share its remainder. */
+export function foldBuckets(buckets: Uint32Array, count: number): Uint32Array {
+  const folded = new Uint32Array(count)
+  for (let at = 0; at < buckets.length; at++) folded[at % count] = (folded[at % count] as number) ^ (buckets[at] as number)
+  return folded
+}
+
+function toggle(buckets: Uint32Array, record: MemberRecord): void {
+  const idHash = hashId(record.id)
+  const at = idHash % bucketCount
+  buckets[at] = (buckets[at] as number) ^ hashRecord(record, idHash)
+}
+
+/** The first place in a sorted list whose id is not below. */
+function firstFrom<T>(sorted: readonly T[], id: NodeId, idOf: (item: T) => NodeId = (item) => item as NodeId): number {
+  let [low, high] = [0, sorted.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (idOf(sorted[middle] as T) < id) low = middle + 1
+    else high = middle
+  }
+  return low
+}

@@ -1,0 +1,121 @@
+import type { NodeId } from '../../base/ids.js'
+import type { Lanes } from './options.js'
+
+/** What the group says of a member. In this order the later wins among records of one incarnation. */
+export type MemberState = 'alive' | 'suspect' | 'dead' | 'left'
+
+/** What an accuser saw: no answer at all; its machine answers for a process that does not; its machine says nobody is there. */
+export type Seen = 'silent' | 'accepting' | 'refused'
+
+/** One member's testimony against another. */
+export interface Accusation {
+  readonly by: NodeId
+  readonly saw: Seen
+}
+
+/** What a member says of itself, beyond being alive. */
+export interface Profile {
+  /** The incarnation in which it was said; the newer replaces the older. */
+  readonly version: number
+  /** `host:port`, for both lanes. */
+  readonly address: string
+  readonly lanes: Lanes
+  /** Up to 512 bytes that mean something above this layer. */
+  readonly meta: Uint8Array
+}
+
+export const metaBytesMax = 512
+/** Testimony kept in one record: enough for the shortest suspicion (the first and three confirmations) and one to spare. */
+export const accusationsMax = 5
+
+/**
+ * What is known of a member. Ordered by (epoch, incarnation, state): the epoch counts starts of the process, the incarnation its
+ * refutations; both are raised by the member alone.
+ */
+export interface MemberRecord {
+  readonly id: NodeId
+  readonly epoch: number
+  readonly incarnation: number
+  readonly state: MemberState
+  /** Version of the profile that belongs to this incarnation; a holder of an older one asks for it. */
+  readonly profileVersion: number
+  /** Left out of a rumour when those who hear it are expected to know it. */
+  readonly profile: Profile | undefined
+  /** Who accused it, sorted; empty while alive or left. */
+  readonly accusations: readonly Accusation[]
+}
+
+const ranks: Readonly<Record<MemberState, number>> = { alive: 0, suspect: 1, dead: 2, left: 3 }
+const weights: Readonly<Record<Seen, number>> = { silent: 0, accepting: 1, refused: 2 }
+
+/** What orders records of one member. */
+export type Word = Pick<MemberRecord, 'epoch' | 'incarnation' | 'state'>
+
+/** Above 0 when `one` is the newer word on its member, 0 when both say the same. */
+export function compareRecords(one: Word, other: Word): number {
+  return one.epoch - other.epoch || one.incarnation - other.incarnation || ranks[one.state] - ranks[other.state]
+}
+
+/** The word on a member without what it says of itself, for those who know that already. */
+export function inShort(record: MemberRecord): MemberRecord {
+  return record.profile === undefined ? record : { ...record, profile: undefined }
+}
+
+export function isHere({ state }: Pick<MemberRecord, 'state'>): boolean {
+  return state === 'alive' || state === 'suspect'
+}
+
+/** A suspect whose machine answers for it: stopped, not gone. */
+export function isDegraded({ state, accusations }: MemberRecord): boolean {
+  return state === 'suspect' && accusations.some(({ saw }) => saw === 'accepting')
+}
+
+/**
+ * Testimony of both, one per accuser, each at its heaviest; the heaviest are kept. Any order of merging gives the same; returns
+ * `held` itself when `more` adds nothing.
+ */
+export function mergeAccusations(held: readonly Accusation[], more: readonly Accusation[]): readonly Accusation[] {
+  if (more.length === 0 || more === held) return held
+  const byAccuser = new Map(held.map((each) => [each.by, each]))
+  let news = false
+  for (const each of more) {
+    const known = byAccuser.get(each.by)
+    if (known !== undefined && weights[known.saw] >= weights[each.saw]) continue
+    byAccuser.set(each.by, each)
+    news = true
+  }
+  if (!news) return held
+  const merged = [...byAccuser.values()].sort(compareAccusations).slice(0, accusationsMax)
+  const isSame = merged.length === held.length && merged.every(({ by, saw }, at) => held[at]?.by === by && held[at]?.saw === saw)
+  return isSame ? held : merged
+}
+
+function compareAccusations(one: Accusation, other: Accusation): number {
+  return weights[other.saw] - weights[one.saw] || (one.by < other.by ? -1 : one.by > other.by ? 1 : 0)
+}
+
+/** FNV-1a over the id. */
+export function hashId(id: string): number {
+  let hash = 0x811c9dc5
+  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193)
+  return hash >>> 0
+}
+
+/**
+ * What a record adds to the digest of a table. A suspicion counts as alive: it ends by itself, and a digest that changed with it
+ * would call for a synchronisation each time.
+ */
+export function hashRecord({ epoch, incarnation, state, profile }: MemberRecord, idHash: number): number {
+  const kind = state === 'suspect' ? 0 : ranks[state]
+  let hash = mix(idHash ^ epoch)
+  hash = mix(hash ^ incarnation)
+  return mix(hash ^ (kind + 4 * (profile === undefined ? 0 : profile.version + 1)))
+}
+
+/** The finaliser of MurmurHash3: every bit of the input moves about half of the output's. */
+export function mix(value: number): number {
+  let hash = value
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
+  return (hash ^ (hash >>> 16)) >>> 0
+}

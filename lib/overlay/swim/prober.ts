@@ -1,0 +1,344 @@
+import type { NodeId } from '../../base/ids.js'
+import { pick, shuffle } from '../../base/random.js'
+import { type Coordinate, moved, origin } from './coordinate.js'
+import type { Local } from './local.js'
+import { inShort, isHere, type MemberRecord, type Seen } from './member.js'
+import type { Lane, PeerEvidence } from './messages.js'
+import type { Lanes } from './options.js'
+import { ProbeOrder } from './probe-order.js'
+import { RoundTrips } from './round-trips.js'
+import { cancel, type Timer } from './timers.js'
+
+/** Pings in a row that only a link or a relay got through; then datagrams to this member are no longer trusted alone. */
+const missesMax = 5
+/** Different members in a row, of whom no datagram was answered though they live: ours do not pass. */
+const unansweredMax = 3
+/** How long such a member is tried by all ways at once. */
+const distrustMs = 60_000
+const coordinatesMax = 4096
+/** Pings for others under way; more are left to other relays. */
+const errandsMax = 1024
+
+/** One attempt to hear from a member, by all ways there are. */
+interface Probe {
+  readonly id: NodeId
+  readonly seq: number
+  readonly sentMs: number
+  readonly deadlineMs: number
+  /** Taken while the answer can only be to the first ping. */
+  isTimed: boolean
+  nacksExpected: number
+  nacks: number
+  /** What trying to connect showed. */
+  triage: Seen | 'local' | undefined
+  readonly timers: Timer[]
+}
+
+/** A ping sent for someone else. */
+interface Errand {
+  readonly asker: NodeId
+  readonly seq: number
+  readonly target: NodeId
+  readonly nack: Timer
+}
+
+/** Ways a datagram failed to reach a member that lives. */
+interface Misses {
+  count: number
+  untilMs: number
+}
+
+/**
+ * Probes: directly, then through others, over the link and by connecting, all within one interval; what a member that was
+ * not heard showed of itself is a verdict of `silent`, `accepting` or `refused`.
+ * @see SWIM §3.1; Lifeguard §IV-A for nacks, with the deadline carried so that they come in time
+ */
+export class Prober {
+  readonly #local: Local
+  readonly #verdict: (id: NodeId, saw: Seen) => void
+  readonly #lanesChanged: (lanes: Lanes) => void
+  readonly #order: ProbeOrder
+  readonly #trips = new RoundTrips()
+  readonly #probes = new Map<number, Probe>()
+  readonly #probed = new Map<NodeId, Probe>()
+  readonly #errands = new Map<number, Errand>()
+  readonly #misses = new Map<NodeId, Misses>()
+  readonly #coordinates = new Map<NodeId, Coordinate>()
+  /** Members that were reached, but by no datagram, since one last was. */
+  readonly #unanswered = new Set<NodeId>()
+  #triedMs = Number.NEGATIVE_INFINITY
+  #seq: number
+  coordinate: Coordinate = origin
+
+  constructor(local: Local, verdict: (id: NodeId, saw: Seen) => void, lanesChanged: (lanes: Lanes) => void) {
+    this.#local = local
+    this.#verdict = verdict
+    this.#lanesChanged = lanesChanged
+    this.#order = new ProbeOrder(local.random)
+    // Random, so that an answer to our past life is not taken for one to this.
+    this.#seq = Math.floor(local.random() * 0xffff_ffff)
+  }
+
+  start(): void {
+    this.#local.after(this.#local.random() * this.#local.options.probeIntervalMs, () => this.#round())
+  }
+
+  /** Where a member stood when it last answered us. */
+  coordinateOf(id: NodeId): Coordinate | undefined {
+    return id === this.#local.id ? this.coordinate : this.#coordinates.get(id)
+  }
+
+  get pingTimeoutMs(): number {
+    const { pingTimeoutMinMs, pingTimeoutMaxMs } = this.#local.options
+    return this.#trips.pingTimeoutMs(pingTimeoutMinMs, pingTimeoutMaxMs)
+  }
+
+  /** Probes under way. */
+  get underWay(): number {
+    return this.#probes.size
+  }
+
+  /** Probes one member now; once at a time. */
+  check(id: NodeId): void {
+    const member = this.#local.table.get(id)
+    if (member !== undefined && member.id !== this.#local.id && !this.#probed.has(id)) this.#probe(member)
+  }
+
+  /** Forgets what is under way: it says nothing about anyone any more. */
+  reset(): void {
+    for (const probe of this.#probes.values()) this.#end(probe)
+    for (const { nack } of this.#errands.values()) cancel(nack)
+    this.#errands.clear()
+  }
+
+  /** We stood still: what is under way took longer than it did. */
+  distrustTimes(): void {
+    for (const probe of this.#probes.values()) probe.isTimed = false
+  }
+
+  prune(nowMs: number): void {
+    for (const [id, { untilMs }] of this.#misses) if (untilMs > 0 && untilMs < nowMs) this.#misses.delete(id)
+    for (const id of this.#coordinates.keys()) if (this.#local.table.get(id) === undefined) this.#coordinates.delete(id)
+  }
+
+  onPing(from: NodeId, seq: number, lane: Lane): void {
+    const { table } = this.#local
+    const asker = table.get(from)
+    // Whoever is suspected is told, so that it can object (Lifeguard's buddy system).
+    const records = asker !== undefined && asker.state !== 'alive' ? [inShort(asker)] : []
+    this.#local.send(from, { type: 'ack', seq, digest: table.digest, coordinate: this.coordinate }, { lane, records })
+  }
+
+  onAck(from: NodeId, seq: number, coordinate: Coordinate, lane: Lane): void {
+    if (lane === 'datagram') this.#datagramPassed(from)
+    const errand = this.#errands.get(seq)
+    if (errand !== undefined && errand.target === from) {
+      this.#finishErrand(seq, errand)
+      return
+    }
+    const probe = this.#probes.get(seq)
+    if (probe === undefined || probe.id !== from) return
+    if (lane === 'link') this.#missed(from)
+    const rttMs = this.#local.nowMs - probe.sentMs
+    if (probe.isTimed) {
+      this.#trips.add(rttMs)
+      this.coordinate = moved(this.coordinate, coordinate, rttMs, this.#local.random)
+      if (this.#coordinates.size < coordinatesMax || this.#coordinates.has(from)) this.#coordinates.set(from, coordinate)
+    }
+    this.#succeed(probe)
+  }
+
+  onHeard(seq: number): void {
+    const probe = this.#probes.get(seq)
+    if (probe === undefined) return
+    this.#missed(probe.id)
+    this.#succeed(probe)
+  }
+
+  onNack(seq: number): void {
+    const probe = this.#probes.get(seq)
+    if (probe !== undefined) probe.nacks++
+  }
+
+  /** Pings for another; says so in time when there is no answer: at 80 % of what the asker has left. */
+  onPingReq(asker: NodeId, seq: number, target: NodeId, remainingMs: number): void {
+    const member = this.#local.table.get(target)
+    if (member === undefined || this.#errands.size >= errandsMax) return
+    const own = this.#nextSeq()
+    const nack = this.#local.after(remainingMs * 0.8, () => {
+      this.#local.sendSurely(asker, { type: 'nack', seq })
+      // A late answer still helps: the errand stays until the asker has given up.
+      this.#local.after(remainingMs * 0.2, () => this.#errands.delete(own))
+    })
+    this.#errands.set(own, { asker, seq, target, nack })
+    this.#ping(member, own, this.#local.links.has(target) ? 'link' : undefined)
+    if (this.#local.links.has(target) && this.#local.takesDatagrams(member)) this.#ping(member, own, 'datagram')
+  }
+
+  onTriage(peer: NodeId, saw: PeerEvidence): void {
+    if (saw !== 'silent' && saw !== 'accepting' && saw !== 'refused' && saw !== 'local') return
+    const probe = this.#probed.get(peer)
+    if (probe === undefined) return
+    probe.triage = saw
+    const member = this.#local.table.get(peer)
+    // Its machine is there, and the way to it is open: one more try before it is called paused.
+    if (saw === 'accepting' && member !== undefined) this.#ping(member, probe.seq, undefined)
+  }
+
+  #round(): void {
+    const { options, awareness } = this.#local
+    const member = this.#nextMember()
+    if (member !== undefined && !this.#probed.has(member.id)) this.#probe(member)
+    this.#tryDatagrams()
+    this.#local.after(awareness.scale(options.probeIntervalMs), () => this.#round())
+  }
+
+  #nextMember(): MemberRecord | undefined {
+    const { table, id, hasDatagrams, links } = this.#local
+    const fits = (member: MemberRecord | undefined): member is MemberRecord =>
+      member !== undefined && member.id !== id && isHere(member) && (hasDatagrams || links.has(member.id))
+    for (let tries = 0; tries < table.slots; tries++) {
+      const slot = this.#order.next(table.slots)
+      const member = slot === undefined ? undefined : table.at(slot)
+      if (fits(member)) return member
+    }
+    return undefined
+  }
+
+  #probe(member: MemberRecord): void {
+    const { options, awareness, nowMs } = this.#local
+    const deadlineMs = nowMs + awareness.scale(options.probeIntervalMs)
+    const seq = this.#nextSeq()
+    const probe: Probe = {
+      id: member.id,
+      seq,
+      sentMs: nowMs,
+      deadlineMs,
+      isTimed: true,
+      nacksExpected: 0,
+      nacks: 0,
+      triage: undefined,
+      timers: [],
+    }
+    this.#probes.set(seq, probe)
+    this.#probed.set(member.id, probe)
+    this.#ping(member, seq, undefined)
+    probe.timers.push(this.#local.timers.at(deadlineMs, () => this.#fail(probe)))
+    if (!this.#local.reaches(member) || this.#isDistrusted(member.id)) this.#tryAllWays(probe)
+    else probe.timers.push(this.#local.after(awareness.scale(this.pingTimeoutMs), () => this.#tryAllWays(probe)))
+  }
+
+  #ping(member: MemberRecord, seq: number, lane: Lane | undefined): void {
+    const records = member.state === 'alive' ? [] : [inShort(member)]
+    const message = { type: 'ping', seq, digest: this.#local.table.digest } as const
+    this.#local.send(member.id, message, lane === undefined ? { records } : { lane, records })
+  }
+
+  #tryAllWays(probe: Probe): void {
+    const { table, nowMs, links } = this.#local
+    const member = table.get(probe.id)
+    if (member === undefined) return
+    const remainingMs = Math.round(probe.deadlineMs - nowMs)
+    const relays = this.#relaysTo(member)
+    probe.nacksExpected = relays.length
+    for (const { id } of relays) this.#local.sendSurely(id, { type: 'ping-req', seq: probe.seq, target: probe.id, remainingMs })
+    // From here on an answer may be to any of several pings.
+    probe.isTimed = false
+    if (this.#local.takesDatagrams(member)) this.#ping(member, probe.seq, 'datagram')
+    if (links.has(probe.id)) this.#ping(member, probe.seq, 'link')
+    const address = member.profile?.address
+    if (address !== undefined && probe.triage === undefined)
+      this.#local.emit({ type: 'triage', peer: probe.id, address, timeoutMs: remainingMs })
+  }
+
+  /** Most of them its neighbours on the ring, which hold a link to it; one from anywhere, should those share its fate. */
+  #relaysTo({ id }: MemberRecord): MemberRecord[] {
+    const { table, options, random } = this.#local
+    if (options.relays === 0) return []
+    const near = [...table.predecessors(id, options.observers), ...table.successors(id, options.observers)]
+    const fits = (member: MemberRecord): boolean =>
+      member.id !== id && member.id !== this.#local.id && member.state === 'alive' && this.#local.reaches(member)
+    const chosen = new Map<NodeId, MemberRecord>()
+    for (const member of shuffle(random, near)) {
+      if (chosen.size >= options.relays - 1) break
+      if (fits(member)) chosen.set(member.id, member)
+    }
+    const rest = this.#local.someone(options.relays - chosen.size, (member) => fits(member) && !chosen.has(member.id))
+    return [...chosen.values(), ...rest]
+  }
+
+  #succeed(probe: Probe): void {
+    this.#local.awareness.add(-1)
+    this.#end(probe)
+  }
+
+  #fail(probe: Probe): void {
+    this.#end(probe)
+    // Relays that do not even say no: it may be us who hears nothing.
+    const { nacksExpected, nacks } = probe
+    this.#local.awareness.add(nacksExpected === 0 ? 1 : Math.max(0, nacksExpected - nacks))
+    if (probe.triage === 'local') return
+    this.#verdict(probe.id, probe.triage ?? 'silent')
+  }
+
+  #end(probe: Probe): void {
+    for (const timer of probe.timers) cancel(timer)
+    this.#probes.delete(probe.seq)
+    this.#probed.delete(probe.id)
+  }
+
+  #finishErrand(own: number, { asker, seq, target, nack }: Errand): void {
+    cancel(nack)
+    this.#errands.delete(own)
+    const member = this.#local.table.get(target)
+    const records = member === undefined ? [] : [inShort(member)]
+    this.#local.sendSurely(asker, { type: 'heard', seq }, records)
+  }
+
+  #datagramPassed(from: NodeId): void {
+    this.#misses.delete(from)
+    this.#unanswered.clear()
+    if (!this.#local.hasDatagrams) this.#lanesChanged('both')
+  }
+
+  /** It lives, and our datagram to it, or its answer, was lost. */
+  #missed(id: NodeId): void {
+    const member = this.#local.table.get(id)
+    if (!this.#local.takesDatagrams(member)) return
+    this.#unanswered.add(id)
+    if (this.#unanswered.size >= Math.min(unansweredMax, this.#local.table.hereCount - 1) && this.#isDatagramLess()) {
+      this.#lanesChanged('stream')
+      return
+    }
+    const misses = this.#misses.get(id) ?? { count: 0, untilMs: 0 }
+    misses.count++
+    if (misses.count >= missesMax) misses.untilMs = this.#local.nowMs + distrustMs
+    this.#misses.set(id, misses)
+  }
+
+  /** Members in a row that only other ways reached, and one of them often: the fault is ours. */
+  #isDatagramLess(): boolean {
+    let misses = 0
+    for (const id of this.#unanswered) misses += this.#misses.get(id)?.count ?? 1
+    return misses >= missesMax
+  }
+
+  /** Asks a neighbour by datagram now and then, should they pass again. */
+  #tryDatagrams(): void {
+    const { table, random, links, options, hasDatagrams, nowMs } = this.#local
+    if (options.lanes === 'stream' || hasDatagrams || nowMs - this.#triedMs < distrustMs / 2) return
+    this.#triedMs = nowMs
+    const neighbour = pick(random, [...links])
+    if (neighbour !== undefined)
+      this.#local.send(neighbour, { type: 'ping', seq: this.#nextSeq(), digest: table.digest }, { lane: 'datagram' })
+  }
+
+  #isDistrusted(id: NodeId): boolean {
+    return (this.#misses.get(id)?.untilMs ?? 0) > this.#local.nowMs
+  }
+
+  #nextSeq(): number {
+    this.#seq = (this.#seq + 1) >>> 0
+    return this.#seq
+  }
+}

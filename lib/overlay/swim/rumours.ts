@@ -1,0 +1,88 @@
+import type { NodeId } from '../../base/ids.js'
+import type { MemberRecord } from './member.js'
+import { briefBytes, recordBytes } from './record-bytes.js'
+
+interface Rumour {
+  readonly record: MemberRecord
+  readonly kind: number
+  readonly sizeBytes: number
+  sent: number
+}
+
+/** What we say of ourselves; then who lives and who left; then who is suspected and who died. */
+const kinds = 3
+/** Rumours too long for the rest of a packet that are passed over before it goes as it is. */
+const missesMax = 4
+
+/**
+ * What to pass on, and how many more times. One rumour per member: a newer one replaces it. The least-told go first, and among
+ * those our own, then the living: a flood of deaths must not hold up a join or a leave.
+ * @see SWIM §4.1; memberlist#159 and moby PR#50193 for the order
+ */
+export class Rumours {
+  readonly #own: NodeId
+  readonly #byMember = new Map<NodeId, Rumour>()
+  /** [times sent × kinds + kind] → rumours, oldest first. */
+  readonly #shelves: Set<Rumour>[] = []
+
+  constructor(own: NodeId) {
+    this.#own = own
+  }
+
+  get size(): number {
+    return this.#byMember.size
+  }
+
+  add(record: MemberRecord): void {
+    this.drop(record.id)
+    const kind = record.id === this.#own ? 0 : record.state === 'alive' || record.state === 'left' ? 1 : 2
+    const rumour: Rumour = { record, kind, sizeBytes: recordBytes(record), sent: 0 }
+    this.#byMember.set(record.id, rumour)
+    this.#shelf(rumour).add(rumour)
+  }
+
+  drop(id: NodeId): void {
+    const rumour = this.#byMember.get(id)
+    if (rumour === undefined) return
+    this.#shelf(rumour).delete(rumour)
+    this.#byMember.delete(id)
+  }
+
+  clear(): void {
+    this.#byMember.clear()
+    this.#shelves.length = 0
+  }
+
+  /** What fits into `roomBytes`, each counted as sent once more and forgotten after `transmissions`. */
+  take(roomBytes: number, transmissions: number): MemberRecord[] {
+    const taken = this.#choose(roomBytes)
+    for (const rumour of taken) {
+      this.#shelf(rumour).delete(rumour)
+      rumour.sent++
+      if (rumour.sent >= transmissions) this.#byMember.delete(rumour.record.id)
+      else this.#shelf(rumour).add(rumour)
+    }
+    return taken.map(({ record }) => record)
+  }
+
+  #choose(roomBytes: number): Rumour[] {
+    const chosen: Rumour[] = []
+    let [room, misses] = [roomBytes, 0]
+    for (const shelf of this.#shelves) {
+      for (const rumour of shelf) {
+        if (rumour.sizeBytes <= room) {
+          room -= rumour.sizeBytes
+          chosen.push(rumour)
+        } else if (++misses >= missesMax) return chosen
+        if (room < briefBytes) return chosen
+      }
+    }
+    return chosen
+  }
+
+  #shelf({ sent, kind }: Rumour): Set<Rumour> {
+    const at = sent * kinds + kind
+    while (this.#shelves.length <= at) this.#shelves.push(new Set())
+    return this.#shelves[at] as Set<Rumour>
+  }
+}

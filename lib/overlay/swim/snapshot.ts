@@ -1,0 +1,54 @@
+import type { NodeId } from '../../base/ids.js'
+import { isHere, type MemberRecord, type MemberState } from './member.js'
+import { Roster } from './member-table.js'
+import type { Lanes } from './options.js'
+
+/** Who was in, as plain data to be kept on disk; the failed too, so that a restart does not forget to look for them (serf#333). */
+export interface MemberSnapshot {
+  readonly members: readonly KeptMember[]
+}
+
+export interface KeptMember {
+  readonly id: NodeId
+  readonly epoch: number
+  readonly incarnation: number
+  readonly state: Exclude<MemberState, 'suspect'>
+  readonly address: string
+  readonly lanes: Lanes
+  readonly meta: Uint8Array
+  readonly profileVersion: number
+}
+
+export function snapshotOf(members: Iterable<MemberRecord>): MemberSnapshot {
+  const kept: KeptMember[] = []
+  for (const { id, epoch, incarnation, state, profile } of members) {
+    if (profile === undefined) continue
+    const { address, lanes, meta, version } = profile
+    kept.push({
+      id,
+      epoch,
+      incarnation,
+      state: state === 'suspect' ? 'alive' : state,
+      address,
+      lanes,
+      meta,
+      profileVersion: version,
+    })
+  }
+  return { members: kept }
+}
+
+/** What a member starts from; those who left are not waited for. */
+export function rosterOf({ members }: MemberSnapshot): Roster {
+  return new Roster(
+    members.map(({ id, epoch, incarnation, state, address, lanes, meta, profileVersion }) => {
+      const profile = { version: profileVersion, address, lanes, meta }
+      return { id, epoch, incarnation, state, profileVersion, profile, accusations: [] }
+    }),
+  )
+}
+
+/** Members a snapshot would try to reach. */
+export function hereIn({ members }: MemberSnapshot): number {
+  return members.filter(isHere).length
+}

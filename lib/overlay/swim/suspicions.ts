@@ -1,0 +1,198 @@
+import type { NodeId } from '../../base/ids.js'
+import { Credibility } from './credibility.js'
+import type { Local } from './local.js'
+import { type Accusation, inShort, isDegraded, type MemberRecord, mergeAccusations, type Seen } from './member.js'
+import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
+import { cancel, type Timer } from './timers.js'
+
+/** Accusers check again after this long, as long as the suspicion stands. */
+const recheckMs = 500
+/** What is stopped will say so itself when it goes on; what is overloaded needs no more to read. */
+const recheckDegradedMs = 2000
+/** Testimony that travels with a verdict: as much as it takes to be believed. */
+const proofs = 2
+
+interface Suspicion {
+  sinceMs: number
+  refusedMs: number | undefined
+  heardMs: number
+  verdict: Timer | undefined
+  recheck: Timer | undefined
+}
+
+export interface Judged {
+  /** A record of our own making, for our table and for everyone. */
+  readonly say: (record: MemberRecord) => void
+  /** Probe this member now. */
+  readonly check: (id: NodeId) => void
+}
+
+/** Every suspicion this member knows of: who testifies, when it ends, and who is asked to look again meanwhile. */
+export class Suspicions {
+  readonly #local: Local
+  readonly #judged: Judged
+  readonly #open = new Map<NodeId, Suspicion>()
+  /** When a member's machine last answered for it; kept past the suspicion, for the next one. */
+  readonly #degraded = new Map<NodeId, number>()
+  readonly credibility = new Credibility()
+
+  constructor(local: Local, judged: Judged) {
+    this.#local = local
+    this.#judged = judged
+  }
+
+  get size(): number {
+    return this.#open.size
+  }
+
+  /** Our own testimony: for everyone, and at once for those who watch the accused. */
+  accuse(id: NodeId, saw: Seen): void {
+    const held = this.#local.table.get(id)
+    if (held === undefined || id === this.#local.id || held.state === 'left' || held.state === 'dead') return
+    const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw }])
+    const isNews = accusations !== held.accusations
+    if (isNews) this.#judged.say({ ...held, state: 'suspect', accusations })
+    const suspicion = this.#open.get(id)
+    if (suspicion === undefined) return
+    this.#recheckLater(id, suspicion)
+    if (isNews) this.#tellObservers(id)
+  }
+
+  /** The table now holds this member as suspect, or holds more testimony. */
+  update(member: MemberRecord): void {
+    const { nowMs, id: own, options, table } = this.#local
+    let suspicion = this.#open.get(member.id)
+    if (suspicion === undefined) {
+      suspicion = {
+        sinceMs: nowMs,
+        refusedMs: undefined,
+        heardMs: Number.NEGATIVE_INFINITY,
+        verdict: undefined,
+        recheck: undefined,
+      }
+      this.#open.set(member.id, suspicion)
+    }
+    if (isDegraded(member) && !this.#isDegradedLately(member.id)) this.#degraded.set(member.id, nowMs)
+    if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= nowMs
+    const isWatcher = table.predecessors(member.id, options.observers).some(({ id }) => id === own)
+    if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id)
+    this.#weigh(member.id, suspicion)
+  }
+
+  /** The member lives, left, or is dead: nothing is open about it any more. */
+  close(held: MemberRecord, next: MemberRecord): void {
+    const suspicion = this.#open.get(held.id)
+    if (suspicion === undefined) return
+    cancel(suspicion.verdict)
+    cancel(suspicion.recheck)
+    this.#open.delete(held.id)
+    if (next.state !== 'alive' || next.epoch !== held.epoch) return
+    for (const { by, saw } of held.accusations) {
+      // Who saw a stopped process, or one that was just starting, saw right.
+      if (saw !== 'silent') continue
+      if (by === this.#local.id) this.#local.awareness.add(1)
+      else this.credibility.refuted(by, held.id, this.#local.nowMs)
+    }
+  }
+
+  /** A packet of the member itself arrived. */
+  heard(id: NodeId): void {
+    const suspicion = this.#open.get(id)
+    if (suspicion === undefined) return
+    suspicion.heardMs = this.#local.nowMs
+    this.#weigh(id, suspicion)
+  }
+
+  /** True when enough believable members stand behind a verdict. */
+  isProven(accusations: readonly Accusation[]): boolean {
+    return this.#credible(accusations).length >= witnessesNeeded(this.#local.table.hereCount)
+  }
+
+  /** Time that passed while we stood still does not count against anyone. */
+  postpone(byMs: number): void {
+    for (const suspicion of this.#open.values()) {
+      suspicion.sinceMs += byMs
+      if (suspicion.refusedMs !== undefined) suspicion.refusedMs += byMs
+    }
+    for (const [id, atMs] of this.#degraded) this.#degraded.set(id, atMs + byMs)
+  }
+
+  /** All suspicions begin anew: we were away, and did not hear the objections. */
+  restart(): void {
+    for (const [id, suspicion] of this.#open) {
+      cancel(suspicion.verdict)
+      cancel(suspicion.recheck)
+      this.#open.delete(id)
+      const member = this.#local.table.get(id)
+      if (member?.state === 'suspect') this.update(member)
+    }
+  }
+
+  prune(nowMs: number): void {
+    for (const [id, atMs] of this.#degraded)
+      if (nowMs - atMs > this.#local.options.pauseToleranceMs && !this.#open.has(id)) this.#degraded.delete(id)
+    this.credibility.prune(nowMs)
+  }
+
+  /** Sees to it that the verdict is looked at when it is due, given what is known by now. */
+  #weigh(id: NodeId, suspicion: Suspicion): void {
+    const { nowMs, options, timers } = this.#local
+    const member = this.#local.table.get(id)
+    if (member === undefined) return
+    const atMs = this.#deadAtMs(member, suspicion)
+    // Even a verdict that is due now waits for the timer, which knows whether we are late ourselves.
+    const lookMs = Number.isFinite(atMs) ? Math.max(atMs, nowMs) : nowMs + options.probeIntervalMs
+    const { verdict } = suspicion
+    // An earlier look finds out that it is early, and looks again.
+    if (verdict?.act !== undefined && verdict.dueMs <= lookMs) return
+    cancel(verdict)
+    suspicion.verdict = timers.at(lookMs, () => this.#judge(id, suspicion))
+  }
+
+  #judge(id: NodeId, suspicion: Suspicion): void {
+    const member = this.#local.table.get(id)
+    if (member?.state !== 'suspect' || this.#open.get(id) !== suspicion) return
+    if (this.#deadAtMs(member, suspicion) > this.#local.nowMs) this.#weigh(id, suspicion)
+    else this.#judged.say({ ...member, state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) })
+  }
+
+  #deadAtMs({ id, accusations }: MemberRecord, { sinceMs, refusedMs, heardMs }: Suspicion): number {
+    const { table, options, awareness, id: own } = this.#local
+    const credible = this.#credible(accusations)
+    const doubt = credible.every(({ by }) => by === own) ? awareness.score : 0
+    const facts = { credible, members: table.hereCount, sinceMs, refusedMs, heardMs, degradedMs: this.#degraded.get(id), doubt }
+    return deadAtMs(facts, options)
+  }
+
+  #recheckLater(id: NodeId, suspicion: Suspicion): void {
+    cancel(suspicion.recheck)
+    const member = this.#local.table.get(id)
+    const waitMs = member !== undefined && isDegraded(member) ? recheckDegradedMs : recheckMs
+    suspicion.recheck = this.#local.after(waitMs, () => this.#judged.check(id))
+  }
+
+  #tellObservers(id: NodeId): void {
+    const { table, options, id: own } = this.#local
+    const member = table.get(id)
+    if (member?.state !== 'suspect') return
+    const records = [inShort(member)]
+    for (const { id: observer } of table.predecessors(id, options.observers))
+      if (observer !== own) this.#local.send(observer, { type: 'gossip' }, { records })
+  }
+
+  #credible(accusations: readonly Accusation[]): readonly Accusation[] {
+    const { id: own, table, nowMs } = this.#local
+    // neo4j#5667: who is suspect or dead itself accuses nobody.
+    return credibleOf(
+      accusations,
+      (by) => by === own || (table.get(by)?.state === 'alive' && !this.credibility.isIgnored(by, nowMs)),
+    )
+  }
+
+  #isDegradedLately(id: NodeId): boolean {
+    const atMs = this.#degraded.get(id)
+    const open = this.#open.get(id)
+    // One pause is one pause: what began in this suspicion is not begun again by more testimony.
+    return atMs !== undefined && open !== undefined && atMs >= open.sinceMs
+  }
+}

@@ -1,0 +1,161 @@
+import type { NodeId } from '../../base/ids.js'
+import { pick } from '../../base/random.js'
+import type { Local } from './local.js'
+import { compareRecords, isHere, type MemberRecord } from './member.js'
+import { bucketCount, foldBuckets } from './member-table.js'
+import type { Brief } from './messages.js'
+import { briefBytes, headerBytes } from './record-bytes.js'
+
+/** A difference that news under way will mend by itself is left alone for so long. */
+const settleMs = 300
+/** Between two synchronisations we ask for; between two in a row while there is much to learn. */
+const pauseMs = 1000
+const hotPauseMs = 250
+/** Changes in one answer from which on there is much to learn. */
+const many = 8
+/** Records one pull brings; the next synchronisation brings more. */
+const pullMax = 4096
+const idsPerPull = 128
+
+/**
+ * Anti-entropy. Every ping carries a digest of the table, so a difference is noticed within a round; then: my buckets → your
+ * briefs where we differ → each fetches what the other has newer. Needs no rumour to have arrived.
+ */
+export class Sync {
+  readonly #local: Local
+  #askedMs = Number.NEGATIVE_INFINITY
+  #isWaiting = false
+  #isHot = false
+  #changes = 0
+
+  constructor(local: Local) {
+    this.#local = local
+  }
+
+  /** Whoever pings or answers says how its table sums up. */
+  compare(from: NodeId, digest: number): void {
+    const { nowMs, table } = this.#local
+    if (digest === table.digest) this.#changes = 0
+    else if (!this.#isWaiting && nowMs - this.#askedMs >= pauseMs) this.#settle(from, table.digest)
+  }
+
+  /** What is under way may mend a difference by itself; a table that has not changed meanwhile does not know that there is news. */
+  #settle(from: NodeId, digest: number): void {
+    this.#isWaiting = true
+    this.#local.after(settleMs, () => {
+      this.#isWaiting = false
+      if (this.#local.table.digest !== digest) return
+      this.ask(from)
+      // Datagrams may be lost on each of four ways: a neighbour most likely knows it too, and its link loses nothing.
+      if (!this.#local.links.has(from)) this.#askNeighbour(digest)
+    })
+  }
+
+  #askNeighbour(digest: number): void {
+    this.#local.after(settleMs, () => {
+      if (this.#local.table.digest !== digest) return
+      const neighbour = pick(this.#local.random, [...this.#local.links])
+      if (neighbour !== undefined) this.ask(neighbour)
+    })
+  }
+
+  /** Asks one member where we differ; it learns of us on the way. */
+  ask(to: NodeId): void {
+    this.#askedMs = this.#local.nowMs
+    const { table, self } = this.#local
+    const count = Math.min(bucketCount, 2 ** Math.ceil(Math.log2(Math.max(1, table.slots / 4))))
+    this.#local.send(to, { type: 'sync', buckets: foldBuckets(table.buckets, count) }, { lane: this.#lane(to), records: [self] })
+  }
+
+  onSync(from: NodeId, theirs: Uint32Array): void {
+    const count = theirs.length
+    if (count === 0 || count > bucketCount || bucketCount % count !== 0) return
+    const ours = foldBuckets(this.#local.table.buckets, count)
+    const shelves = new Map<number, Brief[]>()
+    for (let at = 0; at < count; at++)
+      if (ours[at] !== theirs[at]) shelves.set(at, this.#local.table.inBucket(at, count).map(briefOf))
+    this.#sendBriefs(from, count, shelves)
+  }
+
+  /** What they hold where we differ: fetch what is newer there, give what is newer here. */
+  onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
+    if (count === 0 || count > bucketCount || bucketCount % count !== 0) return
+    const { table } = this.#local
+    const theirs = new Map(briefs.map((brief) => [brief.id, brief]))
+    const wanted = briefs.filter((brief) => isNewer(brief, this.#held(brief.id))).map(({ id }) => id)
+    const given: MemberRecord[] = []
+    for (const bucket of new Set(buckets))
+      for (const record of table.inBucket(bucket, count)) if (isNewer(briefOf(record), theirs.get(record.id))) given.push(record)
+    const asked = wanted.slice(0, pullMax)
+    for (let at = 0; at < asked.length; at += idsPerPull) this.pull(from, asked.slice(at, at + idsPerPull))
+    this.#local.sendAll(from, { type: 'share' }, given.slice(0, pullMax))
+  }
+
+  pull(from: NodeId, ids: readonly NodeId[]): void {
+    this.#local.send(from, { type: 'pull', ids }, { lane: this.#lane(from) })
+  }
+
+  onPull(from: NodeId, ids: readonly NodeId[]): void {
+    const records = ids.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined)
+    this.#local.sendAll(from, { type: 'share' }, records)
+  }
+
+  /** What came of an answer; much of it means that there is more to learn elsewhere too. */
+  learned(changes: number): void {
+    this.#changes += changes
+    if (this.#isHot || this.#changes < many) return
+    this.#isHot = true
+    this.#again()
+  }
+
+  #again(): void {
+    this.#local.after(hotPauseMs * (1 + this.#local.random()), () => {
+      this.#isHot = false
+      const [other] = this.#changes > 0 ? this.#local.someone(1, isHere) : []
+      this.#changes = 0
+      if (other !== undefined) this.ask(other.id)
+    })
+  }
+
+  #sendBriefs(to: NodeId, count: number, shelves: ReadonlyMap<number, readonly Brief[]>): void {
+    const roomMax = this.#local.options.packetBytesMax - headerBytes - 6
+    let [buckets, briefs, room]: [number[], Brief[], number] = [[], [], roomMax]
+    const flush = (): void => {
+      if (buckets.length > 0) this.#local.send(to, { type: 'briefs', count, buckets, briefs }, { lane: this.#lane(to) })
+      ;[buckets, briefs, room] = [[], [], roomMax]
+    }
+    for (const [bucket, held] of shelves) {
+      // A bucket goes whole, so that what is missing in it is known to be missing.
+      const sizeBytes = 2 + held.length * briefBytes
+      if (sizeBytes > room) flush()
+      buckets.push(bucket)
+      briefs.push(...held)
+      room -= sizeBytes
+    }
+    flush()
+  }
+
+  #held(id: NodeId): Brief | undefined {
+    const record = this.#local.table.get(id)
+    return record === undefined ? undefined : briefOf(record)
+  }
+
+  /** Much at once goes over a link where there is one. */
+  #lane(to: NodeId): 'link' | 'datagram' {
+    return this.#local.links.has(to) ? 'link' : 'datagram'
+  }
+}
+
+/** True when `one` would change who holds `other`. */
+function isNewer(one: Brief, other: Brief | undefined): boolean {
+  if (other === undefined) return true
+  if (one.epoch !== other.epoch) return one.epoch > other.epoch
+  // A suspicion is no news here: it ends by itself, and digests do not count it.
+  const isSuspicion = one.state === 'suspect' && one.incarnation === other.incarnation
+  return (compareRecords(one, other) > 0 && !isSuspicion) || one.profileVersion > other.profileVersion
+}
+
+/** With the version of the profile that is held, which may be behind the one that was announced. */
+function briefOf({ id, epoch, incarnation, state, profile }: MemberRecord): Brief {
+  return { id, epoch, incarnation, state, profileVersion: profile?.version ?? 0 }
+}

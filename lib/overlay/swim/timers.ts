@@ -1,0 +1,77 @@
+/** Something that happens later, unless it is cancelled. */
+export interface Timer {
+  dueMs: number
+  readonly order: number
+  act: ((nowMs: number) => void) | undefined
+}
+
+/** What the core means to do and when: a heap in virtual time, nothing of the host's. */
+export class Timers {
+  readonly #heap: Timer[] = []
+  #added = 0
+
+  /** When the next one is due; infinite when none is. */
+  get nextMs(): number {
+    let first = this.#heap[0]
+    while (first !== undefined && first.act === undefined) {
+      this.#take()
+      first = this.#heap[0]
+    }
+    return first === undefined ? Number.POSITIVE_INFINITY : first.dueMs
+  }
+
+  at(dueMs: number, act: (nowMs: number) => void): Timer {
+    const timer: Timer = { dueMs, order: this.#added++, act }
+    let hole = this.#heap.length
+    this.#heap.push(timer)
+    while (hole > 0) {
+      const parent = (hole - 1) >> 1
+      const above = this.#heap[parent] as Timer
+      if (!isLater(above, timer)) break
+      this.#heap[hole] = above
+      hole = parent
+    }
+    this.#heap[hole] = timer
+    return timer
+  }
+
+  /** Takes the next timer that is due; undefined when none is. */
+  takeDue(nowMs: number): Timer | undefined {
+    return this.nextMs <= nowMs ? this.#take() : undefined
+  }
+
+  /** Moves everything into the future alike: time that passed while we stood still does not count. */
+  postpone(byMs: number): void {
+    for (const timer of this.#heap) timer.dueMs += byMs
+  }
+
+  #take(): Timer {
+    const first = this.#heap[0] as Timer
+    const last = this.#heap.pop() as Timer
+    if (last !== first) this.#sink(last)
+    return first
+  }
+
+  #sink(timer: Timer): void {
+    const heap = this.#heap
+    let hole = 0
+    for (;;) {
+      let child = 2 * hole + 1
+      if (child >= heap.length) break
+      if (child + 1 < heap.length && isLater(heap[child] as Timer, heap[child + 1] as Timer)) child++
+      const below = heap[child] as Timer
+      if (!isLater(timer, below)) break
+      heap[hole] = below
+      hole = child
+    }
+    heap[hole] = timer
+  }
+}
+
+export function cancel(timer: Timer | undefined): void {
+  if (timer !== undefined) timer.act = undefined
+}
+
+function isLater(one: Timer, other: Timer): boolean {
+  return one.dueMs > other.dueMs || (one.dueMs === other.dueMs && one.order > other.order)
+}

@@ -1,0 +1,177 @@
+/** Gossip as a peer takes part in it: over the links to the managers, with what the store says of nodes. */
+import type { Agent } from '../agent/index.js'
+import type { TaskReport } from '../api/session.js'
+import {
+  type LoadRow,
+  loadTable,
+  managersScope,
+  type Rows,
+  readLoadRow,
+  readTaskRow,
+  type TaskRow,
+  taskRowOf,
+  taskTable,
+} from '../api/worker-rows.js'
+import type { Clock } from '../base/clock.js'
+import type { Random } from '../base/random.js'
+import type { NodeRole } from '../model/node.js'
+import { Gossip, type Table } from '../overlay/gossip/index.js'
+import type { LinkPool } from '../overlay/transport/index.js'
+import type { Store } from '../store/index.js'
+import { LoadMeter } from './load-meter.js'
+import { thisMachine, thisMachinesCpuTimes, thisMachinesFreeMemory } from './system-world.js'
+
+export interface PeerGossipOptions {
+  readonly node: string
+  readonly role: NodeRole
+  readonly epoch: number
+  readonly pool: LinkPool
+  readonly clock: Clock
+  readonly random: Random
+  /** Managers as last heard of. */
+  managers(): readonly string[]
+}
+
+/** How often it is looked whether managers came or went without a link that said so. */
+const lookMs = 1_000
+
+/** Managers hold everybody's rows, workers tell their own to every manager they are linked to. */
+export class PeerGossip implements AsyncDisposable {
+  readonly #o: PeerGossipOptions
+  readonly #gossip: Gossip
+  readonly #tasks: Table<TaskRow>
+  readonly #load: Table<LoadRow>
+  #undo: (() => void)[] = []
+
+  /** Says and hears nothing until `start`. */
+  constructor(options: PeerGossipOptions) {
+    const { node, role, epoch, pool, clock, random } = options
+    this.#o = options
+    this.#gossip = new Gossip({
+      self: node,
+      epoch,
+      clock,
+      random,
+      send: (to, bytes) => pool.send(to, 'gossip', bytes),
+      // A manager passes on what others wrote; a worker speaks for itself, and hears of nobody.
+      accepts: (_scope, from, owner) => role === 'worker' || from === owner || pool.link(from)?.identity.role === 'manager',
+    })
+    this.#gossip.join(managersScope, { part: role === 'manager' ? 'holder' : 'author' })
+    this.#tasks = this.#gossip.table(managersScope, taskTable, readTaskRow)
+    this.#load = this.#gossip.table(managersScope, loadTable, readLoadRow)
+  }
+
+  start(): void {
+    const { pool, clock, role } = this.#o
+    pool.onMessage('gossip', (from, message) => {
+      // To a worker only managers speak.
+      if (role === 'manager' || from.role === 'manager') this.#gossip.receive(from.node, message)
+    })
+    this.#undo.push(
+      pool.observe(() => this.#meet()),
+      clock.every(lookMs, () => this.#meet()),
+    )
+    this.#meet()
+    this.#gossip.start()
+  }
+
+  async stop(): Promise<void> {
+    for (const undo of this.#undo.splice(0)) undo()
+    await this.#gossip.stop()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  /** Where this node's agent keeps the latest of each task. */
+  get ownTasks(): { set(report: TaskReport): void; delete(id: string): void } {
+    return {
+      set: (report) => this.#tasks.set(report.id, taskRowOf(report)),
+      delete: (id) => this.#tasks.delete(id),
+    }
+  }
+
+  /** Tells how busy this node is from now on. */
+  meterLoad(agent: Pick<Agent, 'reserved'>): void {
+    const { cpus, memoryBytes } = thisMachine()
+    const meter = new LoadMeter({
+      clock: this.#o.clock,
+      cpuTimes: thisMachinesCpuTimes,
+      memoryFreeBytes: thisMachinesFreeMemory,
+      unreserved: () => {
+        const reserved = agent.reserved()
+        return {
+          unreservedCpuNanos: cpus * 1e9 - reserved.cpuNanos,
+          unreservedMemoryBytes: memoryBytes - reserved.memoryBytes,
+          tasks: reserved.tasks,
+        }
+      },
+      tell: (load) => this.#load.set('', load),
+    })
+    meter.start()
+    this.#undo.push(() => meter.stop())
+  }
+
+  metrics(): Readonly<Record<string, number>> {
+    const { sent, sentBytes, received, unsent, malformed } = this.#gossip.counters
+    return {
+      skein_gossip_sent_total: sent,
+      skein_gossip_sent_bytes_total: sentBytes,
+      skein_gossip_received_total: received,
+      skein_gossip_unsent_total: unsent,
+      skein_gossip_malformed_total: malformed,
+    }
+  }
+
+  /** Everybody's tasks; on a worker its own. */
+  get tasks(): Rows<TaskRow> {
+    return this.#rowsOf(this.#tasks)
+  }
+
+  /** How busy nodes are, as they say. */
+  get load(): Rows<LoadRow> {
+    return this.#rowsOf(this.#load)
+  }
+
+  /** A manager goes by raft: who is down is hidden, who was removed is refused. */
+  followStore(store: Pick<Store, 'view' | 'onChange'>): void {
+    const states = new Map<string, 'alive' | 'failed'>()
+    let removed = 0
+    const look = (): void => {
+      for (const { id, state } of store.view().nodes()) {
+        const standing = state === 'down' ? 'failed' : 'alive'
+        if ((states.get(id) ?? 'alive') === standing) continue
+        states.set(id, standing)
+        this.#gossip.standing(id, standing)
+      }
+      const gone = store.view().cluster?.removedNodes ?? []
+      for (const id of gone.slice(removed)) {
+        states.delete(id)
+        this.#gossip.standing(id, 'removed')
+      }
+      removed = gone.length
+    }
+    this.#undo.push(
+      store.onChange((changes) => {
+        // None at all: a snapshot replaced everything.
+        if (changes.length === 0 || changes.some(({ kind }) => kind === 'node' || kind === 'cluster')) look()
+      }),
+    )
+    look()
+  }
+
+  #meet(): void {
+    const { pool, node, managers } = this.#o
+    const linked = managers().filter((each) => each !== node && pool.link(each) !== undefined)
+    this.#gossip.partners(managersScope, linked)
+  }
+
+  #rowsOf<T>(table: Table<T>): Rows<T> {
+    return {
+      rows: () => table.rows(),
+      watch: (signal) => table.watch(signal),
+      ageMs: (owner) => this.#gossip.ageMs(owner),
+    }
+  }
+}

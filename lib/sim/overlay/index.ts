@@ -1,0 +1,3 @@
+export { type Conditions, calm, OverlayNetwork } from './conditions.js'
+export { type MemberPhase, OverlaySim, type OverlaySimOptions, type SimNews } from './overlay-sim.js'
+export * from './scenarios.js'

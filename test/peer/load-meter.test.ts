@@ -1,0 +1,63 @@
+import t from 'tap'
+import type { LoadRow } from '../../lib/api/worker-rows.js'
+import { LoadMeter } from '../../lib/peer/load-meter.js'
+import { nextEpoch } from '../../lib/peer/state-dir.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
+
+t.test('load is told when it differs by more than a twentieth, and every ten seconds in any case', async (t) => {
+  const clock = new ManualClock()
+  const told: LoadRow[] = []
+  let busyPart = 0
+  const times = { busy: 0, total: 0 }
+  let tasks = 0
+  const meter = new LoadMeter({
+    clock,
+    cpuTimes: () => {
+      times.total += 1_000
+      times.busy += 1_000 * busyPart
+      return { ...times }
+    },
+    memoryFreeBytes: () => 1_000,
+    unreserved: () => ({ unreservedCpuNanos: 1, unreservedMemoryBytes: 1, tasks }),
+    tell: (load) => told.push(load),
+  })
+  meter.start()
+  clock.advance(60_000)
+  t.equal(told.length, 6, 'quiet: once in ten seconds')
+  t.match(told.at(-1), { cpu: 0, lagMs: 0, count: 6 })
+  busyPart = 1
+  clock.advance(4_000)
+  t.equal(told.length, 8)
+  clock.advance(60_000)
+  t.ok((told.at(-1)?.cpu ?? 0) > 0.95, 'the average comes to it')
+  const before = told.length
+  tasks = 3
+  clock.advance(2_000)
+  t.equal(told.length, before + 1)
+  t.equal(told.at(-1)?.tasks, 3)
+  meter.stop()
+  t.equal(clock.pending, 0)
+})
+
+t.test('a process whose timers run late says so', async (t) => {
+  const clock = new ManualClock()
+  const told: LoadRow[] = []
+  const meter = new LoadMeter({
+    clock,
+    cpuTimes: () => ({ busy: 0, total: 0 }),
+    memoryFreeBytes: () => 1,
+    unreserved: () => ({ unreservedCpuNanos: 1, unreservedMemoryBytes: 1, tasks: 0 }),
+    tell: (load) => told.push(load),
+  })
+  meter.start()
+  clock.advance(2_000)
+  clock.stall(3_000)
+  t.ok((told.at(-1)?.lagMs ?? 0) >= 300, JSON.stringify(told.at(-1)))
+  meter.stop()
+})
+
+t.test('the number of a start is above every earlier one, whatever became of the disk or the clock', async (t) => {
+  t.equal(nextEpoch(undefined, 5_000_000), 5_000)
+  t.equal(nextEpoch(5_000, 5_000_999), 5_001, 'twice within a second')
+  t.equal(nextEpoch(9_000, 5_000_000), 9_001, 'the clock was set back')
+})
