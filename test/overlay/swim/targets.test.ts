@@ -1,4 +1,4 @@
-/** The short form of the table of targets: few seeds of small groups; `npm run bench:overlay -- --sim full` runs the long one. */
+/** The short form of the table of targets: few seeds of small groups; `npm run bench:overlay -- --sim` runs the long one. */
 import t, { type Test } from 'tap'
 import {
   broadcast,
