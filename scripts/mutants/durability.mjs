@@ -108,8 +108,13 @@ export const durability = [
   {
     name: 'storage keeps the suffix that new entries replace',
     file: 'memory-storage.ts',
-    find: 'this.#entries.length = keep\n    for (let at = skipped; at < entries.length; at++) this.#entries.push(entries[at]!)',
-    replace: 'for (let at = skipped; at < entries.length; at++) this.#entries[keep + at - skipped] = entries[at]!',
+    find: '    this.#entries.truncateFrom(index)\n    this.#entries.append(entries, skipped)\n',
+    replace: `    const [end, last] = [index + entries.length - skipped, this.lastIndex()]
+    const suffix = end <= last ? [...this.#entries.slice(end, last + 1, Number.POSITIVE_INFINITY)] : []
+    this.#entries.truncateFrom(index)
+    this.#entries.append(entries, skipped)
+    this.#entries.append(suffix, 0)
+`,
     safety: true,
     section: 'thesis §3.5',
   },

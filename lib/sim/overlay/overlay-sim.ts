@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import { type Random, seededRandom } from '../../base/random.js'
+import { sealBytes } from '../../overlay/datagram/index.js'
 import {
   type Effect,
   type Lane,
@@ -19,8 +20,6 @@ import {
 import { EventQueue } from '../event-queue.js'
 import { type Conditions, calm, OverlayNetwork } from './conditions.js'
 
-/** What sealing adds to a datagram: header, counter and tag. */
-const sealBytes = 45
 /** Bytes a link adds to one message: frame, channel, TLS record. */
 const frameBytes = 35
 /** A link over which nothing comes any more is given up after this. */

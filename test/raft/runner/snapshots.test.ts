@@ -7,7 +7,7 @@ import { decodeAnswer, encodeOffer, encodePiece } from '../../../lib/raft/runner
 import type { Answer } from '../../../lib/raft/runner/piece-protocol.js'
 import { encodeFrame, frameHead } from '../../../lib/raft/runner/raft-codec.js'
 import { MemoryFiles, nodeFiles, Snapshots, type WalFiles } from '../../../lib/raft/wal/index.js'
-import { bytes, Cluster, clusterId, type Peer, voters } from './cluster.js'
+import { bytes, Cluster, clusterId, ListMachine, type Peer, voters } from './cluster.js'
 
 const MiB = 1024 * 1024
 /** Each entry becomes a record of a snapshot. */
@@ -66,6 +66,33 @@ t.test('a snapshot of 32 MiB crosses while writes go on, without an election', a
   t.ok(cluster.piecesCarried >= 64, `${cluster.piecesCarried} pieces`)
   t.strictSame(leader.runner.status().transfers, [])
   t.strictSame(await partials(cluster, behind), [])
+})
+
+t.test('commands are applied while a large state is written, chunk by chunk', async (t) => {
+  /** Texts that were there whenever a chunk was asked for. */
+  const seen: number[] = []
+  class Large extends ListMachine {
+    override *snapshot(): Iterable<Uint8Array> {
+      for (let i = 0; i < 64; i++) {
+        seen.push(this.texts.length)
+        yield Buffer.alloc(MiB / 2)
+      }
+    }
+  }
+  const cluster = await clusterFor(t)
+  const { runner } = await cluster.start(1, { ...fewSnapshots, bootstrap: voters(1), stateMachine: new Large() })
+  runner.campaign()
+  await runner.barrier()
+  await runner.propose(bytes('first'))
+  let isTaken = false
+  const taken = runner.snapshot().finally(() => {
+    isTaken = true
+  })
+  for (let i = 0; !isTaken; i++) await runner.propose(bytes(`meanwhile ${i}`))
+  await taken
+  t.equal(seen.length, 64)
+  const applied = (seen.at(-1) ?? 0) - (seen[0] ?? 0)
+  t.ok(applied > 5, `${applied} commands between the first chunk and the last`)
 })
 
 t.test('a broken link costs the pieces that were on it, and a changed piece is asked for again', async (t) => {

@@ -277,6 +277,18 @@ t.test('an installed snapshot replaces the log, also what followed it', async (t
   t.strictSame(texts((await open(disk)).contents.entries), texts(run(6, 7, 2)))
 })
 
+t.test('term, vote and commit that were last written in a released segment are carried on by the next', async (t) => {
+  const disk = new FaultyDisk()
+  const { wal } = await open(disk, { segmentBytes: 200 })
+  await wal.append([{ entries: run(1, 20), hardState: hard(3, 9, 20) }])
+  for (let i = 21; i <= 30; i++) await wal.append([{ entries: [entry(i)] }])
+  const [first] = segmentPaths(disk)
+  await wal.append([{ snapshot: { kind: 'taken', index: 20, term: 1, confState: conf } }])
+  await wal.release()
+  t.notOk(segmentPaths(disk).includes(first as string), 'the one that said it is gone')
+  t.strictSame((await open(disk, { segmentBytes: 200 })).contents.hardState, hard(3, 9, 20))
+})
+
 t.test('an installed snapshot with nothing behind it leaves nothing behind it', async (t) => {
   const disk = new FaultyDisk()
   const { wal } = await open(disk)

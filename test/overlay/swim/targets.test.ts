@@ -1,0 +1,127 @@
+/** The short form of the table of targets: few seeds of small groups; `npm run bench:overlay -- --sim` runs the long one. */
+import t, { type Test } from 'tap'
+import {
+  broadcast,
+  detectDeath,
+  healPartition,
+  joinAll,
+  keepPeace,
+  restartAll,
+  restartOne,
+} from '../../../lib/sim/overlay/index.js'
+
+const seeds = Array.from({ length: 10 }, (_, index) => index + 1)
+
+function median(values: readonly (number | undefined)[]): number {
+  const sorted = values.map((value) => value ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b)
+  return sorted[sorted.length >> 1] as number
+}
+
+/** Every seed within twice the bar, the median within the bar. */
+function within(t: Test, name: string, values: readonly (number | undefined)[], barMs: number): void {
+  const middle = median(values)
+  t.ok(middle <= barMs, `${name}: median ${middle} ms of at most ${barMs}`)
+  const worst = Math.max(...values.map((value) => value ?? Number.POSITIVE_INFINITY))
+  t.ok(worst <= 2 * barMs, `${name}: worst ${worst} ms (seed ${seeds[values.indexOf(worst)]})`)
+}
+
+t.test('T1, T2: a process that dies is known within moments', async (t) => {
+  for (const [members, firstMs, allMs] of [
+    [3, 300, 500],
+    [100, 500, 1000],
+  ] as const) {
+    const runs = seeds.map((seed) => detectDeath({ members, seed }, 'process'))
+    within(
+      t,
+      `${members} first`,
+      runs.map((run) => run.firstMs),
+      firstMs,
+    )
+    within(
+      t,
+      `${members} all`,
+      runs.map((run) => run.allMs),
+      allMs,
+    )
+  }
+  const large = detectDeath({ members: 1000, seed: 1 }, 'process')
+  t.ok((large.firstMs ?? 1e9) <= 500 && (large.allMs ?? 1e9) <= 1500, `1,000: ${large.firstMs} and ${large.allMs} ms`)
+})
+
+t.test('T3, T4: a machine that falls silent is known after its suspicion', async (t) => {
+  for (const [members, firstMs, allMs] of [
+    [3, 4000, 4200],
+    [100, 6000, 6500],
+  ] as const) {
+    const runs = seeds.map((seed) => detectDeath({ members, seed }, 'machine'))
+    within(
+      t,
+      `${members} first`,
+      runs.map((run) => run.firstMs),
+      firstMs,
+    )
+    within(
+      t,
+      `${members} all`,
+      runs.map((run) => run.allMs),
+      allMs,
+    )
+  }
+})
+
+t.test('T5: a fifth of all machines at once', async (t) => {
+  const runs = seeds.slice(0, 3).map((seed) => detectDeath({ members: 100, seed }, 'machine', 0.2))
+  t.ok(median(runs.map((run) => run.allMs)) <= 11_000, `all known after ${runs.map((run) => run.allMs).join(', ')} ms`)
+})
+
+t.test('T6, T7: news reach all, also where a fifth of all packets is lost', async (t) => {
+  for (const [members, lossRate, barMs] of [
+    [3, 0, 200],
+    [100, 0, 900],
+    [3, 0.2, 1000],
+    [100, 0.2, 1300],
+  ] as const) {
+    const runs = seeds.map((seed) => broadcast({ members, seed, conditions: { lossRate } }))
+    within(
+      t,
+      `${members} at ${lossRate} loss`,
+      runs.map((run) => run.allMs),
+      barMs,
+    )
+  }
+})
+
+t.test('T8: where packets are lost at random nobody dies of it', async (t) => {
+  for (const members of [3, 50])
+    for (const lossRate of [0.1, 0.2]) {
+      const peace = keepPeace({ members, seed: 3, conditions: { lossRate } }, 3_600_000 / members)
+      t.equal(peace.falseDead, 0, `${members} members, ${lossRate} loss, ${peace.nodeHours} node-hours`)
+    }
+})
+
+t.test('T11, T12: peace costs at most three packets and 600 bytes a second', async (t) => {
+  for (const members of [3, 100]) {
+    const peace = keepPeace({ members, seed: 4 }, 60_000)
+    t.ok(peace.packetsPerSecond <= 3, `${members}: ${peace.packetsPerSecond} packets`)
+    t.ok(peace.bytesPerSecond <= 350, `${members}: ${peace.bytesPerSecond} bytes`)
+    t.equal(peace.suspicions, 0)
+  }
+})
+
+t.test('T14, T15, T16: one group again after a partition, a restart, and a restart of all', async (t) => {
+  for (const [members, healMs, oneMs, allMs] of [
+    [3, 5000, 1000, 2000],
+    [50, 10_000, 1500, 5000],
+  ] as const) {
+    const some = seeds.slice(0, 3)
+    t.ok(median(some.map((seed) => healPartition({ members, seed }, 40_000))) <= healMs, `${members} heal`)
+    t.ok(median(some.map((seed) => restartOne({ members, seed }))) <= oneMs, `${members}: one restarts`)
+    t.ok(median(some.map((seed) => restartAll({ members, seed }, 1000))) <= allMs, `${members}: all restart`)
+    t.ok(median(some.map((seed) => joinAll({ members, seed }, 1000))) <= allMs, `${members}: all join`)
+  }
+})
+
+t.test('the same seed is the same run', async (t) => {
+  const run = (): unknown => detectDeath({ members: 20, seed: 42, conditions: { lossRate: 0.1 } }, 'machine')
+  t.strictSame(run(), run())
+})
