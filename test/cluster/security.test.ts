@@ -1,0 +1,249 @@
+import { once } from 'node:events'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { type Socket, connect as tcpConnect } from 'node:net'
+import { join } from 'node:path'
+import t from 'tap'
+import { connect, createPeer, isSkeinError } from '../../lib/index.js'
+import { formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
+import { eventually, freshDir, quick, startPeer } from './support.js'
+
+/** Every file under a directory. */
+function files(dir: string): string[] {
+  return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(dir, entry.name)
+    return entry.isDirectory() ? files(path) : [path]
+  })
+}
+
+t.test(
+  'a root is rotated under a running cluster: nothing stops, and who was away finds back',
+  { timeout: 120_000 },
+  async (t) => {
+    const dirs = { m2: freshDir(t), away: freshDir(t) }
+    const first = await startPeer(t, { name: 'm1' })
+    const asWorker = await first.invite('worker')
+    const second = await startPeer(t, { name: 'm2', dir: dirs.m2, join: await first.invite('manager') })
+    const worker = await startPeer(t, { name: 'w1', join: asWorker })
+    const sleeper = await createPeer({ name: 'w2', dir: dirs.away, join: asWorker, timing: quick })
+    await sleeper.stop()
+    await eventually('w2 is down', async () => (await first.nodes.get('w2')).state === 'down')
+    const before = await first.ca.show()
+    t.equal(before.roots.length, 1)
+    const states: string[] = []
+    const stopWatching = new AbortController()
+    const watching = (async () => {
+      for await (const change of first.watch({ kinds: ['node'], signal: stopWatching.signal }))
+        if (change.type === 'set')
+          states.push(`${(change.object as { name?: string }).name} ${(change.object as { state?: string }).state}`)
+    })()
+
+    const during = await first.ca.rotate()
+    t.equal(during.roots.length, 2)
+    t.not(during.roots[0]?.digest, before.roots[0]?.digest)
+    await t.rejects(first.ca.rotate(), { code: 'ERR_SKEIN_PRECONDITION' }, 'one rotation at a time')
+    const after = await eventually('the old root is retired', async () => {
+      const shown = await first.ca.show()
+      return shown.roots[1]?.state === 'retired' ? shown : undefined
+    })
+    t.equal(after.roots[0]?.state, 'trusted')
+    await worker.kv.put('still', 'here')
+    t.equal((await second.clusterStatus()).quorum.reachable, 2)
+    stopWatching.abort()
+    await watching
+    t.notOk(
+      states.some((state) => state === 'w1 down' || state === 'm2 down'),
+      `nobody was taken for dead: ${states.join()}`,
+    )
+
+    // The old join string pins a root that is retired, and the newcomer it brings is told so or taken in; the new one always works.
+    const late = await startPeer(t, { name: 'w3', join: await first.invite('worker') })
+    t.equal(late.role, 'worker')
+    const again = await startPeer(t, { dir: dirs.away })
+    t.equal(again.name, 'w2')
+    await again.kv.put('back', 'again')
+    await eventually('w2 is ready', async () => (await first.nodes.get('w2')).state === 'ready')
+    await second.stop()
+    const back = await startPeer(t, { dir: dirs.m2 })
+    t.equal(back.role, 'manager')
+  },
+)
+
+t.test('a rotated token is refused as revoked; who joined by it stays', { timeout: 60_000 }, async (t) => {
+  const peer = await startPeer(t, { name: 'm1' })
+  const old = await peer.invite('worker')
+  const worker = await startPeer(t, { name: 'w1', join: old })
+  const next = await peer.tokens.rotate('worker')
+  t.not(next, old)
+  t.equal(next, await peer.invite('worker'))
+  await t.rejects(createPeer({ join: old, timing: quick }), { code: 'ERR_SKEIN_BAD_JOIN_SECRET', detail: { part: 'revoked' } })
+  await t.rejects(connect(old), { code: 'ERR_SKEIN_BAD_JOIN_SECRET', detail: { part: 'revoked' } })
+  await worker.kv.put('a', '1')
+  t.equal((await startPeer(t, { name: 'w2', join: next })).role, 'worker')
+})
+
+t.test(
+  'a client with a worker’s token reads and uses keys, and operates nothing; with the manager’s it operates',
+  { timeout: 60_000 },
+  async (t) => {
+    const peer = await startPeer(t, { name: 'm1' })
+    const worker = await startPeer(t, { name: 'w1', join: await peer.invite('worker') })
+    const spec = { name: 'idle', mode: { replicas: 0 }, task: { command: ['true'] } }
+    await using app = await connect(await peer.invite('worker'))
+    await app.kv.put('k', 'v')
+    t.equal((await app.nodes.list()).items.length, 2)
+    const asks: readonly (() => Promise<unknown>)[] = [
+      () => app.services.create(spec),
+      () => app.invite('manager'),
+      () => app.nodes.drain('m1'),
+      () => app.ca.rotate(),
+    ]
+    for (const ask of asks) await t.rejects(ask(), { code: 'ERR_SKEIN_FORBIDDEN' })
+    await using operator = await connect(await peer.invite('manager'))
+    await operator.services.create(spec)
+    // Asked at a worker, who cannot issue: it names a manager.
+    const { token } = parseJoinString(await peer.invite('manager'))
+    await using byWorker = await connect(formatJoinString({ token, addresses: [worker.address, peer.address] }))
+    t.equal((await byWorker.services.get('idle')).name, 'idle')
+    await t.rejects(worker.nodes.drain(peer.id), { code: 'ERR_SKEIN_FORBIDDEN', message: /another node/ })
+    t.equal((await worker.nodes.drain(worker.id)).availability, 'drain', 'its own node it may drain')
+  },
+)
+
+t.test(
+  'keys with a passphrase: locked without it, nothing lies open, and it is the same peer with it',
+  { timeout: 60_000 },
+  async (t) => {
+    const dir = freshDir(t)
+    const peer = await createPeer({ dir, passphrase: 'open sesame', timing: quick })
+    const { id } = peer
+    await peer.kv.put('a', '1')
+    await peer.stop()
+    await t.rejects(createPeer({ dir }), { code: 'ERR_SKEIN_LOCKED', detail: { dir, tried: false }, message: /skein unlock/ })
+    await t.rejects(createPeer({ dir, passphrase: 'shut' }), { code: 'ERR_SKEIN_LOCKED', detail: { tried: true } })
+    const again = await startPeer(t, { dir, passphrase: async () => 'open sesame' })
+    t.equal(again.id, id)
+    t.equal(Buffer.from((await again.kv.get('a'))?.value ?? []).toString(), '1')
+  },
+)
+
+t.test('at rest neither a token nor a root’s key lies open, and keys are their owner’s alone', { timeout: 60_000 }, async (t) => {
+  const dir = freshDir(t)
+  const peer = await createPeer({ dir, timing: quick })
+  const secrets = [await peer.invite('worker'), await peer.invite('manager')].map((text) => parseJoinString(text).token.secret)
+  await peer.tokens.rotate('worker')
+  const control = join(dir, 'control.json')
+  t.equal(statSync(control).mode & 0o777, 0o600)
+  await using client = await connect((JSON.parse(readFileSync(control, 'utf8')) as { url: string }).url)
+  await client.services.create({ name: 'idle', mode: { replicas: 0 }, task: { command: ['true'] } })
+  await peer.stop()
+  for (const file of files(dir)) {
+    const bytes = readFileSync(file)
+    for (const secret of secrets) t.notOk(bytes.includes(secret), `${file} shows no token`)
+    if (!file.endsWith('keys.json'))
+      t.notOk(bytes.includes(Buffer.from('3041020100301306', 'hex')), `${file} shows no private key`)
+  }
+  t.equal(statSync(join(dir, 'keys.json')).mode & 0o777, 0o600)
+  t.equal((await new KeyStore(dir).read(undefined))?.founding, undefined, 'the founding record is gone from the file')
+})
+
+t.test('a stolen join token cannot take a node’s place', { timeout: 60_000 }, async (t) => {
+  const peer = await startPeer(t, { name: 'm1' })
+  const string = await peer.invite('worker')
+  const dir = freshDir(t)
+  const worker = await createPeer({ name: 'w1', dir, join: string, timing: quick })
+  const { id } = worker
+  await worker.stop()
+  const { joinCluster } = await import('../../lib/peer/join.js')
+  const { LinkPool } = await import('../../lib/overlay/transport/index.js')
+  const { systemClock, systemRandom } = await import('../../lib/peer/system-world.js')
+  const { Credentials, makeKeyPair } = await import('../../lib/security/index.js')
+  const { token, addresses } = parseJoinString(string)
+  const credentials = new Credentials({ own: undefined, trust: { type: 'pin', digest: token.root } }, Date.now)
+  const host = { node: id, credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined }
+  const pool = LinkPool.client(host, { clock: systemClock, random: systemRandom })
+  t.teardown(() => pool.stop())
+  const thief = joinCluster({
+    pool,
+    addresses,
+    clock: systemClock,
+    random: systemRandom,
+    signal: undefined,
+    keys: await makeKeyPair(),
+    root: token.root,
+    request: { id, role: 'worker', secret: token.secret, name: 'w1', address: '127.0.0.1:1', availability: 'active', labels: {} },
+  })
+  await t.rejects(thief, { code: 'ERR_SKEIN_ALREADY_EXISTS', message: /another key/ })
+})
+
+t.test(
+  'thousands of half-open connections: the cluster works on, and who is honest still comes in',
+  { timeout: 120_000 },
+  async (t) => {
+    const peer = await startPeer(t, { name: 'm1' })
+    const [host, port] = peer.address.split(':') as [string, string]
+    const open: Socket[] = []
+    t.teardown(() => {
+      for (const socket of open) socket.destroy()
+    })
+    // Far more than may be under way at once; the memory they cost is bounded by that, not by how many come.
+    const wanted = 3_000
+    let refused = 0
+    while (open.length < wanted && refused === 0) {
+      const batch = Array.from({ length: 100 }, () => tcpConnect({ host, port: Number(port) }))
+      await Promise.all(
+        batch.map(async (socket) => {
+          socket.on('error', () => undefined)
+          socket.resume()
+          try {
+            await once(socket, 'connect')
+          } catch {
+            refused++ // no more file descriptors here: as many as this machine allows
+          }
+        }),
+      )
+      open.push(...batch)
+      if (open.length % 500 === 0) await peer.kv.put('flood', String(open.length))
+    }
+    t.comment(`${open.length} connections were opened`)
+    const living = open.filter((socket) => !socket.destroyed && socket.readyState === 'open').length
+    t.ok(living <= 600, `${living} are still there: bounded, the oldest go first`)
+    await using client = await connect(await peer.invite('worker'))
+    await client.kv.put('after', 'flood')
+    t.equal((await startPeer(t, { name: 'w1', join: await peer.invite('worker') })).role, 'worker')
+  },
+)
+
+t.test('a removed node is refused by workers too: they hear of it from their manager', { timeout: 60_000 }, async (t) => {
+  const peer = await startPeer(t, { name: 'm1' })
+  const string = await peer.invite('worker')
+  const worker = await startPeer(t, { name: 'w1', join: string })
+  const dir = freshDir(t)
+  const bad = await createPeer({ name: 'w2', dir, join: string, timing: quick })
+  const { id } = bad
+  await bad.stop()
+  await eventually('it is down', async () => (await peer.nodes.get('w2')).state === 'down')
+  const { Credentials } = await import('../../lib/security/index.js')
+  const { LinkPool } = await import('../../lib/overlay/transport/index.js')
+  const { systemClock, systemRandom } = await import('../../lib/peer/system-world.js')
+  const stored = await new KeyStore(dir).read(undefined)
+  if (stored?.certificate === undefined) throw new Error('it had joined')
+  const credentials = new Credentials(
+    { own: { certificate: stored.certificate, keys: stored.keys }, trust: stored.trust },
+    Date.now,
+  )
+  const host = { node: id, credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined }
+  const pool = LinkPool.client(host, { clock: systemClock, random: systemRandom })
+  t.teardown(() => pool.stop())
+  ;(await pool.dial(worker.address)).close('it may')
+  await peer.nodes.remove('w2')
+  await eventually('the worker refuses it', async () => {
+    try {
+      const link = await pool.dial(worker.address)
+      link.close('too early')
+      return false
+    } catch (error) {
+      return isSkeinError(error, 'ERR_SKEIN_REMOVED')
+    }
+  })
+  t.pass('refused with ERR_SKEIN_REMOVED')
+})
