@@ -27,7 +27,8 @@ const post = (to, path, o) => fetch(`${urls.get(to)}/raft/${id}${path}`, { metho
 const transport = {
   send: (to, body) => Boolean(post(to, '', { body, signal: AbortSignal.timeout(1000) }).catch(() => raft.reportUnreachable(to))),
   // A piece of a snapshot. Requests of `fetch` that wait have a connection each, so frames do not wait behind it.
-  sendSnapshotPiece: async (to, body, signal) => new Uint8Array(await (await post(to, '/snapshot', { body, signal })).arrayBuffer()),
+  sendSnapshotPiece: async (to, body, signal) =>
+    new Uint8Array(await (await post(to, '/snapshot', { body, signal })).arrayBuffer()),
 }
 
 const cancel = (timer) => () => clearTimeout(timer)

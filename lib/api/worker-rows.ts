@@ -5,14 +5,8 @@ import { reportedStates, type TaskReport } from './session.js'
 
 /** The scope every manager holds, and workers tell their own rows to. */
 export const managersScope = 'managers'
-/** The scope of the nodes that use a network. */
-export function networkScope(network: string): string {
-  return `network:${network}`
-}
-
 export const taskTable = 'tasks'
 export const loadTable = 'load'
-export const endpointTable = 'endpoints'
 
 /** An observed task; its key is the task's id, which names one attempt: `service.slot.generation`. */
 export interface TaskRow {
@@ -37,14 +31,6 @@ export interface LoadRow {
   readonly lagMs: number
 }
 
-/** Where a task takes connections; its key is `task/port`. */
-export interface EndpointRow {
-  readonly address: string
-  readonly state: 'ready' | 'draining'
-  readonly weight: number
-  readonly zone?: string
-}
-
 const reported = oneOf(...reportedStates)
 
 export const readTaskRow = object({ state: reported, message: string, exitCode: optional(integer) }) as Reader<TaskRow>
@@ -58,13 +44,6 @@ export const readLoadRow = object({
   tasks: natural,
   lagMs: number,
 }) as Reader<LoadRow>
-
-export const readEndpointRow = object({
-  address: string,
-  state: oneOf('ready', 'draining'),
-  weight: number,
-  zone: optional(string),
-}) as Reader<EndpointRow>
 
 /** Longest message of a task in a row. */
 const messageLengthMax = 300

@@ -24,11 +24,6 @@ export function parseNodeId(value: unknown, path = 'node'): NodeId {
   return parseId(value, path) as NodeId
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
-export function parseClusterId(value: unknown, path = 'cluster'): ClusterId {
-  return parseId(value, path) as ClusterId
-}
-
 function parseId(value: unknown, path: string): string {
   if (typeof value === 'string' && idForm.test(value)) return value
   throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `${path}: expected 12 characters of [0-9a-z], got ${String(value)}`, { path })

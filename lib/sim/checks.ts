@@ -20,6 +20,8 @@ export const claims = {
   configuration: 'configurations are legal, the same everywhere, change one step at a time, and their quorums meet',
   reads: 'a read sees everything committed before it was asked (thesis §6.4)',
   'apply-stable': 'only durable entries are applied',
+  'leader-kept': 'a leader that reaches a quorum goes on leading, whatever one link, or one node that slept, says of it',
+  'quick-failover': 'a leader whose process died is replaced at once by those who are told',
   liveness: 'once the faults end, the group leads, commits, converges and goes quiet',
   'core-threw': 'the core throws nothing but its documented refusals',
 } as const

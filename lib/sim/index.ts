@@ -6,6 +6,7 @@
  * @module
  */
 export { type CheckName, claims, type RunCounts, SimViolation } from './checks.js'
+export { FAILOVER_TICKS_MAX, type FailoverOptions, type Incident, simulateFailover } from './failover.js'
 export { type CheckOptions, checkHistory, type HistoryVerdict, type Operation, parseHistory } from './linearizability/index.js'
 export { type SimOptions, simulate, type Verdict } from './raft-sim.js'
 export { type Shorter, shrink } from './shrink.js'

@@ -72,11 +72,12 @@ const CATCH_UP_TICKS = 3
 const INSPECT_EVERY = 16
 const QUIET_TIMEOUTS = 5
 const noConfig: ConfState = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
-type NodeEvent = 'tick' | 'synced' | 'applied' | 'flush' | 'wake' | 'impatient' | 'lease-read' | 'restart'
+type NodeEvent = 'tick' | 'synced' | 'applied' | 'flush' | 'wake' | 'impatient' | 'lease-read' | 'turn' | 'restart'
 /** Nodes beyond that many, to replace those that lost their logs. */
 const SPARES_MAX = 6
 
-class RaftSim implements SimWorld, SimGroup {
+/** A group and its world; `simulate` and `simulateFailover` run it. */
+export class RaftSim implements SimWorld, SimGroup {
   plan: SimPlan
   step = 0
   readonly hooks: SimHooks
@@ -87,6 +88,7 @@ class RaftSim implements SimWorld, SimGroup {
   readonly #queue = new EventQueue<SimEvent>()
   readonly #byId = new Map<RaftId, SimNode>()
   readonly #random: Random
+  readonly #evidence: Random
   readonly #workload: Workload
   #isCalm = false
   /** The nodes that work in the phase in which others do not; all of them in the others. */
@@ -100,6 +102,7 @@ class RaftSim implements SimWorld, SimGroup {
     this.trace = trace
     this.network = new SimNetwork(this.plan.network, chanceFor(seed, 1))
     this.#random = chanceFor(seed, 2)
+    this.#evidence = chanceFor(seed, 9)
     this.#workload = new Workload(this, chanceFor(seed, 3))
     const voters = Array.from({ length: this.plan.nodes }, (_, at) => at + 1)
     const boot = bootSnapshot(BOOT_INDEX, voters)
@@ -116,7 +119,7 @@ class RaftSim implements SimWorld, SimGroup {
     for (const node of this.nodes) node.start()
     this.after(0, { type: 'work' })
     this.after(this.plan.troublePause, { type: 'trouble' })
-    while (this.step < this.plan.eventsMax && this.#next());
+    while (this.step < this.plan.eventsMax && this.next());
   }
 
   /** Phase two: a good world for a quorum only. It has to elect, commit and agree whatever the others do. */
@@ -158,7 +161,7 @@ class RaftSim implements SimWorld, SimGroup {
     const deadline = this.now + LIVENESS_TIMEOUTS_MAX * timeout + longest * CATCH_UP_TICKS * TICK
     if (this.#converge(target, deadline) === undefined) return
     const settled = this.now + 2 * timeout // an election or a transfer under way may still end
-    while (this.now < settled && this.#next());
+    while (this.now < settled && this.next());
     const leader = this.#converge(target, deadline + 2 * timeout)
     if (leader !== undefined) this.#runQuiet(leader)
   }
@@ -172,6 +175,25 @@ class RaftSim implements SimWorld, SimGroup {
     const carried = this.hooks.carry === undefined ? message : this.hooks.carry(message)
     const carry = (delay: number, copy: Message): void => this.after(delay, { type: 'deliver', sender, message: copy })
     if (carried === undefined || !this.network.send(sender, carried, this.now, carry)) this.#lost(sender, message)
+  }
+
+  /** Those who had a connection to it find out, or not. */
+  died(id: RaftId): void {
+    const { refusalRate } = this.plan
+    if (refusalRate === 0) return
+    for (const node of this.nodes) {
+      if (node.id === id || this.#evidence() >= refusalRate) continue
+      if (this.network.isOpen(id, node.id)) this.after(this.#evidence() * 5, { type: 'refused', node: node.id, by: id })
+    }
+  }
+
+  propose(node: SimNode): void {
+    this.#workload.propose(node)
+  }
+
+  /** For what happens around the nodes. */
+  chance(): number {
+    return this.#evidence()
   }
 
   leader(): SimNode | undefined {
@@ -203,7 +225,7 @@ class RaftSim implements SimWorld, SimGroup {
   }
 
   /** Takes one event; false when there is none. */
-  #next(): boolean {
+  next(): boolean {
     const event = this.#queue.next()
     if (event === undefined) return false
     this.step++
@@ -230,6 +252,9 @@ class RaftSim implements SimWorld, SimGroup {
         return
       case 'unreachable':
         this.#byId.get(event.node)?.act((core) => core.reportUnreachable(event.to))
+        return
+      case 'refused':
+        this.#refuse(event)
         return
       case 'snapshot-sent':
         this.#byId.get(event.node)?.act((core) => core.reportSnapshot(event.to, event.arrived))
@@ -268,6 +293,9 @@ class RaftSim implements SimWorld, SimGroup {
       case 'impatient':
         node.impatient(event.responses)
         return
+      case 'turn':
+        node.turn()
+        return
       case 'lease-read':
         this.checks.readAsked(event.request)
         node.readByLease(event.request)
@@ -299,6 +327,11 @@ class RaftSim implements SimWorld, SimGroup {
     this.network.arrived(sender, message.to)
     if (message.type === 'MsgSnap') this.#reportSnapshot(message, true)
     node.act((core) => core.step(message))
+  }
+
+  #refuse(event: Extract<SimEvent, { type: 'refused' }>): void {
+    const node = this.#byId.get(event.node)
+    if (node?.isUp && !this.#isPostponed(node, event)) node.refused(event.by)
   }
 
   /** What is due at a paused node happens when it wakes. */
@@ -365,7 +398,7 @@ class RaftSim implements SimWorld, SimGroup {
         nextProposal = this.now + proposalPause
         this.#workload.propose(proposer)
       }
-      assert(this.#next(), 'ticks never end')
+      assert(this.next(), 'ticks never end')
     }
   }
 
@@ -396,7 +429,7 @@ class RaftSim implements SimWorld, SimGroup {
         this.#workload.propose(proposer)
         this.#workload.repair(proposer)
       }
-      assert(this.#next(), 'ticks never end')
+      assert(this.next(), 'ticks never end')
     }
   }
 
@@ -414,7 +447,7 @@ class RaftSim implements SimWorld, SimGroup {
     const end = this.now + QUIET_TIMEOUTS * timeout
     const members = membersOf(leader.config).length
     const sentBefore = this.#sent
-    while (this.now < end && this.#next());
+    while (this.now < end && this.next());
     const sentMax = (QUIET_TIMEOUTS * this.plan.core.electionTick + 2) * 2 * members + 10 * members
     const sent = this.#sent - sentBefore
     if (!leader.view.isLeader || leader.view.term !== term)

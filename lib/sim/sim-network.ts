@@ -72,6 +72,11 @@ export class SimNetwork {
     return near
   }
 
+  /** Cuts one direction between two nodes. */
+  cut(from: RaftId, to: RaftId): void {
+    this.#sever([from], [to])
+  }
+
   /** Cuts one node off from all others. */
   isolate(node: RaftId, nodes: readonly RaftId[]): void {
     this.#sever([node], nodes)

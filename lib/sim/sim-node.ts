@@ -14,6 +14,7 @@ import {
   type Ready,
   type Snapshot,
 } from '../raft/core/state.js'
+import { Succession } from '../raft/core/succession.js'
 import { configText, membersOf } from './configurations.js'
 import type { NodeView } from './node-view.js'
 import { SimClock } from './sim-clock.js'
@@ -37,6 +38,8 @@ const READIES_MAX = 10_000
 const FAULTS_CONCERN = 999
 /** After that many time units a node that lies takes a write for done. */
 const PATIENCE = 60
+/** Time units between the turns of those who would take the place of a dead leader. */
+const STAGGER = 8
 /** Time units between a failed sync and the restart. */
 const RESTART_PAUSE = 50
 
@@ -54,6 +57,7 @@ export class SimNode {
   readonly #random: Random
   #life = 0
   #core: SimCore | undefined
+  #succession: Succession | undefined
   #app: App
   #applyQueue: Message[] = []
   /** What waits for a write to become durable. */
@@ -121,6 +125,7 @@ export class SimNode {
     const random = chanceFor(plan.seed, NODE_CONCERN * this.id + this.#life)
     const createCore = hooks.createCore ?? ((config: SimCoreConfig) => new RawNode(config))
     this.#core = createCore({ ...plan.core, id: this.id, storage, applied: this.#app.applied, random })
+    this.#succession = new Succession(this.#core)
     this.#world.after(this.#random() * 10, { type: 'tick', node: this.id, life: this.#life })
     this.#flush(this.#core)
   }
@@ -136,6 +141,7 @@ export class SimNode {
     this.#restoringIndex = 0
     this.disk.crash((start) => hooks.found?.(start, this.id) ?? start)
     this.view.crash()
+    this.#world.died(this.id)
   }
 
   /** Refuses its log for good; false when it reads it all the same. */
@@ -173,6 +179,20 @@ export class SimNode {
       this.#answerLeaseReads(core)
       this.#settle(core)
     }
+  }
+
+  /** Is told that the process of another node is dead. */
+  refused(by: RaftId): void {
+    if (this.#world.hooks.evidence === 'ignored') return
+    this.act(() => {
+      const turn = this.#succession?.dead(by)
+      if (turn === undefined) return
+      this.#world.after(turn * STAGGER, { type: 'turn', node: this.id, life: this.#life })
+    })
+  }
+
+  turn(): void {
+    this.act(() => this.#succession?.turn())
   }
 
   /** From now on a fast disk, and no more accidents. */

@@ -30,6 +30,7 @@ export const ingredients = [
   'broken-rest',
   'lease-read',
   'suspend',
+  'refusal',
 ] as const
 export type Ingredient = (typeof ingredients)[number]
 
@@ -69,6 +70,8 @@ export interface SimPlan {
   readonly hastyTimersRate: number
   /** Chance that what pauses is the machine: its monotonic clock stands still, the other one is right when it wakes. */
   readonly suspendRate: number
+  /** Chance that a node is told when the process of another dies; the same that two that live are told so of each other when their link breaks. */
+  readonly refusalRate: number
   /** Whether there is a phase in which only as many nodes are healed as the group needs. */
   readonly isRestBroken: boolean
   /** Mean time units between two things that clients and operators do. */
@@ -82,7 +85,17 @@ export interface SimPlan {
 }
 
 export type Work = 'propose' | 'membership' | 'transfer' | 'read' | 'snapshot' | 'campaign' | 'forget-leader' | 'lease-read'
-export type Trouble = 'split' | 'one-way' | 'isolate' | 'heal' | 'crash' | 'crash-leader' | 'crash-all' | 'pause' | 'clog'
+export type Trouble =
+  | 'split'
+  | 'one-way'
+  | 'isolate'
+  | 'heal'
+  | 'crash'
+  | 'crash-leader'
+  | 'crash-all'
+  | 'pause'
+  | 'clog'
+  | 'reset'
 
 export interface NetworkPlan {
   readonly lossRate: number
@@ -191,6 +204,7 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
     skewMax: 0,
     hastyTimersRate: 0,
     suspendRate: 0,
+    refusalRate: 0,
     isRestBroken: false,
     workPause: 3 + random() * 20,
     troublePause: rough ? 15 + random() * 70 : 40 + random() * 300,
@@ -214,10 +228,11 @@ export function planFor(seed: number, eventsMax: number, without: ReadonlySet<In
       'crash-all': weight('crash', one([0, 0, 0.3])),
       pause: weight('pause', one([0, 1])),
       clog: 0,
+      reset: 0,
     },
     trailingEntries: one([0, 2, 10, 50]),
   }
-  return trusting(worsened(isChurning ? churned(plan, random) : plan, without), without)
+  return told(trusting(worsened(isChurning ? churned(plan, random) : plan, without), without), without)
 }
 
 /** The same group with what disks, paths and clocks do seldom. It has chance of its own, so that without it a plan is as it was. */
@@ -245,6 +260,15 @@ function worsened(plan: SimPlan, without: ReadonlySet<Ingredient>): SimPlan {
     isRestBroken: some('broken-rest', 0.5, 1) === 1 && isGuarded,
     trouble: { ...trouble, clog },
   }
+}
+
+/** The same group with links that say why they broke, and are sometimes wrong. It has chance of its own, too. */
+function told(plan: SimPlan, without: ReadonlySet<Ingredient>): SimPlan {
+  const random = chanceFor(plan.seed, 7)
+  const isWanted = random() < 0.4
+  const [refusalRate, reset] = [0.3 + random() * 0.7, 1 + random() * 2]
+  if (!isWanted || without.has('refusal')) return plan
+  return { ...plan, refusalRate, trouble: { ...plan.trouble, reset } }
 }
 
 /** Clocks may differ by this part in how fast they go where leaders trust them: together a tenth (lease.ts). */

@@ -3,6 +3,7 @@ import type { Moment } from '../raft/core/lease.js'
 import type { MemoryStorageStart } from '../raft/core/memory-storage.js'
 import type { Message } from '../raft/core/messages.js'
 import type { ConfChange, ConfState, Entry, RaftId, Ready, Storage } from '../raft/core/state.js'
+import type { BasicStatus, RaftStatus } from '../raft/core/status.js'
 import type { Checks } from './checks.js'
 import type { Damage } from './sim-disk.js'
 import type { SimPlan } from './sim-plan.js'
@@ -22,6 +23,10 @@ export type SimEvent =
   /** A client asks a leader to read by itself. */
   | { readonly type: 'lease-read'; readonly node: RaftId; readonly life: number; readonly request: number }
   | { readonly type: 'unreachable'; readonly node: RaftId; readonly to: RaftId }
+  /** A node is told that the process of another is dead, which need not be true. */
+  | { readonly type: 'refused'; readonly node: RaftId; readonly by: RaftId }
+  /** Its turn to take the place of a lost leader. */
+  | { readonly type: 'turn'; readonly node: RaftId; readonly life: number }
   | { readonly type: 'snapshot-sent'; readonly node: RaftId; readonly to: RaftId; readonly arrived: boolean }
   | { readonly type: 'restart'; readonly node: RaftId }
   | { readonly type: 'work' }
@@ -38,8 +43,8 @@ export interface SimCore {
   hasReady(): boolean
   ready(): Ready
   advance(): void
-  basicStatus(): { readonly commit: number; readonly lead: RaftId }
-  status(): { readonly progress: ReadonlyMap<RaftId, { readonly match: number; readonly next: number }> }
+  basicStatus(): BasicStatus
+  status(): RaftStatus
   transferLeader(id: RaftId): void
   forgetLeader(): void
   readIndex(requestCtx: Uint8Array): void
@@ -69,6 +74,8 @@ export interface SimHooks {
   readonly diskAnswers?: 'when-durable' | 'at-once' | 'after-a-while'
   /** Time units that a tick of a node lasts, in place of what was planned. */
   readonly tickLength?: (planned: number, node: RaftId) => number
+  /** What comes of evidence that a process is dead. */
+  readonly evidence?: 'believed' | 'ignored'
   /** What a failed sync does. */
   readonly syncFailure?: 'stops-the-node' | 'goes-unnoticed'
   /** Makes a log of a damaged one, and so keeps the node under its old id; undefined refuses, as an honest node always does. */
@@ -85,4 +92,6 @@ export interface SimWorld {
   readonly now: number
   after(delay: number, event: SimEvent): void
   post(sender: RaftId, message: Message): void
+  /** The process of a node is gone. */
+  died(id: RaftId): void
 }

@@ -27,10 +27,13 @@ export function describeEvent(event: SimEvent): string {
     case 'wake':
     case 'impatient':
     case 'lease-read':
+    case 'turn':
     case 'restart':
       return `${event.type} ${event.node}`
     case 'unreachable':
       return `${event.node} finds ${event.to} unreachable`
+    case 'refused':
+      return `${event.node} is told that ${event.by} is dead`
     case 'snapshot-sent':
       return `${event.node} learns that its snapshot ${event.arrived ? 'reached' : 'did not reach'} ${event.to}`
     case 'work':

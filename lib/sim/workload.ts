@@ -130,6 +130,9 @@ export class Workload {
       case 'pause':
         this.#pause(this.#toPause(node), 20 + this.#random() * (plan.core.votePromise > 0 ? LONG_PAUSE : PAUSE))
         return
+      case 'reset':
+        this.#reset(node, pick(this.#random, nodes) ?? node)
+        return
       case 'clog': {
         const other = pick(this.#random, nodes)
         const until = this.#group.now + 20 + this.#random() * CLOG_SPAN
@@ -158,6 +161,19 @@ export class Workload {
     if (plan.hastyTimersRate === 0 || this.#random() >= plan.hastyTimersRate) return
     const ticks = Math.floor(span / TICK)
     this.#group.after(span - JUST_BEFORE, { type: 'wake', node: node.id, life: node.life, ticks })
+  }
+
+  /** A link breaks, one way or both or only for a moment, and its ends are told that the other one is dead. Both live. */
+  #reset({ id: one }: SimNode, { id: other }: SimNode): void {
+    const { network, plan } = this.#group
+    for (const [from, to] of [
+      [one, other],
+      [other, one],
+    ] as const) {
+      if (from === to) continue
+      if (this.#random() < 0.5) network.cut(from, to)
+      if (this.#random() < plan.refusalRate) this.#group.after(this.#random() * 5, { type: 'refused', node: from, by: to })
+    }
   }
 
   #crash(node: SimNode): void {

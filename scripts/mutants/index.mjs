@@ -8,8 +8,9 @@ import { leases } from './lease.mjs'
 import { log } from './log.mjs'
 import { members } from './membership.mjs'
 import { readsAndTransfers } from './reads.mjs'
+import { succession } from './succession.mjs'
 import { wal } from './wal.mjs'
 
-const table = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...leases, ...flow, ...wal]
+const table = [...elections, ...durability, ...log, ...members, ...readsAndTransfers, ...leases, ...succession, ...flow, ...wal]
 
 export const mutants = table.map((mutant) => ({ short: false, folder: 'lib/raft/core', ...mutant }))

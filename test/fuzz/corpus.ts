@@ -100,21 +100,26 @@ export const storeSnapshots: readonly Uint8Array[] = [-1, 0, 1, 2].map((history)
 
 export const joinStrings: readonly string[] = (['manager', 'worker'] as const).map((role) =>
   formatJoinString({
-    token: { role, cluster: 'c1u2s3t4e5r6' as never, secret: makeSecret(seededRandom(1)) },
+    token: { role, root: '5a'.repeat(32), secret: makeSecret(seededRandom(1)) },
     addresses: ['10.0.0.1:2377', '[fe80::1]:2377', 'host.example:1'],
   }),
 )
 
+const nodeOf = (side: 'dialler' | 'acceptor'): string => (side === 'dialler' ? 'aaaaaaaaaaaa' : 'bbbbbbbbbbbb')
+
 export const handshakeSelf = (side: 'dialler' | 'acceptor'): Self => ({
-  node: side === 'dialler' ? 'aaaaaaaaaaaa' : 'bbbbbbbbbbbb',
-  role: 'manager',
-  cluster: 'cccccccccccc',
-  secrets: { manager: 'm'.repeat(26), worker: 'w'.repeat(26) },
+  node: nodeOf(side),
   versions: { min: 1, max: 1 },
   instance: side,
-  nonce: new Uint8Array(32).fill(side === 'dialler' ? 1 : 2),
-  remote: 'there:1',
   purpose: 'all',
+  chain: [new Uint8Array(300).fill(side === 'dialler' ? 1 : 2)],
+  remote: 'there:1',
+  identify: () => ({
+    node: nodeOf(side === 'dialler' ? 'acceptor' : 'dialler'),
+    role: 'manager',
+    cluster: 'cccccccccccc',
+    key: 'key of the other',
+  }),
   admit: () => undefined,
 })
 

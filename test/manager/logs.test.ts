@@ -30,7 +30,13 @@ function world(lines: Readonly<Record<string, AsyncIterable<Line> | Error>>, fir
       return found
     },
   }
-  return { sources, appear: (added: Task) => (tasks.push(added), listener()) }
+  return {
+    sources,
+    appear: (added: Task) => {
+      tasks.push(added)
+      listener()
+    },
+  }
 }
 
 async function* of(...all: Line[]): AsyncGenerator<Line> {

@@ -11,17 +11,21 @@ import {
 import {
   type CheckName,
   claims,
+  type Incident,
   type SimCoreConfig,
   type SimHooks,
   type SimOptions,
   type SimPlan,
   simulate,
+  simulateFailover,
 } from '../../lib/sim/index.js'
 import { younger } from './raft-seeds.js'
 
 interface Mutant extends Omit<SimOptions, 'seed'> {
   readonly name: string
   readonly breaks: CheckName
+  /** Broken in a group to which only this happens. */
+  readonly incident?: Incident
   /** Seeds within which the lie must be noticed. */
   readonly within: number
 }
@@ -269,6 +273,20 @@ const mutants: readonly Mutant[] = [
     hooks: nodes((config) => new Chatters(config)),
   },
   {
+    name: 'a node that believes the end of its link to be the end of the leader, and asks nobody before it raises its term,',
+    breaks: 'leader-kept',
+    within: 20,
+    incident: 'broken-link',
+    hooks: nodes((config) => new RawNode({ ...config, preVote: false, checkQuorum: false })),
+  },
+  {
+    name: 'a node that does not believe that its leader is dead',
+    breaks: 'quick-failover',
+    within: 5,
+    incident: 'leader-dies',
+    hooks: { evidence: 'ignored' },
+  },
+  {
     name: 'a core that throws',
     breaks: 'core-threw',
     within: 20,
@@ -297,6 +315,7 @@ const noTrouble: SimPlan['trouble'] = {
   'crash-all': 0,
   pause: 0,
   clog: 0,
+  reset: 0,
 }
 
 function crashesAndCampaigns(plan: SimPlan): SimPlan {
@@ -334,10 +353,13 @@ function alterSnapshots(m: Message): Message {
   return { ...m, snapshot: { ...m.snapshot, confState } }
 }
 
-for (const { name, breaks, within, ...options } of mutants) {
+for (const { name, breaks, within, incident, ...options } of mutants) {
   t.test(`${name} breaks the claim that ${claims[breaks]}`, (t) => {
     for (let seed = 1; seed <= within; seed++) {
-      const verdict = simulate({ without: younger, ...options, seed })
+      const verdict =
+        incident === undefined
+          ? simulate({ without: younger, ...options, seed })
+          : simulateFailover({ ...(options.hooks === undefined ? {} : { hooks: options.hooks }), incident, seed })
       if (verdict.outcome === 'held') continue
       t.comment(`seed ${seed} step ${verdict.step}: ${verdict.message}`)
       t.equal(verdict.check, breaks)

@@ -20,6 +20,7 @@ export const younger: readonly Ingredient[] = [
   'broken-rest',
   'lease-read',
   'suspend',
+  'refusal',
 ]
 
 const firstSeeds: readonly KnownSeed[] = [

@@ -44,7 +44,7 @@ import {
   type RaftRunnerStatus,
   runnerStatusOf,
 } from './status.js'
-import { Succession } from './succession.js'
+import { SuccessionTurns } from './succession.js'
 import { takeover } from './takeover.js'
 import { Ticker } from './ticker.js'
 
@@ -70,7 +70,7 @@ export class RaftRunner implements AsyncDisposable {
   readonly #outbox: Outbox
   readonly #incoming: IncomingSnapshots
   readonly #outgoing: OutgoingSnapshots
-  readonly #succession: Succession
+  readonly #succession: SuccessionTurns
   readonly #impatience: Impatience
   readonly #ticker: Ticker
   readonly #inbox: Inbox
@@ -151,7 +151,10 @@ export class RaftRunner implements AsyncDisposable {
       stored: (message) => this.#snapshotStored(message),
     })
     this.#reader = new Reader(this.#node, options, this.#applier, () => this.#wake())
-    this.#succession = new Succession(this.#node, clock, () => this.campaign())
+    this.#succession = new SuccessionTurns(this.#node, clock, (turn) => {
+      this.#guard(turn)
+      this.#wake()
+    })
     this.#impatience = new Impatience({
       electionTicks: options.electionTicks,
       random,

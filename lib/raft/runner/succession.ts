@@ -1,62 +1,33 @@
 import type { Clock } from '../../base/clock.js'
-import type { RaftId, RaftStatus, RawNode } from '../core/index.js'
+import { type RaftId, Succession, type SuccessionCore } from '../core/index.js'
 
 /** Voters with the same evidence ask one after the other, this far apart: together they would split the vote. */
 const staggerMs = 40
 
-/**
- * Fast failover: what a peer does when it knows that the leader's process is gone, rather than only hears nothing of it.
- *
- * It forgets the leader, so that it grants pre-votes at once, and asks for them itself when its turn comes. The rules of the core are
- * untouched: an election still takes a quorum, and voters that hear the leader refuse (thesis §4.2.3, §9.6). So who is wrong about
- * the leader, because only its own link broke, deposes nobody; the next heartbeat reminds it.
- */
-export class Succession {
-  readonly #node: RawNode
+/** Fast failover by the clock; what it decides is in the core. */
+export class SuccessionTurns {
+  readonly #succession: Succession
   readonly #clock: Clock
-  readonly #campaign: () => void
-  /** The leader that was forgotten, and in which term it led. */
-  #lost: { readonly leader: RaftId; readonly term: number } | undefined
+  readonly #act: (turn: () => void) => void
   #cancelTurn: (() => void) | undefined
 
-  /** @param campaign Asks for votes, now; called from a timer */
-  constructor(node: RawNode, clock: Clock, campaign: () => void) {
-    this.#node = node
+  /** @param act Carries out what was decided, from a timer */
+  constructor(node: SuccessionCore, clock: Clock, act: (turn: () => void) => void) {
+    this.#succession = new Succession(node)
     this.#clock = clock
-    this.#campaign = campaign
+    this.#act = act
   }
 
   /** This peer's process is dead; may be told again as long as it is. */
   dead(id: RaftId): void {
-    const { lead, term } = this.#node.basicStatus()
-    if (lead === id) {
-      this.#lost = { leader: id, term }
-      this.#node.forgetLeader()
-    }
-    const isWaiting = this.#cancelTurn !== undefined
-    if (isWaiting || this.#lost?.leader !== id || !this.#isVacant()) return
-    const turn = turnOf(this.#node.status(), id)
+    const turn = this.#succession.dead(id)
     if (turn === undefined) return
     this.#cancelTurn = this.#clock.after(turn * staggerMs, () => {
-      this.#cancelTurn = undefined
-      if (this.#isVacant()) this.#campaign()
+      this.#act(() => this.#succession.turn())
     })
   }
 
   stop(): void {
     this.#cancelTurn?.()
   }
-
-  /** Nobody has begun to take the place of the lost leader. */
-  #isVacant(): boolean {
-    const { lead, term } = this.#node.basicStatus()
-    return lead === 0 && term === this.#lost?.term
-  }
-}
-
-/** This peer's place among the voters that are left; undefined for one that is no voter. */
-function turnOf({ id, config }: RaftStatus, lost: RaftId): number | undefined {
-  const left = config.voters.filter((voter) => voter !== lost).sort((a, b) => a - b)
-  const turn = left.indexOf(id)
-  return turn < 0 ? undefined : turn
 }
