@@ -71,9 +71,9 @@ export class SessionFinder {
   /** A worker keeps a link to one manager at a time; managers keep their mesh themselves. */
   #hold({ node, address }: ManagerAddress): void {
     if (this.#world.manager() !== undefined) return
-    if (this.#held !== undefined && this.#held !== node) this.#world.pool.forget(this.#held)
+    if (this.#held !== undefined && this.#held !== node) this.#world.pool.release(this.#held, 'session')
     this.#held = node
-    this.#world.pool.keep(node, address)
+    this.#world.pool.keep(node, address, 'session')
   }
 
   #closedWith(node: string, signal: AbortSignal): AbortSignal {

@@ -25,10 +25,11 @@ export const channels = {
   session: { name: 'session', number: 3, order: 'ordered', maxBytes: 1 * MiB },
   gossip: { name: 'gossip', number: 4, order: 'lossy', maxBytes: 64 * KiB },
   sync: { name: 'sync', number: 5, order: 'ordered', maxBytes: 1 * MiB },
+  swim: { name: 'swim', number: 6, order: 'lossy', maxBytes: 64 * KiB },
 } as const satisfies Readonly<Record<string, Channel>>
 
 /** Channels of single messages between members, that may be lost. */
-export type MessageChannel = 'gossip'
+export type MessageChannel = 'gossip' | 'swim'
 
 const byNumber: readonly Channel[] = Object.values(channels)
 

@@ -14,7 +14,7 @@ import {
 t.test('channel numbers are their places, each once', async (t) => {
   t.strictSame(
     Object.values(channels).map(({ number }) => number),
-    [0, 1, 2, 3, 4, 5],
+    [0, 1, 2, 3, 4, 5, 6],
   )
 })
 

@@ -34,3 +34,12 @@ export { packetBytes, recordBytes } from './record-bytes.js'
 export { hereIn, type KeptMember, type MemberSnapshot, rosterOf, snapshotOf } from './snapshot.js'
 export { decodePacket, encodePacket } from './swim-codec.js'
 export { type MemberView, type SwimConfig, SwimCore } from './swim-core.js'
+export {
+  type Membership,
+  type SwimCounters,
+  type SwimDatagrams,
+  type SwimLinks,
+  SwimRunner,
+  type SwimRunnerOptions,
+} from './swim-runner.js'
+export { type Triage, tcpTriage } from './tcp-triage.js'

@@ -85,7 +85,13 @@ export class Local {
     if (best === 'link' && !this.links.has(to)) return
     const { epoch, incarnation } = this.self
     const packet = { to, from: this.id, epoch, incarnation, message, records }
-    const roomBytes = this.options.packetBytesMax - packetBytes(packet)
+    let roomBytes = this.options.packetBytesMax - packetBytes(packet)
+    if (best === 'datagram' && roomBytes < 0) {
+      // Records that do not fit are asked for where they are missed; a message that does not fit alone needs a link.
+      packet.records = []
+      roomBytes = this.options.packetBytesMax - packetBytes(packet)
+      if (roomBytes < 0) return
+    }
     const carries = message.type === 'ping' || message.type === 'ack' || message.type === 'gossip'
     if (carries && this.rumours.size > 0 && roomBytes > 0) {
       const rumours = this.rumours.take(roomBytes, this.#transmissions)

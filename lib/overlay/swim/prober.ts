@@ -306,7 +306,8 @@ export class Prober {
     const member = this.#local.table.get(id)
     if (!this.#local.takesDatagrams(member)) return
     this.#unanswered.add(id)
-    if (this.#unanswered.size >= Math.min(unansweredMax, this.#local.table.hereCount - 1) && this.#isDatagramLess()) {
+    const capable = this.#local.someone(unansweredMax, (other) => isHere(other) && this.#local.takesDatagrams(other)).length
+    if (this.#unanswered.size >= capable && this.#isDatagramLess()) {
       this.#lanesChanged('stream')
       return
     }

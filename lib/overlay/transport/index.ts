@@ -7,6 +7,7 @@
 export type { Credentials, Identity, LinkRole } from '../../security/index.js'
 export { addressToAdvertise, type InterfaceAddress, parseAddress, parseListen } from './addresses.js'
 export type { LinkPurpose, VersionRange } from './handshake.js'
+export { afterFairly } from './lateness.js'
 export { Link, type LinkHost } from './link.js'
 export { type DialOptions, type LinkCounters, type LinkEvent, LinkPool } from './link-pool.js'
 export { Switchboard } from './memory-transport.js'

@@ -73,6 +73,8 @@ export class LinkPool implements AsyncDisposable {
   readonly #open = new Set<Link>()
   readonly #shaking = new Set<Link>()
   readonly #keepers = new Map<string, Keeper>()
+  /** Who wants the link of each keeper. */
+  readonly #users = new Map<string, Set<string>>()
   readonly #waiting = new Map<string, Set<Deferred<Link>>>()
   readonly #observers = new Set<(event: LinkEvent) => void>()
   readonly #doubles = new Doubles()
@@ -177,9 +179,14 @@ export class LinkPool implements AsyncDisposable {
     }
   }
 
-  /** Holds a link to this peer at this address from now on; called again, it moves to the new address. */
-  keep(node: string, address: string): void {
+  /**
+   * Holds a link to this peer at this address from now on; called again, it moves to the new address.
+   * @param user who wants it: the link is held until the last of them releases it
+   */
+  keep(node: string, address: string, user = 'peer'): void {
     if (this.#stopping || node === this.#host.node) return
+    const users = this.#users.get(node) ?? new Set()
+    this.#users.set(node, users.add(user))
     const keeper = this.#keepers.get(node)
     if (keeper !== undefined) {
       keeper.move(address)
@@ -195,8 +202,15 @@ export class LinkPool implements AsyncDisposable {
     begun.start()
   }
 
-  /** Holds no link to this peer any more, and closes the one there is. */
+  /** One user needs the link no more; when nobody does it is closed. */
+  release(node: string, user: string): void {
+    const users = this.#users.get(node)
+    if (users?.delete(user) === true && users.size === 0) this.forget(node)
+  }
+
+  /** Holds no link to this peer any more, whoever wants it, and closes the one there is. */
   forget(node: string): void {
+    this.#users.delete(node)
     this.#keepers.get(node)?.stop()
     this.#keepers.delete(node)
     this.#links.get(node)?.close('forgotten')
@@ -295,6 +309,7 @@ export class LinkPool implements AsyncDisposable {
     const unlistened = this.#listener?.close()
     for (const keeper of this.#keepers.values()) keeper.stop()
     this.#keepers.clear()
+    this.#users.clear()
     for (const node of [...this.#waiting.keys()]) this.#failWaiters(node, stopped())
     for (const dial of this.#dials) dial.abort(stopped())
     this.#bulk.closeAll('stopped')

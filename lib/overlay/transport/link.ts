@@ -218,7 +218,9 @@ export class Link implements RpcLink {
         this.#rpc.receive(message)
         break
       case 'gossip':
-        if (!this.#isMember()) throw badFrame('channel', `a ${this.identity.role} does not gossip`)
+      case 'swim':
+        if (!this.#isMember())
+          throw badFrame('channel', `a ${this.identity.role} is no member and does not ${frame.channel.name}`)
         this.#world.host.onMessage?.(name, this.identity, message)
         break
       case 'control':

@@ -189,6 +189,22 @@ for (const network of networks()) {
       t.match(await failure(client.call(larger, 'control.ping', null)), { code: 'ERR_SKEIN_UNREACHABLE' })
     })
 
+    t.test('a link that two want is held until both have released it, and forgotten whoever wants it', async (t) => {
+      const pools = new Pools(t, network)
+      const server = await pools.listen('server', makeHost({ node: larger }))
+      const client = pools.client('client', makeHost(), quick)
+      const up = eventOf(client, 'up')
+      client.keep(larger, server.address, 'session')
+      client.keep(larger, server.address, 'swim')
+      await up
+      client.release(larger, 'session')
+      client.release(larger, 'session')
+      t.ok(client.link(larger))
+      const down = eventOf(client, 'down')
+      client.release(larger, 'swim')
+      t.match(await down, { reason: 'forgotten' })
+    })
+
     t.test('a call that waits for a link ends with its deadline, its signal, or the pool', async (t) => {
       const pools = new Pools(t, network)
       const gone = await pools.listen('server', makeHost())
