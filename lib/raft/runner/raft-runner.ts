@@ -209,7 +209,7 @@ export class RaftRunner implements AsyncDisposable {
   /**
    * Proposes a command; resolves with what the state machine's `apply` returned on this peer.
    * @param data At least one byte; not to be changed afterwards.
-   * @throws {SkeinError} definitely not proposed: ERR_SKEIN_NOT_LEADER (`detail.leader`: raft id to ask), ERR_SKEIN_BUSY,
+   * @throws {SkeinError} definitely not proposed: ERR_SKEIN_NOT_LEADER (`detail.leader`: raft id to ask, in digits), ERR_SKEIN_BUSY,
    *   ERR_SKEIN_TOO_LARGE, ERR_SKEIN_ABORTED, ERR_SKEIN_STOPPED, ERR_SKEIN_STORAGE; may have happened: ERR_SKEIN_OUTCOME_UNKNOWN
    * @see Ongaro 2014 §6.3: why a retry with the same `requestId` is safe, if the state machine remembers it
    */

@@ -3,6 +3,8 @@ import type { Clock } from '../../base/clock.js'
 /**
  * The clock as the core knows it. After a stall one tick passes, not all that were missed, and it passes only once
  * what had arrived meanwhile was read: a process that slept must not take its own sleep for another's death.
+ *
+ * A timer never comes early, but its tick may come late, and the next one in time: n ticks last at least n - 2 periods.
  */
 export class Ticker {
   readonly #clock: Clock
