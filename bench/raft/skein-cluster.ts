@@ -109,6 +109,7 @@ export class SkeinCluster implements Cluster {
   async stop(): Promise<void> {
     await Promise.all(
       this.#members.map(({ child }) => {
+        if (!child.connected) return undefined // it ended by itself, and whoever asked it something has heard so
         const gone = new Promise((resolve) => child.once('exit', resolve))
         child.disconnect() // it ends by itself then
         return gone

@@ -9,7 +9,7 @@ export interface RaftTransport {
   send(to: RaftId, frame: Uint8Array): boolean
   /**
    * Carries one piece of a snapshot, about half a MiB, and resolves with what `receiveSnapshotPiece` answered there; rejects
-   * when that cannot be had or the signal aborts. On a connection of its own, or frames wait behind it. Two are under way at once.
+   * when that cannot be had or the signal aborts. Once answered, the array is used for the next one. On a connection of its own, or frames wait behind it. Two are under way at once.
    */
   sendSnapshotPiece(to: RaftId, piece: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
 }

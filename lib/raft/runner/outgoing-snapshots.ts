@@ -8,7 +8,7 @@ import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
 import type { ConfState, Message, RaftId, Snapshot } from '../core/index.js'
 import type { RaftDisk, SnapshotDigest, SnapshotId, SnapshotReader } from '../wal/index.js'
-import { decodeAnswer, encodeOffer, encodePiece, pieceBytes } from './piece-codec.js'
+import { allocatePiece, decodeAnswer, encodeOffer, pieceBytes, pieceOf, sealPiece } from './piece-codec.js'
 import { PieceSender, type SenderStep } from './piece-protocol.js'
 
 const debug = createDebug('skein:raft')
@@ -132,12 +132,15 @@ export class OutgoingSnapshots {
     const signal = AbortSignal.any([given, broken.signal])
     const underWay = new Set<Promise<void>>()
     let isOver = false
-    const ask = async (step: SenderStep, request: Uint8Array): Promise<void> => {
+    /** Arrays of pieces that were answered: new ones for each would keep the collector busy, and it keeps everybody waiting. */
+    const free: Buffer[] = []
+    const ask = async (step: SenderStep, request: Buffer): Promise<void> => {
       const cancel = this.#parts.clock.after(answerMs, () => broken.abort(new Error(`no answer within ${answerMs} ms`)))
       try {
         const answer = decodeAnswer(await abortable(this.#parts.carry(to, request, signal), signal, 'snapshot'))
         if (answer.type === 'refused') debug('%d refused a piece: %s', to, answer.message)
         pieces.answered(step.round, answer)
+        if (step.type === 'piece') free.push(request)
         isOver ||= answer.type === 'refused'
       } catch (error) {
         debug('a piece to %d was lost: %s', to, messageOf(error))
@@ -156,9 +159,8 @@ export class OutgoingSnapshots {
           await Promise.race(underWay)
           continue
         }
-        const request =
-          step.type === 'offer' ? offer : encodePiece(digest, step.offset, await reader.bytes(step.offset, step.sizeBytes))
         if (step.type === 'piece') await this.#pay(step.sizeBytes, given)
+        const request = step.type === 'offer' ? offer : await fill(step, free.pop(), digest, reader)
         const asked: Promise<void> = ask(step, request).finally(() => underWay.delete(asked))
         underWay.add(asked)
       }
@@ -225,8 +227,19 @@ interface Round {
   readonly sending: Sending
   readonly pieces: PieceSender
   readonly digest: SnapshotDigest
-  readonly offer: Uint8Array
+  readonly offer: Buffer
   readonly reader: SnapshotReader
+}
+
+async function fill(
+  { offset, sizeBytes }: Extract<SenderStep, { readonly type: 'piece' }>,
+  used: Buffer | undefined,
+  digest: SnapshotDigest,
+  reader: SnapshotReader,
+): Promise<Buffer> {
+  const request = used !== undefined && pieceOf(used).length === sizeBytes ? used : allocatePiece(sizeBytes)
+  await reader.into(pieceOf(request), offset)
+  return sealPiece(request, digest, offset)
 }
 
 /** A peer ignores a snapshot older than its own membership; the next one will list it. */

@@ -32,12 +32,26 @@ export type PieceRequest = {
 
 const answers = ['want', 'again', 'done', 'refused'] as const
 
-export function encodeOffer(digest: SnapshotDigest, frame: Uint8Array): Uint8Array {
+export function encodeOffer(digest: SnapshotDigest, frame: Uint8Array): Buffer {
   return encodeRequest(0, digest, 0, frame)
 }
 
-export function encodePiece(digest: SnapshotDigest, offset: number, piece: Uint8Array): Uint8Array {
+export function encodePiece(digest: SnapshotDigest, offset: number, piece: Uint8Array): Buffer {
   return encodeRequest(1, digest, offset, piece)
+}
+
+/** An array for a piece of so many bytes; they go into `pieceOf` it, and then it is sealed. */
+export function allocatePiece(sizeBytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(headBytes + sizeBytes)
+}
+
+export function pieceOf(request: Buffer): Buffer {
+  return request.subarray(headBytes)
+}
+
+/** What was put into it becomes a piece; the same array may become another one later. */
+export function sealPiece(request: Buffer, digest: SnapshotDigest, offset: number): Buffer {
+  return seal(request, 1, digest, offset)
 }
 
 /** The bytes in it are views. @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_WIRE_VERSION */
@@ -91,13 +105,13 @@ export function decodeAnswer(answer: Uint8Array): Answer {
   }
 }
 
-function encodeRequest(
-  kind: number,
-  { index, term, sizeBytes, crc }: SnapshotDigest,
-  offset: number,
-  body: Uint8Array,
-): Uint8Array {
-  const bytes = Buffer.allocUnsafe(headBytes + body.length)
+function encodeRequest(kind: number, digest: SnapshotDigest, offset: number, body: Uint8Array): Buffer {
+  const request = allocatePiece(body.length)
+  pieceOf(request).set(body)
+  return seal(request, kind, digest, offset)
+}
+
+function seal(bytes: Buffer, kind: number, { index, term, sizeBytes, crc }: SnapshotDigest, offset: number): Buffer {
   bytes[0] = version
   bytes[1] = kind
   bytes.writeDoubleLE(index, 2)
@@ -105,7 +119,6 @@ function encodeRequest(
   bytes.writeDoubleLE(sizeBytes, 18)
   bytes.writeUInt32LE(crc, 26)
   bytes.writeDoubleLE(offset, 30)
-  bytes.set(body, headBytes)
   bytes.writeUInt32LE(checksumOf(bytes), checksumAt)
   return bytes
 }

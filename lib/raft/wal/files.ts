@@ -15,6 +15,8 @@ export interface WalFile {
   writeDurably?(bytes: Uint8Array, position: number): Promise<void>
   /** Up to `sizeBytes` bytes; fewer only at the end of the file. */
   read(position: number, sizeBytes: number): Promise<Uint8Array>
+  /** As `read`, into the caller's bytes; how many there were. For whoever reads much and often: large arrays are work for the collector. */
+  readInto?(target: Uint8Array, position: number): Promise<number>
   size(): Promise<number>
   truncate(sizeBytes: number): Promise<void>
   /** Resolves when the contents and the size are on the disk itself (fdatasync). */
@@ -126,13 +128,17 @@ class NodeFile implements WalFile {
 
   async read(position: number, sizeBytes: number): Promise<Uint8Array> {
     const buffer = Buffer.allocUnsafeSlow(sizeBytes)
+    return buffer.subarray(0, await this.readInto(buffer, position))
+  }
+
+  async readInto(target: Uint8Array, position: number): Promise<number> {
     let done = 0
-    while (done < sizeBytes) {
-      const { bytesRead } = await this.#handle.read(buffer, done, sizeBytes - done, position + done)
+    while (done < target.length) {
+      const { bytesRead } = await this.#handle.read(target, done, target.length - done, position + done)
       if (bytesRead === 0) break
       done += bytesRead
     }
-    return buffer.subarray(0, done)
+    return done
   }
 
   async size(): Promise<number> {

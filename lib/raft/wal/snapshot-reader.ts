@@ -53,6 +53,8 @@ export class SnapshotReader {
   /** Of the file, from `#heldAt` on. */
   #held: Buffer = Buffer.alloc(0)
   #heldAt = 0
+  /** Read into again and again, when what is read is copied or only looked at; undefined when it is handed out. */
+  #own: Buffer | undefined
   /** Of records that were read, not of each: where `bytes` can begin to walk. */
   readonly #places: Place[] = []
   #isAtEnd = false
@@ -77,9 +79,11 @@ export class SnapshotReader {
     }
   }
 
-  /** Reads a file that grows to `sizeBytes` meanwhile; it belongs to somebody else, who closes it. */
+  /** To check a file that grows to `sizeBytes` meanwhile; it belongs to somebody else, who closes it. Its chunks are not for keeping. */
   static of(file: WalFile, path: string, id: SnapshotDigest): SnapshotReader {
-    return new SnapshotReader(path, file, id, id.sizeBytes)
+    const reader = new SnapshotReader(path, file, id, id.sizeBytes)
+    reader.#own = Buffer.alloc(0)
+    return reader
   }
 
   /** All before this offset was found good. */
@@ -115,14 +119,17 @@ export class SnapshotReader {
     }
   }
 
-  /** Up to `sizeBytes` bytes of the file as they are, from any place; every record they are of is checked, and all before. @throws as `next` */
-  async bytes(offset: number, sizeBytes: number): Promise<Uint8Array> {
+  /**
+   * Fills `target` with the file as it is from `offset` on; every record that is of is checked, and all before. How many bytes there
+   * were: fewer only at the end. Not to be mixed with chunks that are still looked at. @throws as `next`
+   */
+  async into(target: Uint8Array, offset: number): Promise<number> {
+    this.#own ??= Buffer.alloc(0)
     while (this.#next.offset < offset && !this.#isAtEnd) await this.#mustAdvance()
-    const parts: Uint8Array[] = []
-    const end = offset + sizeBytes
+    const end = offset + target.length
     let at = offset
     if (at < snapshotMagic.length) {
-      parts.push(snapshotMagic.subarray(at, end))
+      target.set(snapshotMagic.subarray(at, end))
       at = Math.min(end, snapshotMagic.length)
     }
     let place = this.#placeBefore(at)
@@ -130,12 +137,12 @@ export class SnapshotReader {
       const record = await (place.offset === this.#next.offset ? this.#mustAdvance() : this.#again(place))
       const next = place.offset + record.nextOffset
       if (next > at) {
-        parts.push(this.#held.subarray(at - this.#heldAt, Math.min(end, next) - this.#heldAt))
+        target.set(this.#held.subarray(at - this.#heldAt, Math.min(end, next) - this.#heldAt), at - offset)
         at = Math.min(end, next)
       }
       place = { offset: next, crc: record.crc }
     }
-    return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
+    return at - offset
   }
 
   /** The file was cut where it is good: what was read behind that is forgotten. */
@@ -236,11 +243,22 @@ export class SnapshotReader {
     const isHeld = offset >= this.#heldAt && offset + sizeBytes <= this.#heldAt + this.#held.length
     if (!isHeld) {
       const wanted = Math.min(Math.max(sizeBytes, readAheadBytes), limitBytes - offset)
-      const read = await this.#disk(() => this.#file.read(offset, wanted))
-      this.#held = Buffer.from(read.buffer, read.byteOffset, read.length)
+      const read = await this.#read(offset, wanted)
+      this.#held = read
       this.#heldAt = offset
     }
     return this.#held.subarray(offset - this.#heldAt, offset - this.#heldAt + sizeBytes)
+  }
+
+  async #read(offset: number, sizeBytes: number): Promise<Buffer> {
+    const file = this.#file
+    if (this.#own === undefined || file.readInto === undefined) {
+      const read = await this.#disk(() => file.read(offset, sizeBytes))
+      return Buffer.from(read.buffer, read.byteOffset, read.length)
+    }
+    if (this.#own.length < sizeBytes) this.#own = Buffer.allocUnsafeSlow(sizeBytes)
+    const target = this.#own.subarray(0, sizeBytes)
+    return target.subarray(0, await this.#disk(async () => (await file.readInto?.(target, offset)) ?? 0))
   }
 
   async #disk<T>(act: () => Promise<T>): Promise<T> {

@@ -294,5 +294,7 @@ async function fileOf(index: number) {
   await snapshots.save(meta, [bytes('a\n'), bytes('b\n')])
   const reader = await snapshots.open(meta)
   const digest = await reader.digest()
-  return { digest, file: await reader.bytes(0, digest.sizeBytes) }
+  const file = new Uint8Array(digest.sizeBytes)
+  await reader.into(file, 0)
+  return { digest, file }
 }
