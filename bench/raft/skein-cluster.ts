@@ -108,12 +108,14 @@ export class SkeinCluster implements Cluster {
 
   async stop(): Promise<void> {
     await Promise.all(
-      this.#members.map(({ child }) => {
-        if (!child.connected) return undefined // it ended by itself, and whoever asked it something has heard so
-        const gone = new Promise((resolve) => child.once('exit', resolve))
-        child.disconnect() // it ends by itself then
-        return gone
-      }),
+      // One that ended by itself has nothing left to wait for; whoever asked it something has heard so.
+      this.#members
+        .filter(({ child }) => child.connected)
+        .map(({ child }) => {
+          const gone = new Promise((resolve) => child.once('exit', resolve))
+          child.disconnect() // it ends by itself then
+          return gone
+        }),
     )
     process.off('exit', this.#onExit)
     rmSync(this.#dir, { recursive: true, force: true })
