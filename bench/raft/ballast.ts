@@ -25,9 +25,9 @@ export class Ballast implements StateMachine {
   }
 
   apply(data: Uint8Array, at: { readonly index: number; readonly term: number }): unknown {
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.length)
-    if (bytes.readUInt16BE(0) !== growMark) return this.#inner.apply(data, at)
-    const count = bytes.readUInt32BE(2)
+    const mark = ((data[0] as number) << 8) | (data[1] as number)
+    if (mark !== growMark) return this.#inner.apply(data, at)
+    const count = Buffer.from(data.buffer, data.byteOffset, data.length).readUInt32BE(2)
     for (let i = 0; i < count; i++) this.#blocks.push(Buffer.alloc(blockBytes, `${at.index} ${i} `))
     return this.#blocks.length
   }

@@ -6,9 +6,9 @@ export class KvMachine implements StateMachine {
   readonly appliedIndex = 0
 
   apply(data: Uint8Array): undefined {
-    const bytes = Buffer.from(data.buffer, data.byteOffset, data.length)
-    const keyEnd = 2 + bytes.readUInt16BE(0)
-    const [key, value] = [bytes.toString('latin1', 2, keyEnd), bytes.subarray(keyEnd)]
+    const keyEnd = 2 + (((data[0] as number) << 8) | (data[1] as number))
+    const key = Buffer.from(data.buffer, data.byteOffset, keyEnd).toString('latin1', 2)
+    const value = new Uint8Array(data.buffer, data.byteOffset + keyEnd, data.length - keyEnd)
     // A copy: the entry's bytes belong to the log. Where it fits, into the old value's place.
     const old = this.values.get(key)
     if (old !== undefined && old.length === value.length) old.set(value)

@@ -7,7 +7,7 @@ import { Credentials, parseKeyString } from '../../lib/security/index.js'
 import { Ballast } from './ballast.js'
 import { KvMachine } from './kv-machine.js'
 import { answerHeadBytes, frameSize, kinds, outcomes, requestHeadBytes } from './skein-target.js'
-import { Cutter, Gather } from './target.js'
+import { Cutter } from './target.js'
 
 export interface PeerSetup {
   readonly id: number
@@ -161,32 +161,55 @@ async function proposeFor(raft: RaftRunner, inFlight: number, forMs: number): Pr
 
 /** Clients of the benchmark: the protocol is in skein-target.ts. */
 function serve(socket: Socket): void {
-  const gather = new Gather((chunk) => void (socket.writable && socket.write(chunk)))
+  const answers = new Answers(socket)
   const cutter = new Cutter(frameSize, (bytes, start, end) => {
     const raft = runner as RaftRunner
     const number = bytes.readUInt32BE(start + 4)
     const keyEnd = start + requestHeadBytes + bytes.readUInt16BE(start + 9)
-    const refuse = (): void => answer(gather, number, outcomes.refused, undefined)
+    const refuse = (): void => answers.add(number, outcomes.refused)
     if (bytes[start + 8] === kinds.put) {
       // A view, not a copy: the chunk holds little else but commands, and the log packs what it keeps for long.
       const command = new Uint8Array(bytes.buffer, bytes.byteOffset + start + 9, end - start - 9)
-      raft.propose(command).then(() => answer(gather, number, outcomes.ok, undefined), refuse)
+      raft.propose(command).then(() => answers.add(number, outcomes.ok), refuse)
     } else {
       const key = bytes.toString('latin1', start + requestHeadBytes, keyEnd)
-      raft.read().then(() => answer(gather, number, outcomes.ok, machine.values.get(key)), refuse)
+      raft.read().then(() => answers.add(number, outcomes.ok, machine.values.get(key)), refuse)
     }
   })
   socket.on('data', (chunk: Buffer) => cutter.add(chunk))
   socket.on('error', () => undefined) // a client that went away; `close` follows and there is nobody to tell
 }
 
-function answer(gather: Gather, number: number, outcome: number, value: Uint8Array | undefined): void {
-  const bytes = Buffer.allocUnsafe(answerHeadBytes + (value?.length ?? 0))
-  bytes.writeUInt32BE(bytes.length - 4, 0)
-  bytes.writeUInt32BE(number, 4)
-  bytes[8] = outcome
-  if (value !== undefined) bytes.set(value, answerHeadBytes)
-  gather.push(bytes)
+const noValue = new Uint8Array(0)
+
+/** The answers of one turn of the event loop, in one chunk. */
+class Answers {
+  readonly #socket: Socket
+  #bytes = Buffer.allocUnsafe(4096)
+  #at = 0
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  add(number: number, outcome: number, value: Uint8Array = noValue): void {
+    const sizeBytes = answerHeadBytes + value.length
+    if (this.#at === 0) process.nextTick(() => this.#flush()) // after the promises of this turn
+    if (this.#at + sizeBytes > this.#bytes.length) {
+      this.#bytes = Buffer.concat([this.#bytes.subarray(0, this.#at)], Math.max(this.#bytes.length * 2, this.#at + sizeBytes))
+    }
+    this.#bytes.writeUInt32BE(sizeBytes - 4, this.#at)
+    this.#bytes.writeUInt32BE(number, this.#at + 4)
+    this.#bytes[this.#at + 8] = outcome
+    this.#bytes.set(value, this.#at + answerHeadBytes)
+    this.#at += sizeBytes
+  }
+
+  #flush(): void {
+    if (this.#socket.writable) this.#socket.write(this.#bytes.subarray(0, this.#at))
+    this.#bytes = Buffer.allocUnsafe(Math.max(64, this.#at))
+    this.#at = 0
+  }
 }
 
 function tell(news: PeerNews): void {

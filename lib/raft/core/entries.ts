@@ -10,15 +10,14 @@ export function entrySizeBytes(entry: Entry): number {
 
 /** Bytes these entries take in a message or in the log. */
 export function entriesSizeBytes(entries: readonly Entry[]): number {
-  let sizeBytes = 0
-  for (const entry of entries) sizeBytes += entrySizeBytes(entry)
-  return sizeBytes
+  return payloadSizeBytes(entries) + entries.length * ENTRY_OVERHEAD_BYTES
 }
 
 /** Bytes of data alone, as its proposer counts them. */
 export function payloadSizeBytes(entries: readonly Entry[]): number {
   let sizeBytes = 0
-  for (const entry of entries) sizeBytes += entry.data.length
+  // By index: an iterator would cost an object for each entry, and this is asked of every entry several times.
+  for (let at = 0; at < entries.length; at++) sizeBytes += entries[at]!.data.length
   return sizeBytes
 }
 

@@ -123,7 +123,10 @@ export class RaftLog {
 
   /** Index of the first entry we do not have in that term; undefined if we have them all. */
   #findConflict(entries: readonly Entry[]): number | undefined {
-    for (const entry of entries) if (!this.matches(entry.index, entry.term)) return entry.index
+    for (let at = 0; at < entries.length; at++) {
+      const { index, term } = entries[at]!
+      if (!this.matches(index, term)) return index
+    }
     return undefined
   }
 

@@ -96,7 +96,7 @@ export class Unstable {
     }
     assert(first <= this.offset + this.#entries.length, 'appended entries leave no gap')
     this.#entries.length = first - this.offset
-    for (const entry of entries) this.#entries.push(entry)
+    for (let at = 0; at < entries.length; at++) this.#entries.push(entries[at]!)
     this.#offsetInProgress = Math.min(this.#offsetInProgress, first)
   }
 }

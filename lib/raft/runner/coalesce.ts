@@ -101,7 +101,7 @@ class AppendRun {
     if (sizeBytes > 0 && this.#sizeBytes + sizeBytes > appendMaxBytes) return false
     if (next.entries.length > 0) {
       this.#entries ??= [...this.#head.entries]
-      for (const entry of next.entries) this.#entries.push(entry)
+      for (let at = 0; at < next.entries.length; at++) this.#entries.push(next.entries[at] as Entry)
       this.#sizeBytes += sizeBytes
     }
     this.#commit = next.commit

@@ -31,6 +31,10 @@ export class Proposal {
     })
   }
 
+  get isAbortable(): boolean {
+    return this.#options.signal !== undefined
+  }
+
   get requestId(): string | undefined {
     return this.#options.requestId
   }
@@ -77,7 +81,7 @@ export class Proposals {
   wait(index: number, term: number, proposal: Proposal): void {
     assert(!this.#waiting.has(index), 'one proposal has one index')
     this.#waiting.set(index, { term, proposal })
-    proposal.onAbort(() => this.#unknown(index, 'the caller no longer waits'))
+    if (proposal.isAbortable) proposal.onAbort(() => this.#unknown(index, 'the caller no longer waits'))
   }
 
   /** The entry at this index was applied with this result. */

@@ -34,7 +34,7 @@ export class Proposer {
     const { maxEntryBytes } = this.#options
     if (data.length === 0 || data.length > maxEntryBytes) throw tooLarge(data.length, maxEntryBytes)
     const proposal = this.#admit(o)
-    proposal.onAbort(() => proposal.reject(aborted('propose')))
+    if (proposal.isAbortable) proposal.onAbort(() => proposal.reject(aborted('propose')))
     this.#commands.push({ data, proposal })
     return proposal.promise
   }

@@ -7,7 +7,7 @@
  */
 import { SkeinError } from '../../base/errors.js'
 import { badMessage } from '../../wire/index.js'
-import { isLocalType, type Message, type MessageType, makeMessage, type Snapshot } from '../core/index.js'
+import { type Entry, isLocalType, type Message, type MessageType, makeMessage, type Snapshot } from '../core/index.js'
 import {
   confStateMaxBytes,
   entriesMaxBytes,
@@ -96,7 +96,8 @@ function refusalOfHead(head: Uint8Array, frame: Uint8Array): SkeinError {
 /** About what a message takes in a frame, in bytes; for deciding when a frame is full. */
 export function messageSizeBytes(message: Message): number {
   let sizeBytes = 64 + (message.snapshot?.data.length ?? 0)
-  for (const entry of message.entries) sizeBytes += 24 + entry.data.length
+  const { entries } = message
+  for (let at = 0; at < entries.length; at++) sizeBytes += 24 + (entries[at] as Entry).data.length
   return sizeBytes
 }
 

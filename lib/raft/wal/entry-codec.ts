@@ -34,7 +34,7 @@ const runMaxBytes = 256 * 1024
 let nextRun = 0
 
 function runFrom(entry: Entry): PackedRun | undefined {
-  for (const run of runs) if (run?.first === entry) return run
+  for (let at = 0; at < runs.length; at++) if (runs[at]?.first === entry) return runs[at]
   return undefined
 }
 
@@ -47,8 +47,8 @@ function remember(entries: readonly Entry[], from: number, to: number, bytes: Ui
 /** What `packEntries` takes at most, in bytes. */
 export function entriesMaxBytes(entries: readonly Entry[]): number {
   let sizeBytes = scalarMaxBytes
-  for (const { data } of entries) sizeBytes += entryHeadMaxBytes + data.length
-  return sizeBytes
+  for (let at = 0; at < entries.length; at++) sizeBytes += (entries[at] as Entry).data.length
+  return sizeBytes + entries.length * entryHeadMaxBytes
 }
 
 export function packEntries(packer: Packer, entries: readonly Entry[]): void {
