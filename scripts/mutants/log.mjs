@@ -48,8 +48,8 @@ export const log = [
   {
     name: 'keeps its own entries where they conflict',
     file: 'log.ts',
-    find: 'if (!this.matches(entry.index, entry.term)) return entry.index',
-    replace: 'if (entry.index > this.lastIndex()) return entry.index',
+    find: 'if (!this.matches(index, term)) return index',
+    replace: 'if (index > this.lastIndex()) return index',
     safety: true,
     section: 'thesis §3.5',
   },

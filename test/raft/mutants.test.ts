@@ -35,7 +35,7 @@ t.test('a log on disk that breaks one of three safety rules fails a test', { tim
 })
 
 t.test('a safety mutant that no layer notices is named, and the exit code says so', { timeout: 60_000 }, (t) => {
-  const { status, stdout } = run('--only', 'storage keeps the suffix', '--layers', 'paper')
+  const { status, stdout } = run('--only', 'applies entries before they are written', '--layers', 'paper')
   t.equal(status, 1)
   t.same(
     (JSON.parse(stdout) as Report).mutants.map(({ killedBy }) => killedBy),
