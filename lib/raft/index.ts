@@ -7,7 +7,40 @@
  * @module
  */
 export type { AutopilotOptions, AutopilotPlan, AutopilotStep, Waiting } from './autopilot/index.js'
-export * from './core/index.js'
+export {
+  APPEND_THREAD,
+  APPLY_THREAD,
+  type BasicStatus,
+  type ConfChange,
+  type ConfChangeSingle,
+  type ConfState,
+  type DropReason,
+  decodeConfChange,
+  type Entry,
+  type EntryType,
+  type HardState,
+  isRaftError,
+  MemoryStorage,
+  type MemoryStorageStart,
+  type Message,
+  type MessageType,
+  type Moment,
+  NONE,
+  type ProgressState,
+  type ProgressStatus,
+  RaftError,
+  type RaftErrorCode,
+  type RaftId,
+  type RaftOptions,
+  type RaftState,
+  type RaftStatus,
+  RawNode,
+  type ReadState,
+  type Ready,
+  type Snapshot,
+  type SoftState,
+  type Storage,
+} from './core/index.js'
 export { type ApplyOptions, Raft, type RaftPeerOptions, type RaftPeerStatus, type ReadOptions } from './raft.js'
 export { planRecovery, type RecoveryOptions, type RecoveryPlan, recoverRaft } from './recovery.js'
 export {

@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createPeer } from '../../lib/index.js'
-import { encodeConfChange, RaftDisk } from '../../lib/raft/index.js'
+import { encodeConfChange } from '../../lib/raft/core/index.js'
+import { RaftDisk } from '../../lib/raft/index.js'
 import { fakeWorld, run } from './fake-world.js'
 
 function freshDir(t: Test): string {
