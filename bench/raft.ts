@@ -12,7 +12,7 @@ import { EtcdCluster, etcdVersion } from './raft/etcd-cluster.js'
 import { type Loss, loseLeader } from './raft/failover.js'
 import type { Load, Loaded, LoaderNews } from './raft/loader.js'
 import { silenceLeaders } from './raft/silent-machine.js'
-import { SkeinCluster } from './raft/skein-cluster.js'
+import { nodeFlags, SkeinCluster } from './raft/skein-cluster.js'
 import { sendSnapshotUnderLoad } from './raft/snapshot-load.js'
 import { atLeast, atMost, machine, median, percentile, print, type Row, skipped, timesRival, toTell } from './report.js'
 
@@ -82,7 +82,7 @@ async function measure(cluster: Cluster, load: Pick<Load, 'kind' | 'clients'>, s
         rival,
         address: leader.address,
         ...load,
-        warmUpMs: Math.min(3000, seconds * 300),
+        warmUpMs,
         countMs: seconds * 1000,
       } satisfies Load)
     })
@@ -108,6 +108,8 @@ function parseOrExit(args: readonly string[]): Arguments {
 }
 
 const { format, runs, seconds, kills, only, etcd } = parseOrExit(process.argv.slice(2))
+/** Both rivals are measured warm. */
+const warmUpMs = Math.min(5000, seconds * 500)
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)) // 'exit' kills what runs
 const version = etcdVersion(etcd)
 if (version === undefined) {
@@ -288,7 +290,8 @@ const rows: Row[] = []
 for (const part of parts) if (only.has(part)) rows.push(...(await rowsOf[part]()))
 print({ machine: { ...before, etcd: version ?? 'none' }, rows }, format, [
   [
-    `Medians of ${runs} runs of ${seconds} s; a fresh cluster with fresh directories for every run; skein and etcd in turn. 256-byte values, 10,000 keys,`,
+    `Medians of ${runs} runs of ${seconds} s, each after ${warmUpMs / 1000} s that do not count (V8 compiles meanwhile what is hot); a fresh cluster with fresh`,
+    `directories for every run; skein and etcd in turn; skein's processes with ${nodeFlags.join(' ')}. 256-byte values, 10,000 keys,`,
     'every acknowledged write on the disks of two of three processes (fdatasync). Both snapshot every 100,000 entries and keep 5,000 behind. The loader',
     'talks to the leader over at most four connections, for both a protocol of its own making that multiplexes requests (for etcd that is gRPC on HTTP/2).',
     'What etcd does more for each write: it parses HTTP/2 and protobuf, checks authorisation, quota and leases, keeps every version of a key (MVCC)',

@@ -9,6 +9,11 @@ import { loopback, type Network } from '../../test/chaos/network.js'
 import { type Cluster, type LogCounters, type Member, until } from './cluster.js'
 import type { PeerNews, PeerOrder, PeerSetup, PeerStatus } from './skein-peer.js'
 
+/**
+ * What a peer that is measured for its tail wants from V8 where there are as many peers as processors (docs/operations.md): little
+ * to copy in each collection of new objects, and one helper thread, because more of them only take turns with the other peers.
+ */
+export const nodeFlags: readonly string[] = ['--max-semi-space-size=4', '--v8-pool-size=1']
 const peers = [1, 2, 3].map((id) => ({ id, node: `benchpeer00${id}` }))
 
 interface Running extends Member {
@@ -127,7 +132,7 @@ export class SkeinCluster implements Cluster {
     const key = this.#authority.keyString('manager', nodeOf(id))
     const setup: PeerSetup = { id, dir: join(this.#dir, String(id)), peers, host, linkPort, key }
     const peerFile = fileURLToPath(new URL('./skein-peer.js', import.meta.url))
-    const [file, args] = this.#network.command(id - 1, process.execPath, [peerFile, JSON.stringify(setup)])
+    const [file, args] = this.#network.command(id - 1, process.execPath, [...nodeFlags, peerFile, JSON.stringify(setup)])
     const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const news = await new Promise<PeerNews>((resolve, reject) => {
       child.once('message', (first) => resolve(first as PeerNews))

@@ -23,7 +23,8 @@ export interface RaftRunnerOptions {
   /** Ticks without a leader before asking for votes, from 3; each wait is drawn from [n, 2n). Default 10. */
   readonly electionTicks?: number
   /**
-   * Entries applied between snapshots. Default 10,000. A state over 1 MiB is written less often: when the log grew by a quarter of
+   * Entries applied between snapshots at most; each wait is drawn from three quarters of it on, so that the peers do not all take
+   * one at the same entry. Default 10,000. A state over 1 MiB is written less often: when the log grew by a quarter of
    * it since, or by `snapshotEveryBytes`. While one is on its way to a peer, none is taken for as long as memory allows.
    */
   readonly snapshotEveryEntries?: number

@@ -123,6 +123,7 @@ export class RaftRunner implements AsyncDisposable {
       storage: this.#storage,
       machine: stateMachine,
       applier: this.#applier,
+      random,
       everyEntries: options.snapshotEveryEntries,
       everyBytes: options.snapshotEveryBytes,
       trailingEntries: options.trailingEntries,

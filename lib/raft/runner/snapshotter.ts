@@ -1,6 +1,7 @@
 import createDebug from 'debug'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
+import type { Random } from '../../base/random.js'
 import { entrySizeBytes, type MemoryStorage } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta } from '../wal/index.js'
 import type { Applier } from './applier.js'
@@ -13,12 +14,15 @@ const trailingBytesMax = 16 * 1024 * 1024
 const awaitedBytesMax = 256 * 1024 * 1024
 /** A state is written again only when the log is worth it: a quarter of it, if it is larger than this. */
 const smallStateBytes = 1024 * 1024
+/** Peers that apply the same entries would all pause for a snapshot at the same one: each draws its wait from so much of the whole. */
+const shortestWait = 0.75
 
 export interface SnapshotterParts {
   readonly disk: RaftDisk
   readonly storage: MemoryStorage
   readonly machine: StateMachine
   readonly applier: Applier
+  readonly random: Random
   readonly everyEntries: number
   readonly everyBytes: number
   readonly trailingEntries: number
@@ -50,8 +54,9 @@ export class Snapshotter {
 
   constructor(parts: SnapshotterParts) {
     this.#parts = parts
-    this.#nextIndex = parts.storage.snapshot().index + parts.everyEntries
-    this.#nextBytes = parts.everyBytes
+    const wait = drawWait(parts.random)
+    this.#nextIndex = parts.storage.snapshot().index + Math.ceil(parts.everyEntries * wait)
+    this.#nextBytes = parts.everyBytes * wait
   }
 
   /** Makes a snapshot due at once; resolves with its index once the log refers to it, rejects with what kept it from that. */
@@ -139,8 +144,10 @@ export class Snapshotter {
   }
 
   #scheduleAfter(index: number): void {
-    this.#nextIndex = index + this.#parts.everyEntries
-    this.#nextBytes = this.#parts.applier.appliedBytes + this.#parts.everyBytes
+    const { random, everyEntries, everyBytes, applier } = this.#parts
+    const wait = drawWait(random)
+    this.#nextIndex = index + Math.ceil(everyEntries * wait)
+    this.#nextBytes = applier.appliedBytes + everyBytes * wait
   }
 
   /** The last entry not worth its memory behind a snapshot. */
@@ -166,4 +173,8 @@ export class Snapshotter {
       yield chunk
     }
   }
+}
+
+function drawWait(random: Random): number {
+  return shortestWait + (1 - shortestWait) * random()
 }
