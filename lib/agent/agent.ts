@@ -1,4 +1,4 @@
-import type { ManagerAddress, SessionApi, TaskReport } from '../api/session.js'
+import { helloReportsMax, type ManagerAddress, type SessionApi, type TaskReport } from '../api/session.js'
 import { abortable } from '../base/abort.js'
 import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
@@ -229,7 +229,11 @@ export class Agent implements AsyncDisposable {
       closed.addEventListener('abort', end, { once: true })
       if (closed.aborted) end()
       const parts = this.#parts(link.api)
-      const hello = { description: await abortable(description(), over.signal, 'description'), address }
+      const hello = {
+        description: await abortable(description(), over.signal, 'description'),
+        address,
+        reports: this.#reporter.due(helloReportsMax),
+      }
       const opened = await openSession(parts, hello, over.signal)
       wasOpen = true
       this.#session = { id: opened.session, api: link.api }

@@ -1,7 +1,7 @@
 import type { TaskReport } from '../api/session.js'
 import { abortable } from '../base/abort.js'
 import { type Deferred, deferred } from '../base/deferred.js'
-import { canAdvance } from '../model/task.js'
+import { canAdvance, isTerminal } from '../model/task.js'
 
 /** Most reports in one message; the rest follows when it is acknowledged. */
 export const reportsMax = 1_000
@@ -69,6 +69,12 @@ export class Reporter {
       this.#wake()
       if (forget.length > 0) onForget(forget)
     }
+  }
+
+  /** The latest that is not acknowledged yet, ends first, at most `max`; after a restart that is everything. */
+  due(max: number): readonly TaskReport[] {
+    const due = [...this.#due].flatMap((id) => this.#latest.get(id) ?? [])
+    return due.sort((a, b) => Number(isTerminal(b.state)) - Number(isTerminal(a.state))).slice(0, max)
   }
 
   /** Resolves when all that is known has been acknowledged. */

@@ -22,7 +22,14 @@ export interface SessionApi {
 export interface SessionHello {
   readonly description: NodeDescription
   readonly address: string
+  /**
+   * The latest of tasks the manager may not have heard yet, at most `helloReportsMax`, ends first: recorded before the node is ready,
+   * so that a task that ended while its node was away is not taken for one that came back with it.
+   */
+  readonly reports: readonly TaskReport[]
 }
+
+export const helloReportsMax = 1_000
 
 export interface SessionOpened {
   readonly session: string

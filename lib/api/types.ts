@@ -64,6 +64,8 @@ export interface Task extends Meta {
   readonly exhausted: boolean
   /** It completed and its policy asks for no further run. */
   readonly finished: boolean
+  /** Its node is down: what was last observed is all that is known, and it goes on if the node returns before another runs in its place. */
+  readonly away: boolean
 }
 
 export interface Node extends Meta {

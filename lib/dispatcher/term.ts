@@ -121,10 +121,12 @@ export class Term {
     await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading()), this.#following])
   }
 
-  async open(node: string, { description, address }: SessionHello): Promise<SessionOpened> {
+  async open(node: string, { description, address, reports }: SessionHello): Promise<SessionOpened> {
     this.#refuseStranger(node)
     const checked = checkNodeDescription(description)
     const { clock } = this.#world
+    // Before the node is ready: what ended while it was away must not be seen as running on a node that is back.
+    await this.#tasks.add(this.#newsOf(node, reports).news)
     const session = this.#sessions.register(node, clock.now())
     this.#watch.registered(node)
     this.#wake(node)
@@ -169,6 +171,16 @@ export class Term {
 
   async report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }> {
     this.#signOfLife(node, session)
+    const { news, forget } = this.#newsOf(node, reports)
+    await this.#tasks.add(news)
+    return { forget }
+  }
+
+  /** What is to be recorded of a worker's reports, and what the worker is to forget. */
+  #newsOf(
+    node: string,
+    reports: readonly TaskReport[],
+  ): { readonly news: readonly (readonly [number, TaskObservation])[]; readonly forget: readonly string[] } {
     const view = this.#world.store.view()
     const forget: string[] = []
     const news: [number, TaskObservation][] = []
@@ -191,8 +203,7 @@ export class Term {
       const update = { task: task.handle, state, message: message.slice(0, messageLengthMax) }
       news.push([task.handle, exitCode === undefined ? update : { ...update, exitCode }])
     }
-    await this.#tasks.add(news)
-    return { forget }
+    return { news, forget }
   }
 
   async leave(node: string, session: string): Promise<void> {

@@ -4,6 +4,7 @@ import type { Meta, Node, Service, Task } from '../api/types.js'
 import type { Node as NodeRecord } from '../model/node.js'
 import type { Service as ServiceRecord } from '../model/service.js'
 import { isTerminal, rank, type Task as TaskRecord, taskId } from '../model/task.js'
+import { isAway } from '../orchestrator/index.js'
 import type { KeyValue, View } from '../store/view.js'
 
 /** What the records alone do not say: raft's view of members, and the leader's reasons. */
@@ -20,7 +21,7 @@ export interface Lights {
 export function presentService(view: View, service: ServiceRecord): Service {
   let running = 0
   for (const task of view.tasksOfService(service.id)) {
-    if (task.observed === 'running' && task.desired === 'running') running++
+    if (task.observed === 'running' && task.desired === 'running' && !isAway(view, task)) running++
   }
   return {
     id: service.id,
@@ -59,6 +60,7 @@ export function presentTask(view: View, task: TaskRecord, lights: Lights): Task 
     current: lights.current(view, task),
     exhausted: end === 'exhausted',
     finished: end === 'finished',
+    away: isAway(view, task),
   }
 }
 

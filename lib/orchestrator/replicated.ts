@@ -8,8 +8,8 @@ import type { Task } from '../model/task.js'
 import type { View } from '../store/view.js'
 import { earlier, type PlanStep, TaskChanges } from './plan.js'
 import { startsAtMs } from './restart.js'
-import { occupancyOf, type Slot, slotsOf } from './slots.js'
-import { isWished } from './task-facts.js'
+import { type Occupancy, occupancyOf, type Slot, slotsOf } from './slots.js'
+import { isAway, isWished } from './task-facts.js'
 import { Freshness, nextReplacements, type Place } from './update.js'
 
 /** Tasks looked at between two steps while searching for tasks of removed services. */
@@ -45,7 +45,10 @@ export function planService(view: View, service: Service, nowMs: number): PlanSt
   for (const { slot, occupancy } of withNewPlaces(places, all, spec.mode.replicas)) {
     const keeps = occupancy.state === 'filled' && !replaced.has(occupancy.task) ? occupancy.task : undefined
     for (const task of slot.tasks) {
-      if (task !== keeps && isWished(task)) changes.shutdown(task)
+      if (task === keeps || !isWished(task)) continue
+      // Its node came back with the task it was to replace: it leaves no trace, the slot goes on as if nothing had been.
+      if (keeps !== undefined && task.generation > keeps.generation) changes.remove(task)
+      else if (!(isAway(view, task) && mayComeBack(occupancy) && freshness.isCurrent(task))) changes.shutdown(task)
     }
     if (occupancy.state === 'ended') continue
     if (occupancy.state === 'empty' && occupancy.createAfterMs !== undefined) {
@@ -60,6 +63,11 @@ export function planService(view: View, service: Service, nowMs: number): PlanSt
     }
   }
   return { ops: changes.ops(service.id, service.specVersion), wakeAtMs }
+}
+
+/** A task whose node is down keeps its wish until another runs in its place, or the slot needs none. */
+function mayComeBack(occupancy: Occupancy): boolean {
+  return occupancy.state === 'empty' || (occupancy.state === 'filled' && occupancy.task.observed !== 'running')
 }
 
 function predecessorsOf(task: Task, { tasks }: Slot): readonly Task[] {

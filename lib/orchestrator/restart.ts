@@ -66,7 +66,7 @@ function stillAhead({ startAfterMs }: Task, nowMs: number): number | undefined {
 export function countsAsAttempt(tasks: readonly Task[], task: Task): boolean {
   if (task.observed !== 'failed' && task.observed !== 'complete' && task.observed !== 'rejected') return false
   if (isDisplaced(task)) return false
-  const next = tasks.find((other) => other.generation > task.generation)
+  const next = tasks.find((other) => other.generation > task.generation && other.desired !== 'remove')
   return next === undefined || next.createdAtMs >= task.observedAtMs
 }
 

@@ -1,6 +1,6 @@
 /** A service's tasks grouped by place, and what each place needs. Source: Swarm's slots, with the verdict spelled out as a union. */
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
-import { isTerminal, type Task } from '../model/task.js'
+import { isTerminal, rank, type Task } from '../model/task.js'
 import type { View } from '../store/view.js'
 import { type Verdict, verdictAfter } from './restart.js'
 import { isWished, nodeIsLost } from './task-facts.js'
@@ -39,12 +39,20 @@ export function slotsOf(view: View, service: string): Slot[] {
   return slots
 }
 
+/**
+ * Of two attempts that can run the one that got further stays, if equal the later one: a task whose node came back goes on, unless
+ * its replacement runs already. In the order of raft's log: what a node that was down has ended is recorded before that it is back.
+ */
+function furthest(a: Task, b: Task): Task {
+  return rank(b.observed) >= rank(a.observed) ? b : a
+}
+
 export function occupancyOf(view: View, slot: Slot, service: Service, spec: ResolvedServiceSpec, nowMs: number): Occupancy {
   const kept = slot.tasks.filter((task) => task.desired !== 'remove')
   const last = kept.at(-1)
   if (last === undefined) return { state: 'vacant' }
-  const able = kept.findLast((task) => isWished(task) && !isTerminal(task.observed) && !nodeIsLost(view, task))
-  if (able !== undefined) return { state: 'filled', task: able }
+  const able = kept.filter((task) => isWished(task) && !isTerminal(task.observed) && !nodeIsLost(view, task))
+  if (able.length > 0) return { state: 'filled', task: able.reduce(furthest) }
   const verdict = verdictAfter(view, slot.tasks, last, service, spec, nowMs)
   if (verdict.again) return { state: 'empty', last, startAfterMs: verdict.startAfterMs, createAfterMs: verdict.createAfterMs }
   return { state: 'ended', last, verdict }

@@ -20,6 +20,13 @@ export function nodeIsLost(view: View, task: Task): boolean {
   return nodeIsGone(view, task) || (task.node !== undefined && view.node(task.node)?.availability === 'drain')
 }
 
+/** Its node is down, and may come back with it: it goes on then, if nothing took its place by that time. */
+export function isAway(view: View, task: Task): boolean {
+  if (task.node === undefined || isTerminal(task.observed)) return false
+  const node = view.node(task.node)
+  return node !== undefined && node.state === 'down' && node.availability !== 'drain'
+}
+
 /** Nothing can be heard from the task's node: waiting for the task to end there has no end. */
 export function nodeIsGone(view: View, task: Task): boolean {
   if (task.node === undefined) return false

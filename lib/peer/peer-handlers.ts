@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import type { ControlCaller, LogRequest } from '../api/control.js'
 import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
 import { readCredentialRequest, readJoinRequest, readKeyRequest } from '../api/join.js'
-import { type ManagerAddress, reportedStates } from '../api/session.js'
+import { helloReportsMax, type ManagerAddress, reportedStates, type TaskReport } from '../api/session.js'
 import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
@@ -30,8 +30,15 @@ const envelopeSchema = v.object({
 const streamEnvelopeSchema = v.object({ params: v.unknown(), forwarded: v.optional(v.boolean()) })
 const resources = v.object({ cpuNanos: v.number(), memoryBytes: v.number() })
 const short = v.pipe(v.string(), v.maxLength(255))
+const report = v.object({
+  id: short,
+  state: v.picklist(reportedStates),
+  message: v.pipe(v.string(), v.maxLength(4096)),
+  exitCode: v.optional(v.number()),
+})
 const helloSchema = v.object({
   address: short,
+  reports: v.pipe(v.array(report), v.maxLength(helloReportsMax)),
   description: v.object({
     hostname: short,
     os: short,
@@ -44,17 +51,7 @@ const helloSchema = v.object({
 const sessionSchema = v.object({ session: short })
 const reportsSchema = v.object({
   session: short,
-  reports: v.pipe(
-    v.array(
-      v.object({
-        id: short,
-        state: v.picklist(reportedStates),
-        message: v.pipe(v.string(), v.maxLength(4096)),
-        exitCode: v.optional(v.number()),
-      }),
-    ),
-    v.maxLength(10_000),
-  ),
+  reports: v.pipe(v.array(report), v.maxLength(10_000)),
 })
 const agentLogsSchema = v.object({ task: short, request: v.unknown() })
 const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), piece: v.instance(Uint8Array) })
@@ -103,7 +100,9 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   handlers.set('session.open', async (value, { identity, signal }) => {
     const hello = read(helloSchema, value)
     await manager().leaderWithin(leaderWaitMs, signal)
-    return await manager().sessions().open(identity.node, hello)
+    return await manager()
+      .sessions()
+      .open(identity.node, { ...hello, reports: hello.reports.map(known) })
   })
   handlers.set(
     'session.beat',
@@ -118,8 +117,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   )
   handlers.set('session.report', async (value, { identity }) => {
     const { session, reports } = read(reportsSchema, value)
-    const known = reports.map(({ exitCode, ...rest }) => ({ ...rest, ...(exitCode !== undefined && { exitCode }) }))
-    return await manager().sessions().report(identity.node, session, known)
+    return await manager().sessions().report(identity.node, session, reports.map(known))
   })
   handlers.set('agent.logs', (value, { signal }) => {
     const { task, request } = read(agentLogsSchema, value)
@@ -129,6 +127,10 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const { from, piece } = read(snapshotSchema, value)
     return await manager().raft.receiveSnapshotPiece(from, piece)
   })
+}
+
+function known({ exitCode, ...rest }: v.InferOutput<typeof report>): TaskReport {
+  return { ...rest, ...(exitCode !== undefined && { exitCode }) }
 }
 
 function read<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {

@@ -62,7 +62,12 @@ export class NodeTable {
     const row = task.node === undefined ? undefined : this.row(task.node)
     if (row === undefined || !holdsResources(task)) return
     if (spec !== undefined) this.#take(row, spec, 1)
-    if (countsForSpread(task)) this.total[row]! += 1
+    if (countsForSpread(task) && !this.isDown(row)) this.total[row]! += 1
+  }
+
+  /** What was on such a node is placed anew, whether or not it may come back. */
+  isDown(row: number): boolean {
+    return this.standing[row] === standing.down
   }
 
   /** Gives `count` tasks of the group to a node. */

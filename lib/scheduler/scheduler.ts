@@ -90,7 +90,7 @@ function countService(table: NodeTable, tasks: Iterable<Task>): void {
   table.ofService.fill(0)
   for (const task of tasks) {
     const row = task.node !== undefined && countsForSpread(task) ? table.row(task.node) : undefined
-    if (row !== undefined) table.ofService[row]! += 1
+    if (row !== undefined && !table.isDown(row)) table.ofService[row]! += 1
   }
 }
 

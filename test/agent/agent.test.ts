@@ -349,6 +349,7 @@ t.test('two agents never run one attempt twice, however the first ended', async 
   const next = again()
   await next.start()
   await manager.until(() => manager.hellos.length === 2)
+  t.match(manager.hellos[1]?.reports, [{ id: 'web.1.1', state: 'failed' }], 'how it ended comes with the first word')
   await settle()
   t.equal(driver.calls.filter((call) => call === 'start web.1.1').length, 1)
   t.ok(driver.unit('web.1.1') instanceof FakeUnit)

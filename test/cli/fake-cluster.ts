@@ -63,6 +63,7 @@ export function fakeTask(service: string, slot: number, more: Partial<Task> = {}
     current: true,
     exhausted: false,
     finished: false,
+    away: false,
     ...more,
   }
 }

@@ -1,5 +1,5 @@
 import t from 'tap'
-import type { Assignments, ManagerAddress } from '../../lib/api/session.js'
+import type { Assignments, ManagerAddress, SessionHello } from '../../lib/api/session.js'
 import { managersScope, type Rows, readTaskRow, type TaskRow, taskTable } from '../../lib/api/worker-rows.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
@@ -20,7 +20,7 @@ const description = {
   resources: { cpuNanos: 2e9, memoryBytes: 2 ** 30 },
   drivers: ['process'],
 }
-const hello = { description, address: 'h:9' }
+const hello: SessionHello = { description, address: 'h:9', reports: [] }
 const never = new AbortController().signal
 
 async function world(membership?: Membership, rows?: Rows<TaskRow>) {
@@ -324,6 +324,25 @@ t.test('reports are recorded before they are acknowledged, rise only, and unknow
   for (const state of ['orphaned', 'remove', 'pending'] as const) {
     await t.rejects(report(a, session, [{ id, state, message: '' }]), { code: 'ERR_SKEIN_BAD_MESSAGE' }, state)
   }
+  await dispatcher.stop()
+})
+
+t.test('what became of the tasks of a node that was away is recorded before that it is back', async (t) => {
+  const { dispatcher, open, submit, store, view } = await world()
+  dispatcher.start()
+  await open(a, hello)
+  await submit({ op: 'tasks.assign', tasks: [1, 2], nodes: [a, a] })
+  await submit({ op: 'tasks.observe', updates: [1, 2].map((task) => ({ task, state: 'running' as const, message: '' })) })
+  await submit({ op: 'node.status', id: a, state: 'down', message: 'no heartbeat' })
+  const seen: string[] = []
+  store.onChange(() => seen.push(`${view.node(a)?.state} ${view.task(1)?.observed} ${view.task(2)?.observed}`))
+  const reports = [
+    { id: 'service00001.1.1', state: 'failed', message: 'the peer restarted' },
+    { id: 'service00001.2.1', state: 'running', message: 'started' },
+    { id: 'service00009.1.1', state: 'running', message: 'of a service that is gone' },
+  ] as const
+  await open(a, { ...hello, reports })
+  t.same(seen, ['down failed running', 'ready failed running'])
   await dispatcher.stop()
 })
 

@@ -5,7 +5,7 @@ import type { Op } from '../../lib/model/command.js'
 import type { Node } from '../../lib/model/node.js'
 import type { ServiceSpec } from '../../lib/model/service.js'
 import { rank, type Task, type TaskState } from '../../lib/model/task.js'
-import { planEnforcement, planReaping, planServices, runPlanner } from '../../lib/orchestrator/index.js'
+import { isAway, planEnforcement, planReaping, planServices, runPlanner } from '../../lib/orchestrator/index.js'
 import { planPlacement } from '../../lib/scheduler/index.js'
 import { applyCommand } from '../../lib/store/apply.js'
 import { Tables } from '../../lib/store/tables.js'
@@ -86,9 +86,14 @@ export class BenchCluster {
     return [...this.tables.tasksOfService(service)]
   }
 
-  /** Tasks wished to run, by slot. */
+  /** Tasks wished to run, by slot; without those that would go on if their node came back. */
   wished(service: string): Task[] {
-    return this.tasks(service).filter((task) => rank(task.desired) <= rank('running'))
+    return this.tasks(service).filter((task) => rank(task.desired) <= rank('running') && !isAway(this.tables, task))
+  }
+
+  /** Tasks on down nodes that go on when their node returns. */
+  mayComeBack(service: string): Task[] {
+    return this.tasks(service).filter((task) => rank(task.desired) <= rank('running') && isAway(this.tables, task))
   }
 
   running(service: string): Task[] {

@@ -214,6 +214,11 @@ class Story {
       const slots = new Map<number, number>()
       for (const { slot } of this.cluster.wished(service.id)) slots.set(slot, (slots.get(slot) ?? 0) + 1)
       for (const [slot, tasks] of slots) assert.equal(tasks, 1, `slot ${slot} has one wished task`)
+      for (const { slot, specVersion } of this.cluster.mayComeBack(service.id))
+        assert.ok(
+          !this.cluster.running(service.id).some((task) => task.slot === slot && task.specVersion === specVersion),
+          `slot ${slot} has a task that runs, and waits for one on a node that is down`,
+        )
       assert.equal(
         slots.size + this.#pausing(service.id, slots),
         this.wishes.get(service.id)?.replicas,

@@ -30,8 +30,13 @@ export function taskColumns(nowMs: number): readonly Column<Task>[] {
     { head: 'STATE', text: ({ observed }) => `${signOf(observed)} ${observed}`, tone: ({ observed }) => toneOf(observed) },
     { head: 'SINCE', text: ({ updatedAt }) => age(updatedAt, nowMs) },
     { head: 'EXIT', text: ({ exitCode }) => (exitCode === undefined ? '-' : String(exitCode)) },
-    { head: 'WHY', text: ({ why: reason, observed }) => (observed === 'running' ? '' : reason) },
+    { head: 'WHY', text: whyOf },
   ]
+}
+
+function whyOf({ why: reason, observed, away }: Task): string {
+  if (away) return 'its node is down'
+  return observed === 'running' ? '' : reason
 }
 
 /** By service, then slot, the newest attempt first. */

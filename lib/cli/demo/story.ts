@@ -249,7 +249,7 @@ async function running(cluster: Cluster, fleet: Fleet, count: number): Promise<r
 /** Asks every running replica over HTTP who it is. Says what is wrong, or undefined. */
 async function allAnswer(cluster: Cluster): Promise<string | undefined> {
   const { items } = await cluster.tasks.list({ service: 'demo_web' })
-  const tasks = items.filter((task) => task.observed === 'running' && task.desired === 'running')
+  const tasks = items.filter((task) => task.observed === 'running' && task.desired === 'running' && !task.away)
   const answers = await Promise.all(
     tasks.map(async (task) => {
       const url = await until(`${task.name} says where it listens`, () => addressOf(cluster, task))
