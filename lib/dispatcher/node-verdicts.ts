@@ -3,7 +3,7 @@
  * plan is empty; a new leader concludes the same from the same signs.
  *
  * - A process proved dead (its link broke off, its machine refused) is down within a second.
- * - A node that two members accuse for a heartbeat is down.
+ * - A node that two members gave up is down after a grace: cut off for some seconds it has time to come back.
  * - Silence alone degrades: no new tasks, none taken away. Only past the pause tolerance it counts as down.
  * - The brake: when a third of the nodes fall silent together, more likely we are the ones cut off, and nothing is taken away for a while.
  * Source: overlay.md §4 rules 5 and 6; the zone brake of Kubernetes' node controller; Rapid (arXiv 1803.03620) for the cut.
@@ -135,8 +135,9 @@ function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, lis
   const quiet = silenceOf(signs, settings, nowMs)
   const nextMs = earlier(dead?.atMs, quiet.nextMs)
   if (member?.state === 'failed' && !isHeardSince(member.sinceMs)) {
-    // For at least a round: silence seen from several places, so not of our own link; still a silence, unless its machine refused.
-    const atMs = member.sinceMs + settings.heartbeatMs
+    // Silence seen from several places, so not of our own link; still a silence, unless its machine refused. After a cut of some
+    // seconds its links need about as long again to go on (TCP sends again at doubling intervals).
+    const atMs = member.sinceMs + (member.isRefused ? settings.heartbeatMs : graceMs(settings))
     const isCredible = member.accusers >= (signs.ended === undefined ? 2 : 1)
     if (isCredible && nowMs >= atMs) return { state: 'down', message: messages.failed, isSilence: !member.isRefused, nextMs }
     const state = quiet.state === 'down' ? 'down' : 'degraded'
@@ -151,12 +152,18 @@ function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, lis
 
 /** Its link ended as only a process that dies ends it, and nobody heard of it since: when that counts as proof. */
 function deathOf(
-  { ended, member }: Signs,
+  { session, heardMs, ended, member }: Signs,
   settings: HeartbeatSettings,
   isHeardSince: (atMs: number) => boolean,
 ): { readonly atMs: number; readonly message: string } | undefined {
-  if (member?.state === 'failed' && member.isRefused && member.accusers >= 2 && !isHeardSince(member.sinceMs))
-    return { atMs: member.sinceMs, message: messages.dead }
+  if (member?.state === 'failed' && member.isRefused && member.accusers >= 2 && !isHeardSince(member.sinceMs)) {
+    // A worker that can dial out and not be dialled (NAT) refuses everybody and beats: its next beat is waited for.
+    const isLinked = session === 'registered' && ended === undefined
+    return {
+      atMs: isLinked ? Math.max(member.sinceMs, heardMs + 1.5 * settings.heartbeatMs) : member.sinceMs,
+      message: messages.dead,
+    }
+  }
   if (ended === undefined || isHeardSince(ended.atMs)) return undefined
   const waitMs = provenDeadMs(ended.evidence, settings)
   return waitMs === undefined ? undefined : { atMs: ended.atMs + waitMs, message: messages.dead }

@@ -8,7 +8,7 @@ import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
-import { Dispatcher } from '../dispatcher/index.js'
+import { Dispatcher, type Membership } from '../dispatcher/index.js'
 import type { Access } from '../model/access.js'
 import { type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
@@ -62,6 +62,8 @@ export interface ManagerOptions {
   /** Voters to keep among the managers while this one leads; undefined: all of them vote. */
   readonly votersWanted: number | undefined
   readonly logger: Logger
+  /** Who is alive by the word of many; undefined: only sessions and links tell. */
+  readonly membership: Membership | undefined
   /** What workers say of their tasks besides, as every manager holds it. */
   readonly rows: Rows<TaskRow>
   /** This peer's own tasks' lines; others are asked over links. */
@@ -390,6 +392,7 @@ export class Manager {
       random,
       settings: () => this.#settings(),
       managers: () => this.managers(),
+      membership: this.#o.membership,
       rows: this.#o.rows,
     })
     const reconciler = new Reconciler({

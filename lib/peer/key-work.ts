@@ -31,6 +31,8 @@ export interface KeyWorkWorld {
   manager(): Manager | undefined
   managers(): readonly ManagerAddress[]
   managerLink(deadlineMs: number): Promise<Link>
+  /** These were removed from the cluster, all there are; told again now and then. */
+  removed(nodes: readonly string[]): void
 }
 
 const callMs = 5_000
@@ -79,6 +81,7 @@ export class KeyWork {
     const { own, pool, logger } = this.#world
     if (!own.learn(news)) return
     for (const node of news.removed) pool.forget(node)
+    this.#world.removed(news.removed)
     own.save().catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
   }
 

@@ -7,26 +7,22 @@ import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, LogLine, Status } from '../api/types.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
-import { formatHostPort } from '../base/host-port.js'
 import { Manager } from '../manager/index.js'
 import type { NodeDescription, NodeRole } from '../model/node.js'
-import {
-  addressToAdvertise,
-  type Link,
-  LinkPool,
-  parseAddress,
-  parseListen,
-  type RpcHandler,
-} from '../overlay/transport/index.js'
+import { tcpTriage } from '../overlay/swim/index.js'
+import { addressToAdvertise, type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
+import { drainNode } from './drain-node.js'
 import { joinCluster } from './join.js'
 import { KeyWork } from './key-work.js'
+import { listenAgain } from './listen.js'
 import { managerCalls } from './manager-calls.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
 import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
+import { PeerMembership } from './peer-membership.js'
 import { planPeer } from './plan.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
@@ -107,6 +103,7 @@ class RunningPeer implements Peer {
   #manager: Manager | undefined
   #agent: Agent | undefined
   #gossip: PeerGossip | undefined
+  #membership: PeerMembership | undefined
   #stopped: Promise<void> | undefined
   #onAbort: (() => void) | undefined
   #usable = false
@@ -200,7 +197,7 @@ class RunningPeer implements Peer {
       relay: this.#relay,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
-    this.#pool = await this.#listen(stored)
+    this.#pool = await listenAgain((listen) => this.#listenOn(listen), { ...this.#o, last: stored?.address })
     const { signal: stopping } = this.#stopping
     const standing = new Standing({ node: this.id, clock: systemClock, logger: this.#o.logger, stopping })
     standing.watch(this.#pool)
@@ -216,6 +213,7 @@ class RunningPeer implements Peer {
     await this.#save()
     this.#keyWork = this.#startKeyWork()
     const gossip = this.#startGossip(this.#pool)
+    this.#membership = await this.#startMembership(this.#pool)
     if (this.#identity.role === 'manager') await this.#startManager(gossip)
     await this.#startAgent(gossip)
     await this.#keyWork.startControlFile()
@@ -235,23 +233,6 @@ class RunningPeer implements Peer {
     // Before anybody can know of them: a crash from here on comes back as the same node with the same key.
     await this.#keys.save()
     return plan.invitation
-  }
-
-  /** On the wished address; a peer that comes back without one tries its last, so that others find it again. */
-  async #listen(stored: StoredIdentity | undefined): Promise<LinkPool> {
-    const wished = this.#o.listen
-    const free = wished === undefined || wished.endsWith(':0')
-    if (stored === undefined || stored.address === '' || !free || this.#o.advertise !== undefined)
-      return await this.#listenOn(wished ?? '127.0.0.1:0')
-    // Of the last address only the port where a host is wished: behind a wildcard stands one that was found.
-    const { host, port } = parseAddress(stored.address)
-    const last = formatHostPort({ host: wished === undefined ? host : parseListen(wished).host, port })
-    try {
-      return await this.#listenOn(last)
-    } catch (error) {
-      this.#o.logger.warn({ address: last, error: messageOf(error) }, 'the last address is taken; listening on another')
-      return await this.#listenOn(wished ?? '127.0.0.1:0')
-    }
   }
 
   async #listenOn(listen: string): Promise<LinkPool> {
@@ -307,6 +288,7 @@ class RunningPeer implements Peer {
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
       managerLink: (deadlineMs) => this.#managerLink(deadlineMs, undefined),
+      removed: (nodes) => this.#membership?.remove(nodes),
     })
     work.start()
     return work
@@ -318,6 +300,24 @@ class RunningPeer implements Peer {
     this.#gossip = new PeerGossip({ node, role, epoch, pool, clock: systemClock, random: systemRandom, managers })
     this.#gossip.start()
     return this.#gossip
+  }
+
+  async #startMembership(pool: LinkPool): Promise<PeerMembership> {
+    const { node, epoch, address } = this.#known()
+    const membership = await PeerMembership.open({
+      node,
+      epoch,
+      address,
+      pool,
+      triage: tcpTriage(systemClock),
+      clock: systemClock,
+      random: systemRandom,
+      logger: this.#o.logger,
+      file: this.#dir?.members,
+    })
+    membership.remove([...this.#ownKeys().removed])
+    membership.start(this.#managerAddresses().map((each) => each.node))
+    return membership
   }
 
   async #startManager(gossip: PeerGossip): Promise<void> {
@@ -351,6 +351,7 @@ class RunningPeer implements Peer {
       electionTicks,
       votersWanted,
       logger,
+      membership: this.#membership,
       rows: gossip.tasks,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
       ...managerCalls(pool),
@@ -435,7 +436,7 @@ class RunningPeer implements Peer {
   }
 
   async #stop(drain: boolean, timeoutMs: number, failure: unknown): Promise<void> {
-    if (drain) await this.#drain(timeoutMs)
+    if (drain) await drainNode({ node: this.id, nodes: this.nodes, clock: systemClock, logger: this.#o.logger, timeoutMs })
     this.#stopping.abort()
     if (this.#onAbort !== undefined) this.#o.signal?.removeEventListener('abort', this.#onAbort)
     const close = async (what: string, act: (() => Promise<void>) | undefined): Promise<void> => {
@@ -449,26 +450,11 @@ class RunningPeer implements Peer {
     await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
+    await close('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
     await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
     await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
     this.#ended.resolve(failure)
-  }
-
-  /** Moves this node's tasks elsewhere before stopping; gives up after `timeoutMs`. */
-  async #drain(timeoutMs: number): Promise<void> {
-    try {
-      const call = { deadlineMs: timeoutMs }
-      await this.nodes.drain(this.id, call)
-      const endMs = systemClock.now() + timeoutMs
-      for (;;) {
-        const { tasks } = await this.nodes.get(this.id, call)
-        if (tasks === 0 || systemClock.now() >= endMs) return
-        await this.#pause(100)
-      }
-    } catch (error) {
-      this.#o.logger.warn({ error: messageOf(error) }, 'could not drain; stopping anyway')
-    }
   }
 
   status(): Status {
@@ -482,7 +468,7 @@ class RunningPeer implements Peer {
   }
 
   metrics(): Metrics {
-    return { ...this.#manager?.raft.metrics(), ...this.#gossip?.metrics() }
+    return { ...this.#manager?.raft.metrics(), ...this.#gossip?.metrics(), ...this.#membership?.metrics() }
   }
 
   async #describe(): Promise<NodeDescription> {
@@ -561,12 +547,6 @@ class RunningPeer implements Peer {
       while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
     }
     await this.#standing?.waitFor(what, news())
-  }
-
-  async #pause(ms: number): Promise<void> {
-    const over = deferred()
-    systemClock.after(ms, () => over.resolve())
-    await over.promise
   }
 
   #known(): StoredIdentity {

@@ -6,7 +6,7 @@ import type { Op } from '../model/command.js'
 import { type Damage, inspectLog, type LogItem, type LogReport, listLog } from '../raft/wal/index.js'
 import { LevelStorage } from '../storage/index.js'
 import { decodeCommand } from '../store/index.js'
-import { readIdentity } from './state-dir.js'
+import { readIdentity, stateDirAt } from './state-dir.js'
 
 export interface RaftDirReport extends LogReport {
   /** Where the log lies. */
@@ -111,7 +111,7 @@ async function exists(path: string): Promise<boolean> {
 
 /** A log under another peer's identity is refused at the start as well. */
 async function foreign(path: string, { segments }: LogReport): Promise<readonly Damage[]> {
-  const identity = await readIdentity({ path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks') })
+  const identity = await readIdentity(stateDirAt(path))
   if (identity === undefined) return []
   return segments.flatMap(({ file, header }) => {
     if (header === undefined || (header.clusterId === identity.cluster && header.nodeId === identity.raftId)) return []

@@ -8,7 +8,7 @@ import type { LevelStorage } from '../storage/index.js'
 import { encodeCommand, Store } from '../store/index.js'
 import { type DumpLine, lineOf, whileStopped } from './raft-dir.js'
 import { shared } from './shared-storage.js'
-import { readIdentity, type StoredIdentity } from './state-dir.js'
+import { readIdentity, type StoredIdentity, stateDirAt } from './state-dir.js'
 import { systemClock, systemRandom } from './system-world.js'
 
 export interface LostManager {
@@ -48,7 +48,7 @@ export function recoverRaftDir(path: string): Promise<RaftDirRecovery> {
 
 function recovery(path: string, state: RaftDirRecovery['state']): Promise<RaftDirRecovery> {
   return whileStopped(path, async (dir, db) => {
-    const identity = await readIdentity({ path, db: join(path, 'db'), raft: dir, tasks: join(path, 'tasks') })
+    const identity = await readIdentity(stateDirAt(path))
     const options = { commands: identity === undefined ? [] : [keepOnly(identity)] }
     const { entries: _, ...plan } = await planRecovery(dir, options)
     if (identity !== undefined) refuseForeign(dir, identity, plan)

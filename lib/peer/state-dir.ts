@@ -7,13 +7,14 @@ import { messageOf, SkeinError } from '../base/errors.js'
 /**
  * What lies where in a peer's directory:
  * `identity.json` who this peer is · `keys.json` its key and certificate (0600; sealed when there is a passphrase) · `db/` applied state and the agent's tasks (its lock is the directory's lock) ·
- * `raft/` log and snapshots of a manager · `tasks/` logs of tasks · `control.json` how the CLI reaches the running peer (0600).
+ * `raft/` log and snapshots of a manager · `members` who was in, for the next start · `tasks/` logs of tasks · `control.json` how the CLI reaches the running peer (0600).
  */
 export interface StateDir {
   readonly path: string
   readonly db: string
   readonly raft: string
   readonly tasks: string
+  readonly members: string
 }
 
 const manager = v.object({ node: v.string(), address: v.string() })
@@ -54,7 +55,12 @@ export async function openStateDir(path: string): Promise<StateDir> {
   } catch (cause) {
     throw unusable({ path }, cause)
   }
-  return { path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks') }
+  return stateDirAt(path)
+}
+
+/** What would lie where in this directory. */
+export function stateDirAt(path: string): StateDir {
+  return { path, db: join(path, 'db'), raft: join(path, 'raft'), tasks: join(path, 'tasks'), members: join(path, 'members') }
 }
 
 /** @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, and ERR_SKEIN_CORRUPT when the file is there but not readable as an identity */

@@ -167,8 +167,10 @@ t.test('a new leader with the word of others leaves alone who is alive, and take
   t.same(states(), ['ready', 'unknown'])
   members.set(b, { state: 'failed', accusers: 3, isRefused: false, sinceMs: clock.now(), heardMs: -5_000 })
   tell()
-  await pass(1_200)
-  t.same(states(), ['ready', 'down'])
+  await pass(2_800)
+  t.same(states(), ['ready', 'unknown'])
+  await pass(400)
+  t.same(states(), ['degraded', 'down'], 'and who lives but does not come gets nothing new')
   await dispatcher.stop()
 })
 

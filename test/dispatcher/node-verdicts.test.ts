@@ -65,16 +65,26 @@ t.test('a process whose link broke off is down within a second; one heard since,
   for (const ended of ['silent', 'local'] as const) t.equal(one(2_000, { heardMs: 0, ended, endedMs: 500 }), 'ready', ended)
 })
 
-t.test('two accusers for a heartbeat take a node down; one is an opinion, unless our own link ended too', async (t) => {
+t.test('two accusers take a node down after a grace; one is an opinion, unless our own link ended too', async (t) => {
   const failed = { state: 'failed', accusers: 2, sinceMs: 5_000, heardMs: 2_000 } as const
-  t.equal(one(5_999, { heardMs: 2_000, member: failed }), 'degraded')
-  t.equal(one(6_000, { heardMs: 2_000, member: failed }), 'down')
-  t.equal(one(6_000, { heardMs: 2_000, member: { ...failed, accusers: 1 } }), 'degraded')
-  t.equal(one(6_000, { heardMs: 2_000, member: { ...failed, accusers: 1 }, ended: 'silent', endedMs: 4_000 }), 'down')
-  t.equal(one(6_000, { heardMs: 5_500, member: failed }), 'ready', 'it spoke to us after they gave it up')
-  const refused = { ...failed, isRefused: true }
-  t.equal(one(5_000, { heardMs: 2_000, member: refused }), 'down', 'its machine said so to two: at once')
+  t.equal(one(7_999, { heardMs: 2_000, member: failed }), 'degraded')
+  t.equal(one(8_000, { heardMs: 2_000, member: failed }), 'down')
+  t.equal(one(8_000, { heardMs: 2_000, member: { ...failed, accusers: 1 } }), 'degraded')
+  t.equal(one(8_000, { heardMs: 2_000, member: { ...failed, accusers: 1 }, ended: 'silent', endedMs: 4_000 }), 'down')
+  t.equal(one(8_000, { heardMs: 5_500, member: failed }), 'ready', 'it spoke to us after they gave it up')
 })
+
+t.test(
+  'a machine that refused two is believed at once, unless a beat of the node may still come over its own link',
+  async (t) => {
+    const refused = { state: 'failed', accusers: 2, isRefused: true, sinceMs: 5_000, heardMs: 2_000 } as const
+    t.equal(one(5_000, { heardMs: 2_000, member: refused }), 'down')
+    t.equal(one(5_000, { heardMs: 4_800, member: refused, ended: 'reset', endedMs: 4_990 }), 'down', 'its link broke off too')
+    t.equal(one(5_900, { heardMs: 4_800, member: refused }), 'degraded', 'a node that can dial out and not be dialled')
+    t.equal(one(5_900, { heardMs: 5_800, member: refused }), 'ready', 'and its beat')
+    t.equal(one(6_300, { heardMs: 4_800, member: refused }), 'down')
+  },
+)
 
 t.test('a paused process is degraded at once, and its tasks are not moved before the tolerance', async (t) => {
   const member = { state: 'degraded', accusers: 3, sinceMs: 1_500, heardMs: 900 } as const

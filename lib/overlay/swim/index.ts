@@ -31,7 +31,7 @@ export {
   wanSwim,
 } from './options.js'
 export { packetBytes, recordBytes } from './record-bytes.js'
-export { hereIn, type KeptMember, type MemberSnapshot, rosterOf, snapshotOf } from './snapshot.js'
+export { type KeptMember, type MemberSnapshot, readSnapshot, rosterOf, snapshotOf } from './snapshot.js'
 export { decodePacket, encodePacket } from './swim-codec.js'
 export { type MemberView, type SwimConfig, SwimCore } from './swim-core.js'
 export {

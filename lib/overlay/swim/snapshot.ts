@@ -1,5 +1,6 @@
-import type { NodeId } from '../../base/ids.js'
-import { isHere, type MemberRecord, type MemberState } from './member.js'
+import { type NodeId, parseNodeId } from '../../base/ids.js'
+import { array, bytes, natural, object, oneOf, read, string } from '../../wire/index.js'
+import type { MemberRecord, MemberState } from './member.js'
 import { Roster } from './member-table.js'
 import type { Lanes } from './options.js'
 
@@ -19,12 +20,24 @@ export interface KeptMember {
   readonly profileVersion: number
 }
 
+const kept = object({
+  id: parseNodeId,
+  epoch: natural,
+  incarnation: natural,
+  state: oneOf('alive', 'dead', 'left'),
+  address: string,
+  lanes: oneOf('both', 'stream'),
+  meta: bytes,
+  profileVersion: natural,
+})
+const snapshot = object({ members: array(kept) })
+
 export function snapshotOf(members: Iterable<MemberRecord>): MemberSnapshot {
-  const kept: KeptMember[] = []
+  const all: KeptMember[] = []
   for (const { id, epoch, incarnation, state, profile } of members) {
     if (profile === undefined) continue
     const { address, lanes, meta, version } = profile
-    kept.push({
+    all.push({
       id,
       epoch,
       incarnation,
@@ -35,7 +48,12 @@ export function snapshotOf(members: Iterable<MemberRecord>): MemberSnapshot {
       profileVersion: version,
     })
   }
-  return { members: kept }
+  return { members: all }
+}
+
+/** Reads what was kept on disk. @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
+export function readSnapshot(value: unknown): MemberSnapshot {
+  return read(snapshot, value, 'members')
 }
 
 /** What a member starts from; those who left are not waited for. */
@@ -46,9 +64,4 @@ export function rosterOf({ members }: MemberSnapshot): Roster {
       return { id, epoch, incarnation, state, profileVersion, profile, accusations: [] }
     }),
   )
-}
-
-/** Members a snapshot would try to reach. */
-export function hereIn({ members }: MemberSnapshot): number {
-  return members.filter(isHere).length
 }

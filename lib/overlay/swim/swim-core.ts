@@ -67,6 +67,7 @@ export class SwimCore {
   readonly #sync: Sync
   /** The roster already holds us as we are: nobody needs to be told. */
   readonly #isKnown: boolean
+  readonly #heard = new Map<NodeId, number>()
   #isStarted = false
   #wasHeard = false
 
@@ -123,6 +124,16 @@ export class SwimCore {
   /** Rumours still to be passed on, suspicions and probes open. */
   get load(): { readonly rumours: number; readonly suspicions: number; readonly probes: number } {
     return { rumours: this.#local.rumours.size, suspicions: this.#ledger.suspicions.size, probes: this.#prober.underWay }
+  }
+
+  /** When a packet of this member itself last arrived. */
+  heardMs(id: NodeId): number | undefined {
+    return this.#heard.get(id)
+  }
+
+  /** A member that stops answering the group is not held alive for longer than about this. */
+  get noticeMs(): number {
+    return this.#local.awareness.scale(2 * this.#local.options.probeIntervalMs)
   }
 
   record(id: NodeId): MemberRecord | undefined {
@@ -183,6 +194,7 @@ export class SwimCore {
       const { from, to, records, message } = packet
       if (to !== this.#local.id || from === this.#local.id || this.#ledger.removed.has(from)) return
       this.#wasHeard = true
+      this.#heard.set(from, nowMs)
       const origin = message.type === 'share' ? (records.length > newsMax ? 'history' : 'answer') : 'news'
       let changes = 0
       for (const record of records) if (this.#ledger.learn(record, origin, from)) changes++
@@ -213,7 +225,8 @@ export class SwimCore {
         return
       }
       this.#prober.onTriage(peer, saw)
-      if (saw === 'refused') this.#ledger.suspicions.accuse(peer, 'refused')
+      // A process that died has lost its links first; one that only dials out refuses everybody.
+      if (saw === 'refused' && !links.has(peer)) this.#ledger.suspicions.accuse(peer, 'refused')
     })
   }
 
@@ -388,6 +401,7 @@ export class SwimCore {
 
   #housekeep(): void {
     this.#prober.prune(this.#local.nowMs)
+    for (const id of this.#heard.keys()) if (this.#local.table.get(id) === undefined) this.#heard.delete(id)
     this.#ledger.prune(this.#local.nowMs)
     this.#local.after(housekeepingMs, () => this.#housekeep())
   }

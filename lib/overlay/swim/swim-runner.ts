@@ -78,8 +78,8 @@ export interface SwimCounters {
 }
 
 const user = 'swim'
-/** A farewell goes round in this time. @see T6 */
-const farewellMs = 1000
+/** Two rounds of gossip: six others know by then, and pass it on. */
+const farewellMs = 250
 /** The wall clock running ahead of ours by so much means that the host slept, or that somebody set it; either way we look afresh. */
 const sleptMs = 5000
 

@@ -202,10 +202,15 @@ export class LinkPool implements AsyncDisposable {
     begun.start()
   }
 
-  /** One user needs the link no more; when nobody does it is closed. */
+  /** One user needs the link no more. When nobody here does, a link that we dialled is closed; one that they dialled is theirs. */
   release(node: string, user: string): void {
     const users = this.#users.get(node)
-    if (users?.delete(user) === true && users.size === 0) this.forget(node)
+    if (users?.delete(user) !== true || users.size > 0) return
+    if (this.#links.get(node)?.side === 'acceptor') {
+      this.#users.delete(node)
+      this.#keepers.get(node)?.stop()
+      this.#keepers.delete(node)
+    } else this.forget(node)
   }
 
   /** Holds no link to this peer any more, whoever wants it, and closes the one there is. */

@@ -1,0 +1,31 @@
+import { messageOf } from '../base/errors.js'
+import { formatHostPort } from '../base/host-port.js'
+import type { Logger } from '../base/logger.js'
+import { type LinkPool, parseAddress, parseListen } from '../overlay/transport/index.js'
+
+export interface ListenWishes {
+  /** As the options say; undefined: anywhere. */
+  readonly listen: string | undefined
+  readonly advertise: string | undefined
+  /** Where this peer listened before; undefined, or '': nowhere. */
+  readonly last: string | undefined
+  readonly logger: Logger
+}
+
+/** Listens on the wished address; a peer that comes back without one tries its last, so that others find it again. */
+export async function listenAgain(
+  open: (listen: string) => Promise<LinkPool>,
+  { listen, advertise, last, logger }: ListenWishes,
+): Promise<LinkPool> {
+  const free = listen === undefined || listen.endsWith(':0')
+  if (last === undefined || last === '' || !free || advertise !== undefined) return await open(listen ?? '127.0.0.1:0')
+  // Of the last address only the port where a host is wished: behind a wildcard stands one that was found.
+  const { host, port } = parseAddress(last)
+  const address = formatHostPort({ host: listen === undefined ? host : parseListen(listen).host, port })
+  try {
+    return await open(address)
+  } catch (error) {
+    logger.warn({ address, error: messageOf(error) }, 'the last address is taken; listening on another')
+    return await open(listen ?? '127.0.0.1:0')
+  }
+}

@@ -1,0 +1,183 @@
+/** Membership as a peer takes part in it: over its links, with what it hears of who was removed, kept on disk for the next start. */
+import { readFile, rename, writeFile } from 'node:fs/promises'
+import type { Clock } from '../base/clock.js'
+import { messageOf } from '../base/errors.js'
+import type { NodeId } from '../base/ids.js'
+import type { Logger } from '../base/logger.js'
+import type { Random } from '../base/random.js'
+import type { Membership as NodeSigns } from '../dispatcher/index.js'
+import {
+  type MemberSnapshot,
+  type MemberView,
+  readSnapshot,
+  type SwimDatagrams,
+  SwimRunner,
+  type Triage,
+} from '../overlay/swim/index.js'
+import type { LinkPool } from '../overlay/transport/index.js'
+import { decode, encode } from '../wire/index.js'
+
+export interface PeerMembershipOptions {
+  readonly node: string
+  readonly epoch: number
+  readonly address: string
+  readonly pool: LinkPool
+  /** Undefined: everything rides the links. */
+  readonly datagrams?: SwimDatagrams | undefined
+  readonly triage: Triage
+  readonly clock: Clock
+  readonly random: Random
+  readonly logger: Logger
+  /** Where members are kept for the next start; undefined: nowhere. */
+  readonly file: string | undefined
+}
+
+/** What is new is on disk after this; a crash before forgets it, and the managers tell it again. */
+const keepAfterMs = 1_000
+/** A member costs some hundred bytes. */
+const snapshotBytesMax = 64 * 1024 * 1024
+
+type NodeSign = NonNullable<ReturnType<NodeSigns['member']>>
+
+/** Every peer watches its neighbours on the ring and hears of all others; a leader asks it who is alive. */
+export class PeerMembership implements NodeSigns, AsyncDisposable {
+  readonly #o: PeerMembershipOptions
+  readonly #runner: SwimRunner
+  /** When each member's state last changed. */
+  readonly #since = new Map<string, { readonly state: NodeSign['state']; readonly atMs: number }>()
+  #undo: (() => void)[] = []
+  #cancelKeeping: (() => void) | undefined
+  #writing: Promise<void> = Promise.resolve()
+
+  private constructor(options: PeerMembershipOptions, snapshot: MemberSnapshot | undefined) {
+    const { node, epoch, address, pool, datagrams, triage, clock, random, logger } = options
+    this.#o = options
+    this.#runner = new SwimRunner({
+      node: node as NodeId,
+      epoch,
+      address,
+      links: pool,
+      datagrams,
+      triage,
+      clock,
+      random,
+      logger,
+      snapshot,
+    })
+  }
+
+  /** With whom was in when this peer last ran. Says and hears nothing until `start`. */
+  static async open(options: PeerMembershipOptions): Promise<PeerMembership> {
+    return new PeerMembership(options, await keptMembers(options))
+  }
+
+  /** Takes part from now on; `linked` are peers to whom a link may be up already. */
+  start(linked: readonly string[]): void {
+    this.#undo.push(
+      this.#runner.watch(({ member: { id } }) => {
+        this.member(id)
+        this.#keepSoon()
+      }),
+    )
+    this.#runner.start()
+    for (const node of linked) if (this.#o.pool.link(node) !== undefined) this.#runner.evidence(node, 'linked')
+  }
+
+  member(node: string): NodeSign | undefined {
+    const { core } = this.#runner
+    const [record, view] = [core.record(node as NodeId), this.#runner.member(node)]
+    if (record === undefined || view === undefined) {
+      this.#since.delete(node)
+      return undefined
+    }
+    const state = view.state === 'dead' ? 'failed' : view.state
+    const nowMs = this.#o.clock.now()
+    const known = this.#since.get(node)
+    const sinceMs = known?.state === state ? known.atMs : nowMs
+    if (known?.state !== state) this.#since.set(node, { state, atMs: nowMs })
+    const heardMs = core.heardMs(node as NodeId) ?? Number.NEGATIVE_INFINITY
+    return {
+      state,
+      accusers: record.accusations.length,
+      isRefused: record.accusations.some(({ saw }) => saw === 'refused'),
+      sinceMs,
+      // The group hears of whom it holds alive all the time, if not we ourselves.
+      heardMs: state === 'alive' ? Math.max(heardMs, nowMs - core.noticeMs) : heardMs,
+    }
+  }
+
+  /** Everybody known of, this peer included. */
+  members(): MemberView[] {
+    return this.#runner.members()
+  }
+
+  observe(changed: () => void): () => void {
+    return this.#runner.watch(() => changed())
+  }
+
+  /** These were removed from the cluster: nothing is heard from or of them again. */
+  remove(nodes: readonly string[]): void {
+    this.#runner.remove(nodes)
+  }
+
+  /** Says goodbye and falls silent. Any number of times. */
+  async stop(): Promise<void> {
+    for (const undo of this.#undo.splice(0)) undo()
+    this.#keep()
+    await this.#runner.leave()
+    this.#runner.stop()
+    await this.#writing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop()
+  }
+
+  metrics(): Readonly<Record<string, number>> {
+    const { core, counters } = this.#runner
+    return {
+      skein_members: core.hereCount,
+      skein_swim_health_score: core.healthScore,
+      skein_swim_sent_datagrams_total: counters.sentDatagrams,
+      skein_swim_sent_over_links_total: counters.sentOverLinks,
+      skein_swim_sent_bytes_total: counters.sentBytes,
+      skein_swim_received_total: counters.received,
+      skein_swim_received_bytes_total: counters.receivedBytes,
+      skein_swim_unsent_total: counters.unsent,
+      skein_swim_dropped_total: counters.malformed + counters.impostors,
+      skein_swim_stream_only: counters.isStreamOnly,
+    }
+  }
+
+  #keepSoon(): void {
+    if (this.#o.file === undefined) return
+    this.#cancelKeeping ??= this.#o.clock.after(keepAfterMs, () => this.#keep())
+  }
+
+  /** One write at a time, and never in anybody's way. */
+  #keep(): void {
+    this.#cancelKeeping?.()
+    this.#cancelKeeping = undefined
+    const { file, logger } = this.#o
+    if (file === undefined) return
+    const bytes = encode(this.#runner.snapshot())
+    this.#writing = this.#writing
+      .then(async () => {
+        await writeFile(`${file}.tmp`, bytes, { mode: 0o600 })
+        await rename(`${file}.tmp`, file)
+      })
+      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the members could not be kept'))
+  }
+}
+
+/** Who was kept, unless the file is missing or unreadable: then the managers say who is in. */
+async function keptMembers({ file, logger }: PeerMembershipOptions): Promise<MemberSnapshot | undefined> {
+  if (file === undefined) return undefined
+  try {
+    return readSnapshot(decode(await readFile(file), snapshotBytesMax))
+  } catch (error) {
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    if (!isMissing) logger.warn({ file, error: messageOf(error) }, 'the kept members are unreadable; the managers will tell')
+    return undefined
+  }
+}
