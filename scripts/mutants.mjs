@@ -20,7 +20,14 @@ const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const conformance = process.env.SKEIN_RAFT_CONFORMANCE ?? join(root, '..', 'shared', 'raft-conformance')
 const copied = {
-  'lib/raft/core': ['lib/base', 'lib/raft/core', 'lib/sim', 'test/raft/core', 'test/paper/raft-paper.test.js', 'test/sim/raft-seeds.js'],
+  'lib/raft/core': [
+    'lib/base',
+    'lib/raft/core',
+    'lib/sim',
+    'test/raft/core',
+    'test/paper/raft-paper.test.js',
+    'test/sim/raft-seeds.js',
+  ],
   'lib/raft/wal': ['lib/base', 'lib/wire', 'lib/storage', 'lib/raft/core', 'lib/raft/wal', 'test/raft/wal'],
 }
 const contracts = ['test/raft/contract.js', 'test/raft/checked-contract.js']

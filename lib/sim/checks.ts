@@ -19,6 +19,7 @@ export const claims = {
   monotonic: 'term, commit and match never fall, and match stays below next',
   configuration: 'configurations are legal, the same everywhere, change one step at a time, and their quorums meet',
   reads: 'a read sees everything committed before it was asked (thesis §6.4)',
+  lease: 'who reads by its lease leads the newest term there is: while it holds, nobody else is elected (thesis §6.4.1)',
   'apply-stable': 'only durable entries are applied',
   'leader-kept': 'a leader that reaches a quorum goes on leading, whatever one link, or one node that slept, says of it',
   'quick-failover': 'a leader whose process died is replaced at once by those who are told',
@@ -75,6 +76,7 @@ export class Checks {
   readonly #skip: ReadonlySet<CheckName>
   readonly #views = new Map<RaftId, NodeView>()
   readonly #leaderOfTerm = new Map<number, RaftId>()
+  #newestLedTerm = 0
   readonly #votes = new Map<number, RaftId>()
   readonly #entries = new Map<number, { readonly entry: Entry; readonly previousTerm: number }>()
   /** By index; nothing at and below BOOT_INDEX. */
@@ -226,6 +228,9 @@ export class Checks {
 
   readByLease(view: NodeView, request: number, index: number): void {
     this.counts.leaseReads++
+    if (view.term < this.#newestLedTerm) {
+      this.fail('lease', `${view.id}: reads by its lease of term ${view.term}, term ${this.#newestLedTerm} has a leader`)
+    }
     this.readAnswered(view, request, index)
   }
 
@@ -298,6 +303,7 @@ export class Checks {
     const known = this.#leaderOfTerm.get(term)
     if (known !== undefined && known !== id) this.fail('election-safety', `${id} and ${known} both lead term ${term}`)
     this.#leaderOfTerm.set(term, id)
+    this.#newestLedTerm = Math.max(this.#newestLedTerm, term)
     if (!hasQuorum(config, (voter) => this.#votes.get(keyOf(voter, term)) === id)) {
       this.fail('election-safety', `${id}: leads term ${term} without votes of a quorum of ${configText(config)}`)
     }

@@ -36,20 +36,41 @@ t.test('§6.4.1: a lease lasts nine tenths of what a quorum promised, counted fr
   t.end()
 })
 
-t.test('an answer that comes late makes no lease longer, and one that was overtaken makes none shorter', (t) => {
+/** A leader to whom a majority has acknowledged its first entry, and the contexts of heartbeats that left at those times. */
+function beaten(leftAtMs: readonly number[]): { leader: Peer; answer: (at: number) => void } {
   const leader = new Peer(1, bound)
   leader.tick(10)
   leader.becomeLeader().settle()
   leader.step('MsgAppResp', 2, leader.term, { index: 1 })
-  const contexts = [100, 200].map((leftAt) => {
+  const contexts = leftAtMs.map((leftAt) => {
     leader.tick()
     leader.node.heartbeatsLeave(at(leftAt))
     return leader.take().find((m) => m.type === 'MsgHeartbeat' && m.to === 2)?.context ?? null
   })
-  leader.step('MsgHeartbeatResp', 2, leader.term, { context: contexts[1] as Uint8Array, index: promise })
-  leader.step('MsgHeartbeatResp', 2, leader.term, { context: contexts[0] as Uint8Array, index: promise })
+  const answer = (beat: number) =>
+    leader.step('MsgHeartbeatResp', 2, leader.term, { context: contexts[beat] as Uint8Array, index: promise })
+  return { leader, answer }
+}
+
+t.test('an answer that comes late makes no lease longer, and one that was overtaken makes none shorter', (t) => {
+  const { leader, answer } = beaten([100, 200])
+  answer(1)
+  answer(0)
   t.ok(leader.node.leaseIndex(at(919)))
   t.equal(leader.node.leaseIndex(at(920)), undefined, 'whenever the answers came')
+  t.end()
+})
+
+t.test('a lease counts from the heartbeat that was answered, however many have left since', (t) => {
+  const { leader, answer } = beaten([100, 200, 300])
+  answer(0)
+  t.ok(leader.node.leaseIndex(at(819)))
+  t.equal(leader.node.leaseIndex(at(820)), undefined)
+  answer(1)
+  t.ok(leader.node.leaseIndex(at(919)))
+  t.equal(leader.node.leaseIndex(at(920)), undefined)
+  answer(0)
+  t.equal(leader.node.leaseIndex(at(920)), undefined, 'an answer that comes twice')
   t.end()
 })
 
