@@ -86,10 +86,10 @@ export class KeyWork {
   }
 
   async #adopt(keys: KeyPair, answer: RenewAnswer): Promise<void> {
-    const { own, pool, managers } = this.#world
+    const { own, pool } = this.#world
     await own.certified(keys, answer)
-    // By the links it has, the managers would let it do nothing else.
-    if (answer.was === 'returning') for (const { node } of managers()) pool.link(node)?.close('new certificate')
+    // By the links it has, it is nobody to the others.
+    if (answer.was === 'returning') pool.renewLinks('new certificate')
   }
 
   async #renew(keys: KeyPair): Promise<RenewAnswer> {

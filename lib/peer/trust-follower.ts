@@ -58,10 +58,12 @@ export class TrustFollower {
       }
       if (signal.aborted) return
       const over = deferred()
-      const cancel = clock.after(againMs, over.resolve)
-      signal.addEventListener('abort', () => over.resolve(), { once: true })
+      const onAbort = (): void => over.resolve()
+      const cancel = clock.after(againMs, onAbort)
+      signal.addEventListener('abort', onAbort, { once: true })
       await over.promise
       cancel()
+      signal.removeEventListener('abort', onAbort)
     }
   }
 }

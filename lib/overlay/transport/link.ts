@@ -207,7 +207,7 @@ export class Link implements RpcLink {
     if (message === undefined) return
     const { name } = frame.channel
     // It does not know yet that its root was retired, and learns that from its calls.
-    if (this.identity.role === 'returning' && (name === 'raft' || name === 'gossip')) return
+    if (this.identity.role === 'returning' && (name === 'raft' || name === 'gossip' || name === 'swim')) return
     switch (name) {
       case 'raft':
         // What a worker may not call, it may not send either.
