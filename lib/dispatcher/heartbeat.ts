@@ -18,7 +18,7 @@ export function graceMs({ heartbeatMs, graceFactor }: HeartbeatSettings): number
   return heartbeatMs * graceFactor
 }
 
-/** How long a node may stay away after its link ended like this before its process counts as dead; undefined: it proves nothing. */
+/** How long a node may stay away after its link ended like this before its process counts as dead, if a dial confirms it; undefined: it proves nothing. */
 export function provenDeadMs(evidence: Evidence, { heartbeatMs }: Pick<HeartbeatSettings, 'heartbeatMs'>): number | undefined {
   if (evidence === 'refused' || evidence === 'reset') return Math.min(processDeathMs, heartbeatMs)
   return evidence === 'closed' ? heartbeatMs : undefined

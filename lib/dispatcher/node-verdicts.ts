@@ -2,7 +2,7 @@
  * What the leader concludes of nodes, from all the signs there are at one time. Pure, and without memory: planned twice, the second
  * plan is empty; a new leader concludes the same from the same signs.
  *
- * - A process proved dead (its link broke off, its machine refused) is down within a second.
+ * - A process proved dead (its link ended, and its machine refused when it was dialled after) is down within a second.
  * - A node that two members gave up is down after a grace: cut off for some seconds it has time to come back.
  * - Silence alone degrades: no new tasks, none taken away. Only past the pause tolerance it counts as down.
  * - The brake: when a third of the nodes fall silent together, more likely we are the ones cut off, and nothing is taken away for a while.
@@ -25,6 +25,14 @@ export interface Member {
   readonly heardMs: number
 }
 
+/** How a link ended. */
+export interface LinkEnd {
+  readonly evidence: Evidence
+  readonly atMs: number
+  /** A dial found nobody there. Until then a broken link may be the fault of anything between. */
+  readonly isConfirmed: boolean
+}
+
 /** Everything the leader has noticed of a node. Times by our own clock. */
 export interface Signs {
   /** `expected`: known to the cluster, has not registered with this leader. */
@@ -32,7 +40,7 @@ export interface Signs {
   /** Last sign of life over the session; of an expected node: since when it is expected. */
   readonly heardMs: number
   /** How its link ended, if it did and the node was not heard since. */
-  readonly ended: { readonly evidence: Evidence; readonly atMs: number } | undefined
+  readonly ended: LinkEnd | undefined
   readonly member: Member | undefined
 }
 
@@ -138,7 +146,7 @@ function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, lis
     // Silence seen from several places, so not of our own link; still a silence, unless its machine refused. After a cut of some
     // seconds its links need about as long again to go on (TCP sends again at doubling intervals).
     const atMs = member.sinceMs + (member.isRefused ? settings.heartbeatMs : graceMs(settings))
-    const isCredible = member.accusers >= (signs.ended === undefined ? 2 : 1)
+    const isCredible = member.accusers >= 2
     if (isCredible && nowMs >= atMs) return { state: 'down', message: messages.failed, isSilence: !member.isRefused, nextMs }
     const state = quiet.state === 'down' ? 'down' : 'degraded'
     return { ...quiet, state, message: messages.failed, nextMs: earlier(isCredible ? atMs : undefined, nextMs) }
@@ -150,7 +158,7 @@ function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, lis
   return { ...quiet, nextMs }
 }
 
-/** Its link ended as only a process that dies ends it, and nobody heard of it since: when that counts as proof. */
+/** Its link ended, nobody listens where it listened, and nobody heard of it since: when that counts as proof. */
 function deathOf(
   { session, heardMs, ended, member }: Signs,
   settings: HeartbeatSettings,
@@ -164,7 +172,7 @@ function deathOf(
       message: messages.dead,
     }
   }
-  if (ended === undefined || isHeardSince(ended.atMs)) return undefined
+  if (ended === undefined || !ended.isConfirmed || isHeardSince(ended.atMs)) return undefined
   const waitMs = provenDeadMs(ended.evidence, settings)
   return waitMs === undefined ? undefined : { atMs: ended.atMs + waitMs, message: messages.dead }
 }

@@ -3,7 +3,8 @@ import type { Clock } from '../base/clock.js'
 import type { NodeState } from '../model/node.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import type { View } from '../store/view.js'
-import type { HeartbeatSettings } from './heartbeat.js'
+import { Confirmations, type DialFinding } from './confirmations.js'
+import { type HeartbeatSettings, provenDeadMs } from './heartbeat.js'
 import { judgeNodes, type Member } from './node-verdicts.js'
 import type { Sessions } from './sessions.js'
 
@@ -19,6 +20,8 @@ export interface NodeWatchWorld {
   readonly clock: Clock
   readonly sessions: Sessions
   readonly membership: Membership | undefined
+  /** Connects to an address and hangs up; never rejects. undefined: broken links prove nothing. */
+  readonly dial: ((address: string) => Promise<DialFinding>) | undefined
   settings(): HeartbeatSettings
   view(): View
   /** Resolves when it is recorded. */
@@ -32,6 +35,7 @@ const pauseMs = 20
 
 export class NodeWatch {
   readonly #world: NodeWatchWorld
+  readonly #confirmations: Confirmations | undefined
   /** Verdicts being recorded, or to be recorded again. */
   readonly #recording = new Map<string, NodeState>()
   /** Down by verdict, until the record says so. */
@@ -45,6 +49,18 @@ export class NodeWatch {
 
   constructor(world: NodeWatchWorld) {
     this.#world = world
+    const { dial, clock } = world
+    this.#confirmations =
+      dial &&
+      new Confirmations({
+        clock,
+        dial,
+        address: (node) => world.view().node(node)?.address,
+        refused: (node) => {
+          world.sessions.confirm(node)
+          this.soon()
+        },
+      })
   }
 
   begin(): void {
@@ -55,6 +71,7 @@ export class NodeWatch {
   end(): void {
     this.#ended = true
     this.#unobserve?.()
+    this.#confirmations?.end()
     this.#timer?.cancel()
     this.#timer = undefined
   }
@@ -65,18 +82,24 @@ export class NodeWatch {
   }
 
   linkDown(node: string, evidence: Evidence): void {
-    this.#world.sessions.linkDown(node, evidence, this.#world.clock.now())
+    const { sessions, clock, settings } = this.#world
+    sessions.linkDown(node, evidence, clock.now())
+    const ended = sessions.signs(node)?.ended
+    const waitMs = ended && !ended.isConfirmed ? provenDeadMs(ended.evidence, settings()) : undefined
+    if (waitMs !== undefined) this.#confirmations?.ask(node, waitMs / 2)
     this.soon()
   }
 
   linkUp(node: string): void {
     this.#world.sessions.linkUp(node)
+    this.#confirmations?.drop(node)
   }
 
   /** It registered: whatever was concluded of it is over. */
   registered(node: string): void {
     this.#lost.delete(node)
     this.#recording.delete(node)
+    this.#confirmations?.drop(node)
     this.soon()
   }
 

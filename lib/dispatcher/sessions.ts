@@ -52,7 +52,15 @@ export class Sessions {
     // A worker that asks one manager after another who leads closes each link behind it: no sign of its end.
     if (entry.session === undefined && evidence === 'closed') return
     // The first of several ends counts: redials that fail say the same again.
-    if (entry.ended === undefined || weight(evidence) > weight(entry.ended.evidence)) entry.ended = { evidence, atMs: nowMs }
+    if (entry.ended !== undefined && weight(evidence) <= weight(entry.ended.evidence)) return
+    // A refusal is what a dial of our own found: it needs no other.
+    entry.ended = { evidence, atMs: nowMs, isConfirmed: evidence === 'refused' }
+  }
+
+  /** After its link ended its machine said that nobody is there. */
+  confirm(node: string): void {
+    const entry = this.#entries.get(node)
+    if (entry?.ended !== undefined) entry.ended = { ...entry.ended, isConfirmed: true }
   }
 
   /** It dialled in again: its process is not dead. Whether its agent lives its beats will tell. */

@@ -19,6 +19,7 @@ import { canAdvance, type TaskState } from '../model/task.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import type { Change, Store } from '../store/index.js'
 import { AssignmentFeed } from './assignments.js'
+import type { DialFinding } from './confirmations.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
 import { type Membership, NodeWatch } from './node-watch.js'
 import { followRows } from './row-follower.js'
@@ -35,6 +36,8 @@ export interface DispatcherWorld {
   managers(): readonly ManagerAddress[]
   /** Who is alive by the word of many; undefined: only sessions and links tell. */
   readonly membership?: Membership | undefined
+  /** Connects to an address and hangs up, never rejects: what a broken link has to be confirmed by. undefined: none counts as proof. */
+  readonly dial?: ((address: string) => Promise<DialFinding>) | undefined
   /** What workers say of their tasks besides; undefined: only their sessions tell. */
   readonly rows?: Rows<TaskRow> | undefined
 }
@@ -84,6 +87,7 @@ export class Term {
       clock: world.clock,
       sessions: this.#sessions,
       membership: world.membership,
+      dial: world.dial,
       settings: () => world.settings(),
       view: () => world.store.view(),
       record: (id, state, message) => this.#nodes.add([[id, { op: 'node.status', id, state, message }]]),

@@ -8,7 +8,7 @@ import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
-import { Dispatcher, type Membership } from '../dispatcher/index.js'
+import { Dispatcher, type DispatcherWorld, type Membership } from '../dispatcher/index.js'
 import type { Access } from '../model/access.js'
 import { type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
@@ -68,6 +68,8 @@ export interface ManagerOptions {
   readonly rows: Rows<TaskRow>
   /** This peer's own tasks' lines; others are asked over links. */
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+  /** Connects to an address and hangs up; never rejects. */
+  readonly dial: NonNullable<DispatcherWorld['dial']>
   /** A call to another manager's control server. */
   forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
   forwardStream<V extends StreamVerb>(
@@ -394,6 +396,7 @@ export class Manager {
       managers: () => this.managers(),
       membership: this.#o.membership,
       rows: this.#o.rows,
+      dial: this.#o.dial,
     })
     const reconciler = new Reconciler({
       view: () => this.store.view(),

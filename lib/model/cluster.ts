@@ -8,8 +8,10 @@ export interface Cluster {
   /** Roots and join tokens; what is secret in it is sealed. */
   readonly access: Access
   readonly settings: ClusterSettings
-  /** Ids of removed nodes and raft members: refused for ever. */
+  /** Ids of removed nodes: refused for ever. */
   readonly removedNodes: readonly string[]
+  /** Ids in raft of removed managers: never given again. */
+  readonly removedRaftIds: readonly number[]
   readonly version: number
 }
 

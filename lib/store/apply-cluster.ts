@@ -23,6 +23,7 @@ export function foundCluster(draft: Draft, { id, access, settings }: OpOf<'clust
     access,
     settings: checkClusterSettings(settings),
     removedNodes: [],
+    removedRaftIds: [],
     version: draft.version,
   }
   draft.write({ kind: 'cluster', key: '', record })

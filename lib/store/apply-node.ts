@@ -10,13 +10,11 @@ type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
 export function createNode(draft: Draft, { id, name, role, availability, labels, address, raftId }: OpOf<'node.create'>): void {
   const { cluster } = draft.tables
-  const gone = [id, ...(raftId === undefined ? [] : [String(raftId)])].find((each) => cluster?.removedNodes.includes(each))
-  if (gone !== undefined) {
-    throw new SkeinError(
-      'ERR_SKEIN_REMOVED',
-      `node ${gone} was removed and may not come back; start it with an empty directory`,
-      { node: gone },
-    )
+  const isGone = cluster?.removedNodes.includes(id) || (raftId !== undefined && cluster?.removedRaftIds.includes(raftId))
+  if (isGone === true) {
+    throw new SkeinError('ERR_SKEIN_REMOVED', `node ${id} was removed and may not come back; start it with an empty directory`, {
+      node: id,
+    })
   }
   if (draft.tables.node(id) !== undefined) {
     throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', `node ${id} exists already`, { kind: 'node', name: id })
@@ -103,8 +101,12 @@ export function removeNode(draft: Draft, { id }: OpOf<'node.remove'>): void {
     draft.write({ kind: 'task', key: task.handle, record })
   }
   draft.write({ kind: 'node', key: id, record: undefined })
-  const removed = node.raftId === undefined ? [id] : [id, String(node.raftId)]
-  const record = { ...cluster, removedNodes: [...cluster.removedNodes, ...removed], version: draft.version }
+  const record = {
+    ...cluster,
+    removedNodes: [...cluster.removedNodes, id],
+    removedRaftIds: [...cluster.removedRaftIds, ...(node.raftId === undefined ? [] : [node.raftId])],
+    version: draft.version,
+  }
   draft.write({ kind: 'cluster', key: '', record })
 }
 

@@ -99,6 +99,7 @@ const free: Form<unknown> = {
 const text = plain(string)
 const count = plain(natural)
 const texts = plain(array(string))
+const counts = plain(array(natural))
 const labels = plain(record(string))
 // Checked before it was stored; its keys, and their order, are the user's.
 const userSpec = plain<ServiceSpec>((value, path) => {
@@ -132,6 +133,7 @@ const clusterForm = fields<Cluster>({
     taskHistory: count,
   }),
   removedNodes: texts,
+  removedRaftIds: counts,
   version: count,
 })
 

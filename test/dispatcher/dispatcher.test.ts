@@ -3,12 +3,13 @@ import type { Assignments, ManagerAddress, SessionHello } from '../../lib/api/se
 import { managersScope, type Rows, readTaskRow, type TaskRow, taskTable } from '../../lib/api/worker-rows.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
+import type { DialFinding } from '../../lib/dispatcher/confirmations.js'
 import { Dispatcher } from '../../lib/dispatcher/dispatcher.js'
 import type { Member, Membership } from '../../lib/dispatcher/index.js'
 import { Gossip } from '../../lib/overlay/gossip/index.js'
 import type { Store } from '../../lib/store/store.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
-import { found, node, openHarness, service } from '../store/harness.js'
+import { found as founding, node, openHarness, service } from '../store/harness.js'
 
 const a = 'node00000001'
 const b = 'node00000002'
@@ -23,9 +24,9 @@ const description = {
 const hello: SessionHello = { description, address: 'h:9', reports: [] }
 const never = new AbortController().signal
 
-async function world(membership?: Membership, rows?: Rows<TaskRow>) {
+async function world(membership?: Membership, rows?: Rows<TaskRow>, found: DialFinding = 'refused') {
   const harness = await openHarness()
-  await harness.submit(found, ...node(a), ...node(b), ...service('service00001', 'web', 3))
+  await harness.submit(founding, ...node(a), ...node(b), ...service('service00001', 'web', 3))
   const managers: ManagerAddress[] = [{ node: 'm', address: 'm:1' }]
   let failure: SkeinError | undefined
   const submit: Store['submit'] = (ops, options) => (failure ? Promise.reject(failure) : harness.store.submit(ops, options))
@@ -37,6 +38,7 @@ async function world(membership?: Membership, rows?: Rows<TaskRow>) {
     managers: () => managers,
     membership,
     rows,
+    dial: async () => found,
   })
   const view = harness.store.view()
   const during = async <T>(work: Promise<T>): Promise<T> => {
@@ -174,20 +176,37 @@ t.test('a new leader with the word of others leaves alone who is alive, and take
   await dispatcher.stop()
 })
 
-t.test('a link that broke takes its node down in a second, unless it speaks again', async (t) => {
-  const { dispatcher, open, states, pass } = await world()
-  dispatcher.start()
-  await open(a, hello)
-  const { session } = await open(b, hello)
-  dispatcher.linkDown(a, 'reset')
-  dispatcher.linkDown(b, 'reset')
-  await pass(900)
-  t.same(states(), ['ready', 'ready'])
-  await dispatcher.beat(b, session)
-  await pass(150)
-  t.same(states(), ['down', 'ready'])
-  await dispatcher.stop()
-})
+for (const found of ['accepting', 'silent', 'local'] as const) {
+  t.test(`a link that broke proves nothing when a dial finds the machine ${found}`, async (t) => {
+    const { dispatcher, open, states, pass } = await world(undefined, undefined, found)
+    dispatcher.start()
+    await open(a, hello)
+    dispatcher.linkDown(a, 'reset')
+    await pass(2_800)
+    t.equal(states()[0], 'ready')
+    await pass(1_000)
+    t.equal(states()[0], 'degraded', 'its silence tells in time')
+    await dispatcher.stop()
+  })
+}
+
+t.test(
+  'a link that broke, and nobody there when it is dialled, takes its node down in a second, unless it speaks again',
+  async (t) => {
+    const { dispatcher, open, states, pass } = await world()
+    dispatcher.start()
+    await open(a, hello)
+    const { session } = await open(b, hello)
+    dispatcher.linkDown(a, 'reset')
+    dispatcher.linkDown(b, 'reset')
+    await pass(900)
+    t.same(states(), ['ready', 'ready'])
+    await dispatcher.beat(b, session)
+    await pass(150)
+    t.same(states(), ['down', 'ready'])
+    await dispatcher.stop()
+  },
+)
 
 t.test('after a stall of its own the leader accuses nobody', async (t) => {
   const { dispatcher, open, states, clock, pass } = await world()
@@ -228,7 +247,7 @@ t.test('a node that joins later is expected like the others', async (t) => {
     role: 'worker',
     availability: 'active',
     labels: {},
-    address: '',
+    address: 'late:1',
     raftId: undefined,
   })
   t.equal(view.node('late00000000')?.state, 'unknown')

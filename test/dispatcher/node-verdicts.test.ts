@@ -13,6 +13,8 @@ interface Given {
   readonly heardMs?: number
   readonly ended?: Evidence
   readonly endedMs?: number
+  /** A dial after it found nobody. Default: it did. */
+  readonly isConfirmed?: boolean
   readonly member?: Partial<Member>
 }
 
@@ -24,11 +26,11 @@ function judge(nowMs: number, given: readonly Given[], listenUntilMs = 0): Verdi
     signs: (node) => {
       const its = given[ids.indexOf(node)]
       if (its === undefined) return undefined
-      const { session = 'registered', heardMs = nowMs, ended, endedMs = 0, member } = its
+      const { session = 'registered', heardMs = nowMs, ended, endedMs = 0, isConfirmed = true, member } = its
       return {
         session,
         heardMs,
-        ended: ended === undefined ? undefined : { evidence: ended, atMs: endedMs },
+        ended: ended === undefined ? undefined : { evidence: ended, atMs: endedMs, isConfirmed },
         member: member && { state: 'alive', accusers: 0, isRefused: false, sinceMs: 0, heardMs: 0, ...member },
       }
     },
@@ -54,23 +56,30 @@ t.test('silence of 4 s degrades a worker and moves nothing; past 30 s it is down
   t.equal(one(4_100, { state: 'degraded', heardMs: 4_050 }), 'ready', 'and it is ready again when it is heard')
 })
 
-t.test('a process whose link broke off is down within a second; one heard since, by whatever lane, is not', async (t) => {
-  for (const ended of ['reset', 'refused', 'closed'] as const) {
-    t.equal(one(999, { heardMs: -500, ended, endedMs: 0 }), 'ready')
-    t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0 }), 'down', ended)
-    t.equal(one(1_000, { heardMs: 10, ended, endedMs: 0 }), 'ready')
-    t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0, member: { heardMs: 600 } }), 'ready')
-    t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0, member: { heardMs: -200 } }), 'down', 'heard before is not since')
-  }
-  for (const ended of ['silent', 'local'] as const) t.equal(one(2_000, { heardMs: 0, ended, endedMs: 500 }), 'ready', ended)
-})
+t.test(
+  'a process whose link ended, and where a dial finds nobody, is down within a second; one heard since, by whatever lane, is not',
+  async (t) => {
+    for (const ended of ['reset', 'refused', 'closed'] as const) {
+      t.equal(one(999, { heardMs: -500, ended, endedMs: 0 }), 'ready')
+      t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0 }), 'down', ended)
+      t.equal(one(1_000, { heardMs: 10, ended, endedMs: 0 }), 'ready')
+      t.equal(one(2_999, { heardMs: 0, ended, endedMs: 0, isConfirmed: false }), 'ready', 'a broken link alone proves nothing')
+      t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0, member: { heardMs: 600 } }), 'ready')
+      t.equal(one(1_000, { heardMs: -500, ended, endedMs: 0, member: { heardMs: -200 } }), 'down', 'heard before is not since')
+    }
+    for (const ended of ['silent', 'local'] as const) t.equal(one(2_000, { heardMs: 0, ended, endedMs: 500 }), 'ready', ended)
+  },
+)
 
-t.test('two accusers take a node down after a grace; one is an opinion, unless our own link ended too', async (t) => {
+t.test('two accusers take a node down after a grace; one is an opinion, also when our link to it broke', async (t) => {
   const failed = { state: 'failed', accusers: 2, sinceMs: 5_000, heardMs: 2_000 } as const
   t.equal(one(7_999, { heardMs: 2_000, member: failed }), 'degraded')
   t.equal(one(8_000, { heardMs: 2_000, member: failed }), 'down')
   t.equal(one(8_000, { heardMs: 2_000, member: { ...failed, accusers: 1 } }), 'degraded')
-  t.equal(one(8_000, { heardMs: 2_000, member: { ...failed, accusers: 1 }, ended: 'silent', endedMs: 4_000 }), 'down')
+  t.equal(
+    one(8_000, { heardMs: 2_000, member: { ...failed, accusers: 1 }, ended: 'reset', endedMs: 4_000, isConfirmed: false }),
+    'degraded',
+  )
   t.equal(one(8_000, { heardMs: 5_500, member: failed }), 'ready', 'it spoke to us after they gave it up')
 })
 
@@ -212,6 +221,7 @@ t.test(
         heardMs: time,
         ended: fc.constantFrom<Evidence>('refused', 'reset', 'closed', 'silent', 'local'),
         endedMs: time,
+        isConfirmed: fc.boolean(),
         member,
       },
       { requiredKeys: ['state', 'heardMs', 'session'] },

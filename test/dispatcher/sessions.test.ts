@@ -58,7 +58,7 @@ t.test('of several ends of a link the first of the heaviest counts, until the no
   sessions.linkDown('a', 'reset', 20)
   sessions.linkDown('a', 'reset', 30)
   sessions.linkDown('a', 'silent', 40)
-  t.same(ended(), { evidence: 'reset', atMs: 20 })
+  t.same(ended(), { evidence: 'reset', atMs: 20, isConfirmed: false })
   sessions.beat('a', session, 50)
   t.equal(ended(), undefined, 'a beat over another link proves that it lives')
   sessions.linkDown('a', 'reset', 60)
@@ -66,6 +66,12 @@ t.test('of several ends of a link the first of the heaviest counts, until the no
   t.equal(ended(), undefined)
   t.equal(sessions.signs('a')?.heardMs, 50, 'but its agent has said nothing yet')
   sessions.linkDown('stranger', 'reset', 900)
+  sessions.confirm('stranger')
+  sessions.linkDown('a', 'reset', 70)
+  sessions.confirm('a')
+  t.match(ended(), { atMs: 70, isConfirmed: true })
+  sessions.linkDown('a', 'refused', 80)
+  t.match(ended(), { atMs: 80, isConfirmed: true }, 'a refusal is what a dial found')
 })
 
 t.test('a worker that looks for the leader and closes its link behind it is not suspected for it', async (t) => {
@@ -74,7 +80,11 @@ t.test('a worker that looks for the leader and closes its link behind it is not 
   sessions.linkDown('a', 'closed', 10)
   t.equal(sessions.signs('a')?.ended, undefined)
   sessions.linkDown('a', 'reset', 10)
-  t.same(sessions.signs('a')?.ended, { evidence: 'reset', atMs: 10 }, 'a link that breaks is a sign of death all the same')
+  t.same(
+    sessions.signs('a')?.ended,
+    { evidence: 'reset', atMs: 10, isConfirmed: false },
+    'a link that breaks is a sign of death all the same',
+  )
 })
 
 t.test('a session that did not come about leaves the node expected', async (t) => {

@@ -2,10 +2,10 @@ import { connect } from 'node:net'
 import type { Clock } from '../../base/clock.js'
 import { parseHostPort } from '../../base/host-port.js'
 import { afterFairly, evidenceOf } from '../transport/index.js'
-import type { PeerEvidence } from './messages.js'
+import type { Seen } from './member.js'
 
 /** What trying to connect shows of a peer; never rejects. */
-export type Triage = (address: string, timeoutMs: number) => Promise<PeerEvidence>
+export type Triage = (address: string, timeoutMs: number) => Promise<Seen | 'local'>
 
 /**
  * Connects and hangs up: a machine that answers for a process that does not is `accepting`, one that says nobody is there
@@ -20,7 +20,7 @@ export function tcpTriage(clock: Clock): Triage {
         return
       }
       const socket = connect({ host: target.host, port: target.port })
-      const finish = (saw: PeerEvidence): void => {
+      const finish = (saw: Seen | 'local'): void => {
         cancel()
         socket.destroy()
         resolve(saw)
@@ -31,7 +31,7 @@ export function tcpTriage(clock: Clock): Triage {
     })
 }
 
-function asTriage(evidence: ReturnType<typeof evidenceOf>): PeerEvidence {
+function asTriage(evidence: ReturnType<typeof evidenceOf>): Seen | 'local' {
   if (evidence === 'refused' || evidence === 'silent' || evidence === 'local') return evidence
   // Accepted and then cut off: something answers, and nothing more is known.
   return evidence === 'reset' ? 'accepting' : 'local'
