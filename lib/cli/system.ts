@@ -49,6 +49,12 @@ export function systemCliWorld(): CliWorld {
   }
 }
 
+/** Ends this process. What was written must be out before: pipes may still hold it. */
+export async function exitWith(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) await new Promise((resolve) => stream.write('', resolve))
+  process.exit(code)
+}
+
 function sinkOf(stream: NodeJS.WriteStream | WriteStream): TextSink {
   return {
     write: (text) => void stream.write(text),

@@ -100,7 +100,7 @@ export class ControlServer implements ControlCaller {
         if (this.#world.leading())
           return await this.carryOut(verb, params, { ...head, deadlineMs: Math.max(1, endMs - clock.now()) })
         if (leader !== undefined && leader !== this.#world.status().node) {
-          return await this.#world.forward(leader, verb, params, { ...head, deadlineMs: Math.max(1, giveUpMs - clock.now()) })
+          return await this.#ask(leader, verb, params, { ...head, deadlineMs: Math.max(1, giveUpMs - clock.now()) })
         }
       } catch (error) {
         if (isSkeinError(error, 'ERR_SKEIN_NO_QUORUM') && maybeStaleVerbs.has(verb)) return this.#stale(verb, params)
@@ -123,6 +123,28 @@ export class ControlServer implements ControlCaller {
       { voters, reachable },
       { cause: lastError },
     )
+  }
+
+  /**
+   * The leader's answer, waited for only while it leads: one that fell silent gives none, and its heir can be asked under the same
+   * request id. @throws {SkeinError} ERR_SKEIN_LINK_LOST (another leads, or nobody; the outcome is unknown) and what it throws
+   */
+  async #ask<V extends Verb>(leader: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]> {
+    const { clock, forward, leaderNode } = this.#world
+    const deposed = new AbortController()
+    const cancel = clock.every(retryMs, () => {
+      if (leaderNode() !== leader) deposed.abort()
+    })
+    const signal = head.signal === undefined ? deposed.signal : AbortSignal.any([head.signal, deposed.signal])
+    try {
+      return await forward(leader, verb, params, { ...head, signal })
+    } catch (error) {
+      if (!deposed.signal.aborted || head.signal?.aborted) throw error
+      const words = `node ${leader} does not lead any more, and has not answered`
+      throw new SkeinError('ERR_SKEIN_LINK_LOST', words, { node: leader }, { cause: error })
+    } finally {
+      cancel()
+    }
   }
 
   /** Only as leader. @throws {SkeinError} ERR_SKEIN_NOT_LEADER */

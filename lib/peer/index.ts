@@ -6,4 +6,5 @@
  */
 export { connect } from './client.js'
 export type { PeerOptions } from './options.js'
-export { createPeer, type Metrics, type Peer, type PeerEvents } from './peer.js'
+export { createPeer, createPeerOver } from './peer.js'
+export type { Metrics, Peer, PeerEvents, PeerNetwork } from './types.js'

@@ -37,35 +37,8 @@ import {
   writeIdentity,
 } from './state-dir.js'
 import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
+import type { Metrics, Peer, PeerEvents, PeerNetwork } from './types.js'
 import { workerStatus } from './worker-status.js'
-
-export interface PeerEvents {
-  leader: [{ readonly leader: string | undefined; readonly term: number }]
-}
-
-export interface Metrics {
-  readonly [name: string]: number | Readonly<Record<string, number>>
-}
-
-/** A running process of the cluster; also a `Cluster` to work with. */
-export interface Peer extends Cluster, AsyncDisposable {
-  readonly id: string
-  readonly name: string
-  readonly role: NodeRole
-  /** True while this peer leads and its duties run. */
-  readonly leading: boolean
-  /** host:port where others reach this peer. */
-  readonly address: string
-  /** Never rejects: undefined after stop(), the error if the peer failed by itself. */
-  readonly ended: Promise<unknown>
-  /** Stops the tasks here, hands leadership over, closes in reverse order. Any number of times. */
-  stop(o?: { readonly drain?: boolean; readonly timeoutMs?: number }): Promise<void>
-  /** As this peer sees it now, without asking anybody. */
-  status(): Status
-  metrics(): Metrics
-  on<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
-  off<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
-}
 
 /**
  * Starts a peer: it comes back from `dir`, joins by `join`, or founds a cluster. Resolves when it is usable: a leader is known and this
@@ -75,7 +48,12 @@ export interface Peer extends Cluster, AsyncDisposable {
  * ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_UNREACHABLE, ERR_SKEIN_ABORTED
  */
 export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
-  const peer = new RunningPeer(resolvePeerOptions(options, thisMachine().hostname, systemRandom))
+  return await createPeerOver({}, options)
+}
+
+/** As `createPeer`, over another network: tests and the demo put faults between. @throws as `createPeer` */
+export async function createPeerOver(network: PeerNetwork, options: PeerOptions): Promise<Peer> {
+  const peer = new RunningPeer(network, resolvePeerOptions(options, thisMachine().hostname, systemRandom))
   try {
     await peer.start()
   } catch (error) {
@@ -86,6 +64,7 @@ export async function createPeer(options: PeerOptions = {}): Promise<Peer> {
 }
 
 class RunningPeer implements Peer {
+  readonly #network: PeerNetwork
   readonly #o: ResolvedPeerOptions
   readonly #events = new EventEmitter<PeerEvents>()
   readonly #stopping = new AbortController()
@@ -108,7 +87,8 @@ class RunningPeer implements Peer {
   #onAbort: (() => void) | undefined
   #usable = false
 
-  constructor(options: ResolvedPeerOptions) {
+  constructor(network: PeerNetwork, options: ResolvedPeerOptions) {
+    this.#network = network
     this.#o = options
     this.#relay = new LinkCaller({
       clock: systemClock,
@@ -244,7 +224,7 @@ class RunningPeer implements Peer {
         handlers: this.#handlers,
         onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
       },
-      { listen, clock: systemClock, random: systemRandom },
+      { listen, clock: systemClock, random: systemRandom, ...this.#network },
     )
   }
 

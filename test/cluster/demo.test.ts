@@ -12,6 +12,9 @@ const figures = [
   'newLeaderAfterKill',
   'healedAfterLeaderKill',
   'rejoined',
+  'newLeaderAfterSilence',
+  'settledAfterManagerHealed',
+  'settledAfterWorkerHealed',
   'healedAfterWorkerKill',
   'scaledUp',
   'scaledDown',
@@ -36,7 +39,7 @@ t.test('the story of the main job holds from the first process to the last', { t
   t.equal(code, 0, words)
   const result = JSON.parse(out) as { checks: { passed: number; failed: number }; ms: Record<string, number> }
   t.equal(result.checks.failed, 0)
-  t.ok(result.checks.passed >= 9, 'every step was checked')
+  t.ok(result.checks.passed >= 14, 'every step was checked')
   for (const name of figures) t.type(result.ms[name], 'number', name)
   t.same(readdirSync(temporary), [], 'no directory is left')
 })

@@ -1,6 +1,7 @@
 import t from 'tap'
 import { Fleet } from '../../lib/cli/demo/fleet.js'
-import { clientUrl, foundCluster } from '../../lib/cli/demo/story.js'
+import { clientUrl } from '../../lib/cli/demo/observe.js'
+import { foundCluster } from '../../lib/cli/demo/story.js'
 import { connect } from '../../lib/index.js'
 import { eventually } from './support.js'
 

@@ -2,6 +2,7 @@ import t from 'tap'
 import type { CallHead } from '../../lib/api/control.js'
 import { type ErrorCode, type ErrorDetail, SkeinError } from '../../lib/base/errors.js'
 import { ControlServer, type ControlWorld } from '../../lib/manager/control-server.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
 
 const leaderWaitMs = 500
 const head: CallHead = { requestId: 'r-1', deadlineMs: 2_000 }
@@ -21,7 +22,7 @@ function follower(answers: readonly (() => unknown)[], leads: 'm2' | 'nobody' = 
   let nowMs = 0
   let asked = 0
   const world = {
-    clock: { now: () => nowMs },
+    clock: { now: () => nowMs, every: () => () => undefined },
     leaderWaitMs,
     store: { view: () => ({ key: () => ({ value: Buffer.from('old'), version: 3 }) }) },
     status: () => ({ node: 'm1', quorum: { voters: 3, reachable: 1 } }),
@@ -61,4 +62,31 @@ t.test('what the replicas decided answers for every try of a write', async (t) =
   const conflict = fail('ERR_SKEIN_VERSION_CONFLICT', { expected: 1, current: 2 })
   await t.rejects(follower([lost, conflict]).call('kv.put', put, head), { code: 'ERR_SKEIN_VERSION_CONFLICT' })
   t.equal(await follower([lost, () => 7]).call('kv.put', put, head), 7)
+})
+
+t.test('a write that waits for a leader that fell silent goes to the next one, under the same request id', async (t) => {
+  const clock = new ManualClock()
+  let leader = 'm2'
+  const asked: string[] = []
+  const world = {
+    clock,
+    leaderWaitMs: 60_000,
+    status: () => ({ node: 'm1', quorum: { voters: 3, reachable: 2 } }),
+    leading: () => false,
+    leaderNode: () => leader,
+    leaderNews: async () => undefined,
+    forward: (node: string, _verb: string, _params: unknown, { requestId, signal }: CallHead) => {
+      asked.push(`${node} ${requestId}`)
+      if (node === 'm3') return Promise.resolve(7)
+      return new Promise((_resolve, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+    },
+  }
+  const answer = new ControlServer(world as unknown as ControlWorld).call('kv.put', put, { ...head, deadlineMs: 60_000 })
+  clock.advance(1_000)
+  t.same(asked, ['m2 r-1'], 'as long as it leads it is waited for')
+  leader = 'm3'
+  clock.advance(1_000)
+  t.equal(await answer, 7)
+  t.same(asked, ['m2 r-1', 'm3 r-1'])
+  t.equal(clock.pending, 0)
 })

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { messageOf } from '../../base/errors.js'
+import type { LinkOrder } from './peer-process.js'
 import { descendantsOf, isRunning, type ProcessId } from './processes.js'
 
 /** What `skein up --format json` says once it is usable. */
@@ -28,7 +29,7 @@ export interface Machine {
   ready: Ready | undefined
 }
 
-const mainFile = fileURLToPath(new URL('../main.js', import.meta.url))
+const peerFile = fileURLToPath(new URL('./peer-process.js', import.meta.url))
 const janitorFile = fileURLToPath(new URL('./janitor.js', import.meta.url))
 /** A peer that is not usable by then never will be. */
 const readyTimeoutMs = 30_000
@@ -73,10 +74,10 @@ export class Fleet implements AsyncDisposable {
 
   /** Starts the machine's process and waits until its peer is usable; without `joinString` it comes back from its directory or founds. */
   async start(machine: Machine, joinString?: string): Promise<Ready> {
-    const args = [mainFile, 'up', '--dir', machine.dir, '--name', machine.name, '--format', 'json']
+    const args = [peerFile, 'up', '--dir', machine.dir, '--name', machine.name, '--format', 'json']
     if (joinString !== undefined) args.push('--join', joinString)
     // A session of its own: Ctrl-C in the terminal reaches only the demo, which then stops the peers in order.
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true })
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe', 'ipc'], detached: true })
     machine.process = child
     this.#janitor.stdin?.write(`${child.pid}\n`)
     const words: string[] = []
@@ -98,6 +99,23 @@ export class Fleet implements AsyncDisposable {
     child.kill('SIGKILL')
     await gone
     machine.process = undefined
+  }
+
+  /** From now on nothing passes between the machine and anybody, as behind a dead switch; its process and its tasks run on. */
+  async silence(machine: Machine): Promise<void> {
+    await this.#order(machine, 'silent')
+  }
+
+  /** Ends a silence; what was said meanwhile arrives. */
+  async heal(machine: Machine): Promise<void> {
+    await this.#order(machine, 'healed')
+  }
+
+  /** Both ends are told: to each of the others the machine is silent, to the machine everybody is. */
+  async #order(machine: Machine, links: LinkOrder['links']): Promise<void> {
+    const names = machine.ready === undefined ? [] : [machine.ready.id, machine.ready.address]
+    const live = this.machines.filter((each) => this.alive(each))
+    await Promise.all(live.map((each) => tell(each, { links, names: each === machine ? [] : names })))
   }
 
   alive(machine: Machine): boolean {
@@ -142,6 +160,14 @@ export class Fleet implements AsyncDisposable {
     clearTimeout(late)
     machine.process = undefined
   }
+}
+
+/** Resolves when it is so. */
+async function tell({ name, process: child }: Machine, order: LinkOrder): Promise<void> {
+  if (child === undefined) throw new Error(`${name} does not run`)
+  const done = Promise.race([once(child, 'message'), once(child, 'exit')])
+  child.send(order)
+  await done
 }
 
 async function firstLine(name: string, child: ChildProcess, words: readonly string[]): Promise<Ready> {

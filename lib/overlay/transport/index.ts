@@ -9,6 +9,7 @@ export { addressToAdvertise, type InterfaceAddress, parseAddress, parseListen } 
 export type { LinkPurpose, VersionRange } from './handshake.js'
 export { afterFairly } from './lateness.js'
 export { Link, type LinkHost } from './link.js'
+export { everybody, type LinkFault, LinkFaults } from './link-faults.js'
 export { type DialOptions, type LinkCounters, type LinkEvent, LinkPool } from './link-pool.js'
 export { Switchboard } from './memory-transport.js'
 export { type LinkOptions, wireVersions } from './options.js'

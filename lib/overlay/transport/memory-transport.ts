@@ -4,7 +4,15 @@ import { SkeinError } from '../../base/errors.js'
 import { formatHostPort } from '../../base/host-port.js'
 import { bindingBytes, type Credentials } from '../../security/index.js'
 import { parseAddress, parseListen } from './addresses.js'
-import { type Connection, type ConnectionEnd, type ConnectionUser, type Listener, strange, type Transport } from './transport.js'
+import {
+  type Connection,
+  type ConnectionEnd,
+  type ConnectionUser,
+  type Listener,
+  refused,
+  strange,
+  type Transport,
+} from './transport.js'
 
 type Parcel = { readonly type: 'message'; readonly bytes: Uint8Array } | { readonly type: 'end'; readonly end: ConnectionEnd }
 
@@ -269,9 +277,4 @@ class MemoryConnection implements Connection {
 
 function pairOf(a: string, b: string): string {
   return a < b ? `${a} ${b}` : `${b} ${a}`
-}
-
-function refused(address: string): SkeinError {
-  const cause = Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' })
-  return new SkeinError('ERR_SKEIN_UNREACHABLE', `${address} cannot be reached: ${cause.message}`, { address }, { cause })
 }

@@ -83,6 +83,12 @@ export function strange(
   return new SkeinError('ERR_SKEIN_OTHER_CLUSTER', words, { ours: cluster ?? serverName, theirs: 'unknown' }, { cause })
 }
 
+/** What a dial says where nobody listens. */
+export function refused(address: string): SkeinError<'ERR_SKEIN_UNREACHABLE'> {
+  const cause = Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: 'ECONNREFUSED' })
+  return new SkeinError('ERR_SKEIN_UNREACHABLE', `${address} cannot be reached: ${cause.message}`, { address }, { cause })
+}
+
 const localFaults = new Set([
   'ENETUNREACH',
   'EHOSTUNREACH',

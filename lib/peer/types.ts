@@ -1,0 +1,37 @@
+import type { Cluster, Status } from '../api/types.js'
+import type { NodeRole } from '../model/node.js'
+import type { Transport } from '../overlay/transport/index.js'
+
+export interface PeerEvents {
+  leader: [{ readonly leader: string | undefined; readonly term: number }]
+}
+
+export interface Metrics {
+  readonly [name: string]: number | Readonly<Record<string, number>>
+}
+
+/** A running process of the cluster; also a `Cluster` to work with. */
+export interface Peer extends Cluster, AsyncDisposable {
+  readonly id: string
+  readonly name: string
+  readonly role: NodeRole
+  /** True while this peer leads and its duties run. */
+  readonly leading: boolean
+  /** host:port where others reach this peer. */
+  readonly address: string
+  /** Never rejects: undefined after stop(), the error if the peer failed by itself. */
+  readonly ended: Promise<unknown>
+  /** Stops the tasks here, hands leadership over, closes in reverse order. Any number of times. */
+  stop(o?: { readonly drain?: boolean; readonly timeoutMs?: number }): Promise<void>
+  /** As this peer sees it now, without asking anybody. */
+  status(): Status
+  metrics(): Metrics
+  on<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
+  off<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
+}
+
+/** What a peer stands on; what is left out is the system's own. */
+export interface PeerNetwork {
+  /** Default: WebSocket. */
+  readonly transport?: Transport
+}
