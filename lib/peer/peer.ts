@@ -216,6 +216,7 @@ class RunningPeer implements Peer {
   }
 
   async #listenOn(listen: string): Promise<LinkPool> {
+    const { transport } = this.#network
     return await LinkPool.listen(
       {
         node: this.id,
@@ -224,7 +225,7 @@ class RunningPeer implements Peer {
         handlers: this.#handlers,
         onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
       },
-      { listen, clock: systemClock, random: systemRandom, ...this.#network },
+      { listen, clock: systemClock, random: systemRandom, ...(transport && { transport }) },
     )
   }
 
@@ -289,7 +290,7 @@ class RunningPeer implements Peer {
       epoch,
       address,
       pool,
-      triage: tcpTriage(systemClock),
+      triage: this.#network.triage ?? tcpTriage(systemClock),
       clock: systemClock,
       random: systemRandom,
       logger: this.#o.logger,

@@ -1,5 +1,6 @@
 import type { Cluster, Status } from '../api/types.js'
 import type { NodeRole } from '../model/node.js'
+import type { Triage } from '../overlay/swim/index.js'
 import type { Transport } from '../overlay/transport/index.js'
 
 export interface PeerEvents {
@@ -34,4 +35,6 @@ export interface Peer extends Cluster, AsyncDisposable {
 export interface PeerNetwork {
   /** Default: WebSocket. */
   readonly transport?: Transport
+  /** How membership finds out whether somebody listens. Default: by TCP. */
+  readonly triage?: Triage
 }

@@ -1,4 +1,5 @@
 /** A peer of the demo: `skein`, but its links go wrong when the demo says so. Only the process that spawned it has the channel to say it. */
+import { tcpTriage } from '../../overlay/swim/index.js'
 import { everybody, LinkFaults, WsTransport } from '../../overlay/transport/index.js'
 import { createPeerOver } from '../../peer/peer.js'
 import { systemClock } from '../../peer/system-world.js'
@@ -12,7 +13,10 @@ export interface LinkOrder {
 }
 
 const faults = new LinkFaults()
-const transport = faults.over(new WsTransport({ clock: systemClock }))
+const network = {
+  transport: faults.over(new WsTransport({ clock: systemClock })),
+  triage: faults.trying(tcpTriage(systemClock), systemClock),
+}
 
 process.on('message', ({ links, names }: LinkOrder) => {
   for (const name of names.length === 0 ? [everybody] : names) {
@@ -22,5 +26,5 @@ process.on('message', ({ links, names }: LinkOrder) => {
   if (process.connected) process.send?.('done')
 })
 
-const world = { ...systemCliWorld(), createPeer: createPeerOver.bind(undefined, { transport }) }
+const world = { ...systemCliWorld(), createPeer: createPeerOver.bind(undefined, network) }
 await exitWith(await runCli(process.argv.slice(2), world))

@@ -1,3 +1,4 @@
+import type { Clock } from '../../base/clock.js'
 import { type Credentials, readCertificate } from '../../security/index.js'
 import { type Connection, type ConnectionEnd, type ConnectionUser, type Listener, refused, type Transport } from './transport.js'
 
@@ -10,6 +11,9 @@ export type LinkFault = 'silent' | 'deaf' | 'mute' | 'refused'
 
 /** Name of everybody who has no fault of their own. */
 export const everybody = '*'
+
+/** Connects and says what that showed. */
+type Attempt<Saw> = (address: string, timeoutMs: number) => Promise<Saw>
 
 /** Past so many bytes that wait behind a fault the connection is reset. */
 const heldMaxBytes = 16 * 1024 * 1024
@@ -46,6 +50,17 @@ export class LinkFaults {
         return this.#wrap(await transport.dial(address, credentials, signal))
       },
       listen: (address, credentials, accept) => this.#listen(transport, address, credentials, accept),
+    }
+  }
+
+  /** Trying to connect, with these faults: a silence lasts as long as the try may. */
+  trying<Saw>(attempt: Attempt<Saw>, clock: Pick<Clock, 'after'>): Attempt<Saw | 'refused' | 'silent'> {
+    return async (address, timeoutMs) => {
+      const fault = this.of(address)
+      if (fault === undefined) return await attempt(address, timeoutMs)
+      if (fault === 'refused') return 'refused'
+      await new Promise<void>((resolve) => clock.after(timeoutMs, resolve))
+      return 'silent'
     }
   }
 
