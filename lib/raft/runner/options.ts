@@ -30,7 +30,7 @@ export interface RaftRunnerOptions {
   readonly snapshotEveryEntries?: number
   /** Bytes of entries applied between snapshots, if that comes first. Default 64 MiB. */
   readonly snapshotEveryBytes?: number
-  /** Bytes per second at which snapshots leave, all peers together: heartbeats and writes need the same disks, links and processors. Default 32 MiB. */
+  /** Bytes per second at which snapshots leave, all peers together: heartbeats and writes need the same disks, links and processors. Default 16 MiB. */
   readonly snapshotBytesPerSecond?: number
   /** Entries kept in memory behind a snapshot, so that a peer a little behind needs no snapshot; at most 16 MiB of them. Default 2,000. */
   readonly trailingEntries?: number
@@ -67,7 +67,7 @@ export function resolveRunnerOptions(options: RaftRunnerOptions): ResolvedRunner
     electionTicks: 10,
     snapshotEveryEntries: 10_000,
     snapshotEveryBytes: 64 * 1024 * 1024,
-    snapshotBytesPerSecond: 32 * 1024 * 1024,
+    snapshotBytesPerSecond: 16 * 1024 * 1024,
     trailingEntries: 2_000,
     maxEntryBytes: 1.5 * 1024 * 1024,
     maxPendingProposals: 10_000,
