@@ -1,7 +1,7 @@
 /**
  * Membership beside hashicorp's memberlist: the table of targets in the simulator (virtual time, 0.5–1.5 ms between members).
  *
- *     npm run bench:overlay -- [--format text|json] [--sim]
+ *     npm run bench:overlay -- [--format text|json] [--sim] [--only simulator|leader-idle]
  *
  * Short by default (a minute or two); `--sim` takes 30 seeds for each figure up to 100 members, 5 at 1,000 and 4 at 10,000 (an hour or so).
  * memberlist's figures are those of version 0.2.2 with its LAN settings: abrupt ends of real members on one machine at 3 and 100; from a
@@ -18,24 +18,34 @@ import {
   restartAll,
   restartOne,
 } from '../lib/sim/overlay/index.js'
+import { leaderIdleRows } from './overlay/leader-idle.js'
 import { atMost, machine, median, print, type Row } from './report.js'
 
 interface Arguments {
   readonly format: 'text' | 'json'
   readonly form: 'short' | 'full'
+  /** Undefined: all parts. */
+  readonly only: string | undefined
 }
 
 function parse(args: readonly string[]): Arguments {
   let [format, form]: ['text' | 'json', 'short' | 'full'] = ['text', 'short']
+  let only: string | undefined
   for (let at = 0; at < args.length; at++) {
     const value = args[at + 1]
     if (args[at] === '--sim') form = 'full'
     else if (args[at] === '--format' && (value === 'json' || value === 'text')) {
       format = value
       at++
-    } else throw new Error(`unknown argument ${args[at]}: known are --format text|json and --sim`)
+    } else if (args[at] === '--only' && value !== undefined && Object.hasOwn(parts, value)) {
+      only = value
+      at++
+    } else {
+      const known = `--format text|json, --sim and --only ${Object.keys(parts).join('|')}`
+      throw new Error(`unknown argument ${args[at]} ${value ?? ''}: known are ${known}`)
+    }
   }
-  return { format, form }
+  return { format, form, only }
 }
 
 type Size = 3 | 100 | 1000 | 10_000
@@ -184,9 +194,15 @@ function peaceRows(form: Arguments['form']): Row[] {
   return rows
 }
 
-const { format, form } = parse(process.argv.slice(2))
-const rows = [...figures.flatMap((figure) => rowsOf(figure, form)), ...peaceRows(form)]
+const parts: Readonly<Record<string, (form: Arguments['form']) => readonly Row[] | Promise<readonly Row[]>>> = {
+  simulator: (form) => [...figures.flatMap((figure) => rowsOf(figure, form)), ...peaceRows(form)],
+  'leader-idle': () => leaderIdleRows(),
+}
+
+const { format, form, only } = parse(process.argv.slice(2))
+const rows: Row[] = []
+for (const [name, measure] of Object.entries(parts)) if (only === undefined || only === name) rows.push(...(await measure(form)))
 print({ machine: machine(), rows }, format, [
-  'Times are virtual: what the protocol takes, not what this machine takes.',
+  'Times by N are virtual: what the protocol takes, not what this machine takes.',
   'memberlist: 0.2.2, LAN settings; measured with real members at 3 and 100, modelled above.',
 ])
