@@ -14,8 +14,11 @@ import {
   knownTopLevelKeys,
 } from '../lib/compose/keys.js'
 import { parseStack } from '../lib/compose/stack.js'
+import { createPeer } from '../lib/index.js'
 import { defaultClusterSettings } from '../lib/model/cluster.js'
 import { replicasMax } from '../lib/model/resolve-service.js'
+import { raftMetricsOf } from '../lib/peer/raft-metrics.js'
+import type { RaftRunnerMetrics } from '../lib/raft/index.js'
 import { keyBytesMax, valueBytesMax } from '../lib/store/apply-cluster.js'
 import { commandBytesMax } from '../lib/store/command-codec.js'
 import { fakeWorld } from './cli/fake-world.js'
@@ -55,6 +58,22 @@ t.test('the code of operations.md runs as it stands: a peer comes back as itself
   const { status, stdout, stderr } = runBlock(t, 'operations', code as string)
   t.equal(status, 0, stderr)
   t.equal(stdout, 'true m1 hello\n')
+})
+
+t.test('metrics.md names every metric, and no other, in both ways to write it', { timeout: 60_000 }, async (t) => {
+  const rows = [...page('metrics').matchAll(/^\| `(\w+)` \| (?:`(\w+)` \| )?[a-z0-9 ]+ \|/gm)]
+  const peer = await createPeer()
+  t.teardown(() => peer.stop())
+  const names = rows.map(([, one, other]) => other ?? one)
+  t.same(names.sort(), Object.keys(peer.metrics()).sort())
+  const raftNames = rows.filter(([, , other]) => other !== undefined).map(([, one]) => one as string)
+  const renamed = raftMetricsOf(Object.fromEntries(raftNames.map((name) => [name, 0])) as unknown as RaftRunnerMetrics)
+  const withoutTotal = (name: string) => name.replace(/_total$/, '')
+  t.same(
+    Object.keys(renamed).map(withoutTotal),
+    rows.flatMap(([, , other]) => (other === undefined ? [] : [withoutTotal(other)])),
+    'the names of a line belong together',
+  )
 })
 
 t.test('every command of the README is a command', async (t) => {

@@ -24,6 +24,7 @@ import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
 import { PeerMembership } from './peer-membership.js'
 import { planPeer } from './plan.js'
+import { raftMetricsOf } from './raft-metrics.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
 import { Standing } from './standing.js'
@@ -449,7 +450,8 @@ class RunningPeer implements Peer {
   }
 
   metrics(): Metrics {
-    return { ...this.#manager?.raft.metrics(), ...this.#gossip?.metrics(), ...this.#membership?.metrics() }
+    const raft = this.#manager?.raft.metrics()
+    return { ...(raft && raftMetricsOf(raft)), ...this.#gossip?.metrics(), ...this.#membership?.metrics() }
   }
 
   async #describe(): Promise<NodeDescription> {

@@ -7,6 +7,7 @@ export interface PeerEvents {
   leader: [{ readonly leader: string | undefined; readonly term: number }]
 }
 
+/** Numbers, and tables of them; docs/metrics.md says what each means and in which unit. */
 export interface Metrics {
   readonly [name: string]: number | Readonly<Record<string, number>>
 }
@@ -26,6 +27,7 @@ export interface Peer extends Cluster, AsyncDisposable {
   stop(o?: { readonly drain?: boolean; readonly timeoutMs?: number }): Promise<void>
   /** As this peer sees it now, without asking anybody. */
   status(): Status
+  /** Counts and summaries of this process since it started. */
   metrics(): Metrics
   on<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this
   off<E extends keyof PeerEvents>(event: E, listener: (...args: PeerEvents[E]) => void): this

@@ -55,6 +55,7 @@ export {
   type RaftRunnerStatus,
   type RaftTransport,
   type StateMachine as RunnerStateMachine,
+  type Summary,
   type WaitOptions,
 } from './runner/index.js'
 export type { StateMachine } from './typed-machine.js'

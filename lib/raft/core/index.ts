@@ -35,6 +35,7 @@ export {
 export { type RaftOptions, type ResolvedRaftOptions, resolveRaftOptions } from './options.js'
 export type { ProgressState } from './progress.js'
 export { RawNode } from './raw-node.js'
+export { beatOf } from './reads.js'
 export * from './state.js'
 export type { BasicStatus, ProgressStatus, RaftStatus } from './status.js'
 export { Succession, type SuccessionCore } from './succession.js'

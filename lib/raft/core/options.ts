@@ -35,6 +35,8 @@ export interface RaftOptions {
    * forget its leader on request, and may itself lead with a lease. Needs checkQuorum. Default 0: no promise.
    */
   readonly votePromise?: number
+  /** Heartbeats carry numbers that their answers echo, so that a runner can measure round trips. Always, with `votePromise`. Default false. */
+  readonly numberedHeartbeats?: boolean
   /** How reads are confirmed: 'safe' by a round of heartbeats, 'lease' by trust in clocks (needs checkQuorum). Default 'safe'. */
   readonly readOnlyOption?: 'safe' | 'lease'
   /** Followers drop proposals instead of passing them to the leader. Default false. */
@@ -78,6 +80,7 @@ export function resolveRaftOptions(options: RaftOptions): ResolvedRaftOptions {
     checkQuorum: options.checkQuorum ?? false,
     preVote: options.preVote ?? false,
     votePromise: options.votePromise ?? 0,
+    numberedHeartbeats: options.numberedHeartbeats ?? false,
     readOnlyOption: options.readOnlyOption ?? 'safe',
     disableProposalForwarding: options.disableProposalForwarding ?? false,
     disableConfChangeValidation: options.disableConfChangeValidation ?? false,
@@ -116,6 +119,7 @@ const flags = [
   'asyncStorageWrites',
   'checkQuorum',
   'preVote',
+  'numberedHeartbeats',
   'disableProposalForwarding',
   'disableConfChangeValidation',
   'stepDownOnRemoval',

@@ -54,9 +54,10 @@ function availableSnapshot(raft: Raft): Snapshot | undefined {
   }
 }
 
-/** Heartbeats to all; they carry the position of the last waiting read, so that a lost round is made up by the next, and their number, if promises count. */
+/** Heartbeats to all; they carry the position of the last waiting read, so that a lost round is made up by the next, and their number, if it counts. */
 export function broadcastHeartbeat(raft: Raft): void {
-  const context = raft.reads.heartbeatContext(raft.options.votePromise > 0 ? raft.lease.nextBeat() : 0)
+  const { votePromise, numberedHeartbeats } = raft.options
+  const context = raft.reads.heartbeatContext(votePromise > 0 || numberedHeartbeats ? raft.lease.nextBeat() : 0)
   for (const peer of raft.tracker.members) {
     if (peer.id === raft.id) continue
     // Not past what the peer is known to have: its log behind that may differ from ours.

@@ -1,7 +1,9 @@
 import { assert } from '../../base/assert.js'
+import type { Clock } from '../../base/clock.js'
 import type { HardState, MemoryStorage, Message, Snapshot } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta, WalBatch } from '../wal/index.js'
 import { latestAcknowledgements } from './coalesce.js'
+import { type Summary, Tally } from './summary.js'
 
 export interface AppenderHooks {
   /** To be delivered: everything they promise is durable. */
@@ -26,7 +28,9 @@ type Job = { readonly type: 'append'; readonly message: Message } | { readonly t
 export class Appender {
   readonly #disk: RaftDisk
   readonly #storage: MemoryStorage
+  readonly #clock: Clock
   readonly #hooks: AppenderHooks
+  readonly #fsyncSeconds = new Tally()
   #queue: Job[] = []
   #busy = false
   #running: Promise<void> | undefined
@@ -36,12 +40,18 @@ export class Appender {
   #hardState: HardState
   #durable: HardState
 
-  constructor(disk: RaftDisk, storage: MemoryStorage, hardState: HardState, hooks: AppenderHooks) {
+  constructor(disk: RaftDisk, storage: MemoryStorage, hardState: HardState, clock: Clock, hooks: AppenderHooks) {
     this.#disk = disk
     this.#storage = storage
+    this.#clock = clock
     this.#hooks = hooks
     this.#hardState = hardState
     this.#durable = hardState
+  }
+
+  /** Of each write with its sync, from when it was asked for. */
+  get fsyncSeconds(): Summary {
+    return this.#fsyncSeconds.summary
   }
 
   get queued(): number {
@@ -89,7 +99,9 @@ export class Appender {
     const jobs = this.#take()
     const batches = this.#plan(jobs)
     if (batches.length > 0) {
+      const askedAtMs = this.#clock.now()
       await this.#disk.append(batches)
+      this.#fsyncSeconds.add((this.#clock.now() - askedAtMs) / 1_000)
       this.#durable = this.#hardState
       if (this.#stopped) return 'written' // the runner is gone: nobody is told, nothing was promised
     }

@@ -2,6 +2,7 @@ import { assert } from '../../base/assert.js'
 import type { Clock } from '../../base/clock.js'
 import { type ConfState, type Entry, entrySizeBytes, isConfChange, type Message } from '../core/index.js'
 import type { StateMachine } from './state-machine.js'
+import { type Summary, Tally } from './summary.js'
 
 export interface ApplierHooks {
   /** A command was applied, and the machine answered. */
@@ -32,6 +33,8 @@ export class Applier {
   #notifiedIndex: number
   /** Bytes of all entries applied in this life. */
   appliedBytes = 0
+  appliedEntries = 0
+  readonly #applySeconds = new Tally()
 
   constructor(
     machine: StateMachine,
@@ -67,13 +70,25 @@ export class Applier {
     return this.#appliedIndex >= this.#machineIndex && this.#restoringTo <= this.#appliedIndex
   }
 
+  /** Of each slice that applied something. */
+  get applySeconds(): Summary {
+    return this.#applySeconds.summary
+  }
+
   push(message: Message): void {
     this.#queue.push(message)
   }
 
   /** Applies until `untilMs` on the clock; true if there is more. */
   run(untilMs: number): boolean {
-    if (this.#restoringTo > this.#appliedIndex) return false
+    if (this.#restoringTo > this.#appliedIndex || this.#queue.length === 0) return false
+    const beganAtMs = this.#clock.now()
+    const hasMore = this.#runSlice(untilMs)
+    this.#applySeconds.add((this.#clock.now() - beganAtMs) / 1_000)
+    return hasMore
+  }
+
+  #runSlice(untilMs: number): boolean {
     for (let count = 0; this.#queue.length > 0; ) {
       const head = this.#queue[0] as Message
       while (this.#done < head.entries.length) {
@@ -111,6 +126,7 @@ export class Applier {
     assert(entry.index === this.#appliedIndex + 1, 'entries are applied without a gap')
     this.#appliedIndex = entry.index
     this.#appliedTerm = entry.term
+    this.appliedEntries++
     this.appliedBytes += entrySizeBytes(entry)
     if (isConfChange(entry)) {
       this.#conf = this.#hooks.conf(entry)

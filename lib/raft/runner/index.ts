@@ -6,6 +6,7 @@
  * @module
  */
 export type { ConfChange, ConfState, RaftId } from '../core/index.js'
+export type { RaftRunnerMetrics } from './metrics.js'
 export { type RaftRunnerOptions, resolveRunnerOptions } from './options.js'
 export type { RaftTransport } from './outbox.js'
 export type { ProposeOptions, WaitOptions } from './proposals.js'
@@ -13,4 +14,5 @@ export { decodeFrame, encodeFrame, frameHead, raftFrameLimitBytes, raftFrameVers
 export { RaftRunner } from './raft-runner.js'
 export type { RaftEvent, RaftRole } from './role-news.js'
 export type { EntryPosition, StateMachine } from './state-machine.js'
-export type { QuorumStatus, RaftRunnerMetrics, RaftRunnerStatus } from './status.js'
+export type { QuorumStatus, RaftRunnerStatus } from './status.js'
+export type { Summary } from './summary.js'

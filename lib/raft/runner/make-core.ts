@@ -20,6 +20,7 @@ export function makeCore(options: ResolvedRunnerOptions, storage: MemoryStorage)
     asyncStorageWrites: true,
     checkQuorum: true,
     votePromise: options.leaseReads ? promiseMs(options) : 0,
+    numberedHeartbeats: true,
     preVote: true,
     stepDownOnRemoval: true,
     disableProposalForwarding: true,

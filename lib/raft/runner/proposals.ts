@@ -1,5 +1,7 @@
 import { assert } from '../../base/assert.js'
+import type { Clock } from '../../base/clock.js'
 import { SkeinError } from '../../base/errors.js'
+import { type Summary, Tally } from './summary.js'
 
 export interface WaitOptions {
   /** Milliseconds from now. Past it the outcome is unknown, not failed. */
@@ -16,14 +18,16 @@ export interface ProposeOptions extends WaitOptions {
 export class Proposal {
   readonly promise: Promise<unknown>
   readonly #options: ProposeOptions
+  readonly madeAtMs: number
   readonly deadlineAtMs: number
   #resolve!: (value: unknown) => void
   #reject!: (error: unknown) => void
   #onAbort: (() => void) | undefined
   isSettled = false
 
-  constructor(deadlineAtMs: number, options: ProposeOptions) {
-    this.deadlineAtMs = deadlineAtMs
+  constructor(nowMs: number, timeoutMs: number, options: ProposeOptions) {
+    this.madeAtMs = nowMs
+    this.deadlineAtMs = nowMs + timeoutMs
     this.#options = options
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -71,7 +75,22 @@ interface Waiter {
 
 /** Who waits for which index. An entry that entered the log may happen as long as nobody has seen it not to: the outcome is unknown. */
 export class Proposals {
+  readonly #clock: Clock
   readonly #waiting = new Map<number, Waiter>()
+  readonly #commitSeconds = new Tally()
+  committed = 0
+  /** Definitely not done, whoever found out. */
+  refused = 0
+  unknown = 0
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /** From the call to the result, of those that were committed. */
+  get commitSeconds(): Summary {
+    return this.#commitSeconds.summary
+  }
 
   get size(): number {
     return this.#waiting.size
@@ -90,14 +109,18 @@ export class Proposals {
     if (waiter === undefined) return
     assert(waiter.term === term, 'waiters of an older term were told when leadership was lost')
     this.#waiting.delete(index)
+    this.committed++
+    this.#commitSeconds.add((this.#clock.now() - waiter.proposal.madeAtMs) / 1_000)
     waiter.proposal.resolve(value)
   }
 
-  /** The entry at this index was applied, and this is what came of it. */
-  fail(index: number, error: unknown): void {
+  /** The entry at this index was applied, and changed nothing. */
+  refuse(index: number, error: unknown): void {
     const waiter = this.#waiting.get(index)
+    if (waiter === undefined) return
     this.#waiting.delete(index)
-    waiter?.proposal.reject(error)
+    this.refused++
+    waiter.proposal.reject(error)
   }
 
   /** Leadership or the runner is gone: what is in the log may be committed by others, or never. */
@@ -113,7 +136,10 @@ export class Proposals {
 
   #unknown(index: number, why: string, cause?: unknown): void {
     const waiter = this.#waiting.get(index)
-    if (waiter !== undefined) this.fail(index, outcomeUnknown(waiter.proposal.requestId ?? `${waiter.term}/${index}`, why, cause))
+    if (waiter === undefined) return
+    this.#waiting.delete(index)
+    this.unknown++
+    waiter.proposal.reject(outcomeUnknown(waiter.proposal.requestId ?? `${waiter.term}/${index}`, why, cause))
   }
 }
 

@@ -34,7 +34,7 @@ export class Proposer {
     const { maxEntryBytes } = this.#options
     if (data.length === 0 || data.length > maxEntryBytes) throw tooLarge(data.length, maxEntryBytes)
     const proposal = this.#admit(o)
-    if (proposal.isAbortable) proposal.onAbort(() => proposal.reject(aborted('propose')))
+    if (proposal.isAbortable) proposal.onAbort(() => this.#reject(proposal, aborted('propose')))
     this.#commands.push({ data, proposal })
     return proposal.promise
   }
@@ -63,7 +63,7 @@ export class Proposer {
 
   /** What waits for the next flush will not be proposed. */
   refuse(error: unknown): void {
-    for (const { proposal } of this.#commands.splice(0)) if (!proposal.isSettled) proposal.reject(error)
+    for (const { proposal } of this.#commands.splice(0)) if (!proposal.isSettled) this.#reject(proposal, error)
   }
 
   /** A single command that is refused is told so; several are left to the caller. */
@@ -71,7 +71,7 @@ export class Proposer {
     const refusal = this.#refusalOf(() => this.#node.proposeAll(commands.map(({ data }) => data)))
     const firstIndex = this.#node.lastIndex() + 1 - commands.length
     if (refusal === undefined) for (let at = 0; at < commands.length; at++) this.#wait(commands[at]!.proposal, firstIndex + at)
-    else if (commands.length === 1) commands[0]!.proposal.reject(refusal)
+    else if (commands.length === 1) this.#reject(commands[0]!.proposal, refusal)
     return refusal
   }
 
@@ -79,7 +79,7 @@ export class Proposer {
     const { clock, electionTicks, tickMs, maxPendingProposals } = this.#options
     if (o.signal?.aborted) throw aborted('propose')
     if (this.#proposals.size + this.#commands.length >= maxPendingProposals) throw busy('maxPendingProposals')
-    return new Proposal(clock.now() + (o.deadlineMs ?? electionTicks * tickMs * 5), o)
+    return new Proposal(clock.now(), o.deadlineMs ?? electionTicks * tickMs * 5, o)
   }
 
   #refusalOf(propose: () => void): unknown {
@@ -90,6 +90,11 @@ export class Proposer {
       if (error instanceof SkeinBug) throw error
       return proposalRefused(error, this.#node.basicStatus())
     }
+  }
+
+  #reject(proposal: Proposal, error: unknown): void {
+    this.#proposals.refused++
+    proposal.reject(error)
   }
 
   #wait(proposal: Proposal, index: number): void {

@@ -26,6 +26,7 @@ import { Impatience } from './impatience.js'
 import { hasSnapshot, Inbox } from './inbox.js'
 import { IncomingSnapshots } from './incoming-snapshots.js'
 import { makeCore } from './make-core.js'
+import { metricsOf, type RaftRunnerMetrics, RunnerCounts } from './metrics.js'
 import { type RaftRunnerOptions, type ResolvedRunnerOptions, resolveRunnerOptions } from './options.js'
 import { Outbox } from './outbox.js'
 import { isTooOldFor, OutgoingSnapshots } from './outgoing-snapshots.js'
@@ -35,15 +36,9 @@ import { encodeFrame, frameHead } from './raft-codec.js'
 import { Reader } from './reader.js'
 import { confChangeRefused, notAVoter, notLeader, stopped } from './refusals.js'
 import { News, type RaftEvent } from './role-news.js'
+import { RoundTrips } from './round-trips.js'
 import { Snapshotter } from './snapshotter.js'
-import {
-  Contacts,
-  metricsOf,
-  type QuorumStatus,
-  type RaftRunnerMetrics,
-  type RaftRunnerStatus,
-  runnerStatusOf,
-} from './status.js'
+import { Contacts, type QuorumStatus, type RaftRunnerStatus, runnerStatusOf } from './status.js'
 import { SuccessionTurns } from './succession.js'
 import { takeover } from './takeover.js'
 import { Ticker } from './ticker.js'
@@ -74,11 +69,12 @@ export class RaftRunner implements AsyncDisposable {
   readonly #impatience: Impatience
   readonly #ticker: Ticker
   readonly #inbox: Inbox
-  readonly #proposals = new Proposals()
+  readonly #proposals: Proposals
   readonly #proposer: Proposer
   readonly #reader: Reader
   readonly #news: News
   readonly #contacts = new Contacts()
+  readonly #roundTrips = new RoundTrips()
   readonly #ended = deferred<unknown>()
   /** What was taken off the end of the log when it was opened: a write that was cut short and never acknowledged. */
   readonly repaired: Repair | undefined
@@ -86,7 +82,7 @@ export class RaftRunner implements AsyncDisposable {
   #failure: unknown
   #stopped: Promise<void> | undefined
   #turn: NodeJS.Immediate | undefined
-  readonly #counts = { readyBatches: 0, snapshotsInstalled: 0 }
+  readonly #counts = new RunnerCounts()
 
   private constructor(options: ResolvedRunnerOptions, disk: RaftDisk, contents: WalContents, repaired: Repair | undefined) {
     this.#options = options
@@ -96,6 +92,7 @@ export class RaftRunner implements AsyncDisposable {
     this.#node = makeCore(options, this.#storage)
     this.#news = new News(options.id)
     this.#inbox = new Inbox(options, this.#node)
+    this.#proposals = new Proposals(options.clock)
     this.#proposer = new Proposer(this.#node, options, this.#proposals)
     const { clock, random, stateMachine, transport } = options
     const { index, term, confState } = this.#storage.snapshot()
@@ -105,12 +102,12 @@ export class RaftRunner implements AsyncDisposable {
       { index, term, conf: confState },
       {
         command: (entry, result) => this.#proposals.resolve(entry.index, entry.term, result),
-        empty: (entry) => this.#proposals.fail(entry.index, confChangeRefused('another change is under way')),
+        empty: (entry) => this.#proposals.refuse(entry.index, confChangeRefused('another change is under way')),
         conf: (entry) => this.#applyConfChange(entry),
         respond: (responses) => this.#deliver(responses),
       },
     )
-    this.#appender = new Appender(disk, this.#storage, contents.hardState ?? { term: 0, vote: 0, commit: 0 }, {
+    this.#appender = new Appender(disk, this.#storage, contents.hardState ?? { term: 0, vote: 0, commit: 0 }, clock, {
       respond: (responses) => this.#deliver(responses),
       restore: (snapshot) => this.#restore(snapshot),
       marked: (meta, outcome) => this.#snapshotter.marked(meta, outcome),
@@ -300,7 +297,9 @@ export class RaftRunner implements AsyncDisposable {
     if (this.#phase !== 'running') return
     const messages = this.#inbox.open(from, frame)
     if (messages === undefined) return
-    this.#contacts.heard(from, this.#options.clock.now())
+    const nowMs = this.#options.clock.now()
+    this.#contacts.heard(from, nowMs)
+    this.#roundTrips.arrived(from, messages, nowMs)
     this.#guard(() => this.#inbox.take(from, messages))
     this.#wake()
   }
@@ -338,6 +337,12 @@ export class RaftRunner implements AsyncDisposable {
 
   metrics(): RaftRunnerMetrics {
     return metricsOf({
+      node: this.#node,
+      nowMs: this.#options.clock.now(),
+      applier: this.#applier,
+      appender: this.#appender,
+      contacts: this.#contacts,
+      roundTrips: this.#roundTrips,
       disk: this.#disk,
       ticker: this.#ticker,
       proposals: this.#proposals,
@@ -386,6 +391,7 @@ export class RaftRunner implements AsyncDisposable {
 
   #route(ready: Ready): void {
     this.#counts.readyBatches++
+    if (ready.entries.length > 0) this.#counts.readyWith(ready.entries)
     this.#reader.leaves()
     if (ready.softState !== undefined) this.#softStateChanged(ready.softState.raftState)
     if (ready.snapshot !== undefined) this.#applier.restoring(ready.snapshot.index)
@@ -395,7 +401,10 @@ export class RaftRunner implements AsyncDisposable {
       else if (message.to === APPLY_THREAD) this.#applier.push(message)
       else if (isTooOldFor(message)) this.#renewSnapshot(message.to)
       else if (hasSnapshot(message)) this.#outgoing.send(message)
-      else this.#outbox.push(message)
+      else {
+        if (message.type === 'MsgHeartbeat') this.#roundTrips.leaves(message, this.#options.clock.now())
+        this.#outbox.push(message)
+      }
     }
   }
 
@@ -406,6 +415,7 @@ export class RaftRunner implements AsyncDisposable {
 
   /** Waiters hear of lost leadership before anything of the new leader is applied at their index. */
   #softStateChanged(raftState: BasicStatus['raftState']): void {
+    this.#counts.nowIs(raftState)
     if (raftState !== 'StateLeader') {
       this.#proposals.failAll('this peer lost its leadership')
       this.#outgoing.end()
@@ -450,9 +460,10 @@ export class RaftRunner implements AsyncDisposable {
     } catch (error) {
       // Illegal on one peer is illegal on all: nobody's configuration changes.
       if (!(error instanceof RaftError) && !isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
-      this.#proposals.fail(entry.index, confChangeRefused(messageOf(error)))
+      this.#proposals.refuse(entry.index, confChangeRefused(messageOf(error)))
       return this.#applier.conf
     }
+    this.#counts.reconfigured(this.#applier.conf, conf)
     this.#proposals.resolve(entry.index, entry.term, conf)
     this.#outgoing.keepTo(conf)
     this.#news.tell({ type: 'conf', conf })
@@ -483,6 +494,7 @@ export class RaftRunner implements AsyncDisposable {
   // --- proposals
 
   #propose(put: () => Promise<unknown>): Promise<unknown> {
+    this.#counts.proposals++
     try {
       this.#refuseUnlessRunning()
       const outcome = put()
@@ -490,6 +502,7 @@ export class RaftRunner implements AsyncDisposable {
       return outcome
     } catch (error) {
       if (error instanceof SkeinBug) this.#fail(error)
+      this.#proposals.refused++
       return Promise.reject(error as Error)
     }
   }

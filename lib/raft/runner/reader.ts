@@ -15,6 +15,8 @@ export class Reader {
   readonly #reads: Reads
   /** Reads that the leader answered without asking anybody. */
   byLease = 0
+  /** Reads that a majority confirmed. */
+  confirmedCount = 0
 
   /** @param wake What waits shall be asked for soon */
   constructor(node: RawNode, options: ResolvedRunnerOptions, applier: Applier, wake: () => void) {
@@ -33,6 +35,7 @@ export class Reader {
   /** Resolves when the state machine holds everything that was committed before the call. */
   async confirmed(o: WaitOptions): Promise<void> {
     await this.#wait(this.#deadlineOf(o), o.signal)
+    this.confirmedCount++
   }
 
   /** Looks in the same turn in which the lease is known to hold, or else after a round. */
@@ -49,6 +52,7 @@ export class Reader {
       }
     }
     await this.#wait(deadlineAtMs, o.signal)
+    this.confirmedCount++
     return look()
   }
 

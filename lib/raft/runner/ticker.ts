@@ -1,4 +1,5 @@
 import type { Clock } from '../../base/clock.js'
+import { type Summary, Tally } from './summary.js'
 
 /**
  * The clock as the core knows it. After a stall one tick passes, not all that were missed, and it passes only once
@@ -15,11 +16,17 @@ export class Ticker {
   #immediate: NodeJS.Immediate | undefined
   /** Ticks that never passed because the process was busy or asleep. */
   missed = 0
+  readonly #lagSeconds = new Tally()
 
   constructor(clock: Clock, tickMs: number, tick: () => void) {
     this.#clock = clock
     this.#tickMs = tickMs
     this.#tick = tick
+  }
+
+  /** By how much ticks came later than they were due. */
+  get lagSeconds(): Summary {
+    return this.#lagSeconds.summary
   }
 
   start(): void {
@@ -35,6 +42,7 @@ export class Ticker {
 
   #timer(): void {
     const nowMs = this.#clock.now()
+    const dueMs = this.#lastMs + this.#tickMs
     const elapsed = Math.floor((nowMs - this.#lastMs) / this.#tickMs)
     this.#lastMs = nowMs
     this.missed += Math.max(0, elapsed - 1)
@@ -42,6 +50,7 @@ export class Ticker {
     // Immediates run after the poll phase: what is in the sockets is stepped first.
     this.#immediate = setImmediate(() => {
       this.#immediate = undefined
+      this.#lagSeconds.add(Math.max(0, this.#clock.now() - dueMs) / 1_000)
       this.#tick()
     })
   }

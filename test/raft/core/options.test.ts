@@ -22,6 +22,7 @@ t.test('every option out of its range is refused by name', (t) => {
     ['readOnlyOption', 'fast'],
     ['readOnlyOption', 'lease'],
     ['preVote', 'yes'],
+    ['numberedHeartbeats', 1],
     ['storage', {}],
     ['random', 0.5],
   ]

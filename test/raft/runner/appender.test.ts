@@ -10,6 +10,7 @@ import {
 } from '../../../lib/raft/core/index.js'
 import { Appender } from '../../../lib/raft/runner/appender.js'
 import { RaftDisk } from '../../../lib/raft/wal/index.js'
+import { ManualClock } from '../../../lib/testing/index.js'
 import { FaultyDisk, systemError } from '../wal/faulty-disk.js'
 import { voters } from './cluster.js'
 
@@ -31,22 +32,17 @@ async function setUp(t: Test) {
   const storage = new MemoryStorage()
   const log: string[] = []
   const turn = { next: deferred() }
-  const appender = new Appender(
-    disk,
-    storage,
-    { term: 0, vote: 0, commit: 0 },
-    {
-      respond: (responses) => log.push(...responses.map(({ index }) => `${index}`)),
-      restore: async ({ index }) => void log.push(`restore ${index}`),
-      marked: ({ index }, outcome) => void log.push(`mark ${index} ${outcome}`),
-      turn: () => turn.next.resolve(),
-      wake: () => turn.next.resolve(),
-      failed: (error) => {
-        log.push(`failed ${(error as { code?: string }).code}`)
-        turn.next.resolve()
-      },
+  const appender = new Appender(disk, storage, { term: 0, vote: 0, commit: 0 }, new ManualClock(), {
+    respond: (responses) => log.push(...responses.map(({ index }) => `${index}`)),
+    restore: async ({ index }) => void log.push(`restore ${index}`),
+    marked: ({ index }, outcome) => void log.push(`mark ${index} ${outcome}`),
+    turn: () => turn.next.resolve(),
+    wake: () => turn.next.resolve(),
+    failed: (error) => {
+      log.push(`failed ${(error as { code?: string }).code}`)
+      turn.next.resolve()
     },
-  )
+  })
   t.teardown(() => appender.stop().catch(() => undefined)) // a failed disk was the point of the test
   const done = async () => {
     await turn.next.promise

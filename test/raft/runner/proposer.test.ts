@@ -31,7 +31,7 @@ function leader({ maxPendingProposals = 1000, maxUncommittedBytes = 1 << 20 } = 
     random: () => 0.5,
     maxPendingProposals,
   })
-  const proposals = new Proposals()
+  const proposals = new Proposals(options.clock)
   const drain = (): readonly Message[] => {
     const sent: Message[] = []
     while (node.hasReady()) {
