@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { SkeinError } from '../base/errors.js'
+import { checkKeyring, type Keyring, keyBytes } from '../model/keyring.js'
 import type { Availability } from '../model/node.js'
 import type { CertifiedRole, Identity, LinkRole, TokenRole, Trust } from '../security/index.js'
 import type { ManagerAddress } from './session.js'
@@ -78,11 +79,13 @@ export interface CredentialAnswer extends Certified {
   readonly role: CertifiedRole
 }
 
-/** What members must know of each other's certificates; the whole of it, at once and after every change. */
+/** What members must know of each other's certificates, and the keys they share; the whole of it, at once and after every change. */
 export interface TrustNews {
   readonly trust: ClusterTrust
   /** Node ids that are refused for ever. */
   readonly removed: readonly string[]
+  /** Keys of datagrams; undefined while there are none, and for whoever is no member by its present certificate. */
+  readonly keyring: Keyring | undefined
   /** Of the cluster's record: what is older than known is no news. */
   readonly version: number
 }
@@ -135,7 +138,15 @@ const renewAnswerSchema = v.object({
   was: v.picklist(['manager', 'worker', 'operator', 'app', 'newcomer', 'returning']),
 })
 const credentialAnswerSchema = v.object({ ...certified, role: v.picklist(['manager', 'worker', 'operator', 'app']) })
-const newsSchema = v.object({ trust: trustSchema, removed: v.array(v.string()), version: v.pipe(v.number(), v.safeInteger()) })
+const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
+const clusterKey = v.object({ id: whole, secret: bytes(keyBytes) })
+const keyringSchema = v.object({ previous: v.nullish(clusterKey), primary: clusterKey, next: clusterKey, rotatedAtMs: whole })
+const newsSchema = v.object({
+  trust: trustSchema,
+  removed: v.array(v.string()),
+  keyring: v.nullish(keyringSchema),
+  version: whole,
+})
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function readJoinRequest(value: unknown): JoinRequest {
@@ -172,7 +183,9 @@ export function readCredentialAnswer(value: unknown): CredentialAnswer {
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function readTrustNews(value: unknown): TrustNews {
-  return read('news of trust', newsSchema, value)
+  const { keyring, ...rest } = read('news of trust', newsSchema, value)
+  if (!keyring) return { ...rest, keyring: undefined }
+  return { ...rest, keyring: checkKeyring({ ...keyring, previous: keyring.previous ?? undefined }) }
 }
 
 function read<S extends v.GenericSchema>(what: string, schema: S, value: unknown): v.InferOutput<S> {

@@ -14,6 +14,7 @@ import { SkeinError } from '../base/errors.js'
 import { below, type Random } from '../base/random.js'
 import type { Access, NodeCertificate } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
+import { type Keyring, rotationDueInMs } from '../model/keyring.js'
 import type { Node, NodeRole } from '../model/node.js'
 import {
   type AuthorityWorld,
@@ -28,12 +29,14 @@ import {
   issueFrom,
   issuingRoot,
   lifetimes,
+  openKeyring,
   readCertificate,
   retireRoots,
   rotateToken,
   rotationStep,
   type Subject,
   trustOf,
+  withNextKeyring,
 } from '../security/index.js'
 import type { Store } from '../store/store.js'
 
@@ -54,6 +57,8 @@ export interface JoinWorld {
 /** Who comes in, and with what certificate. Issuing to clients is any manager's; whatever changes the record is the leader's. */
 export class JoinServer implements JoinApi {
   readonly #world: JoinWorld
+  /** The keys of datagrams as last unsealed. */
+  #opened: { readonly sealed: Keyring; readonly ring: Keyring } | undefined
 
   constructor(world: JoinWorld) {
     this.#world = world
@@ -114,10 +119,22 @@ export class JoinServer implements JoinApi {
     return { certificate, role, trust: trustOf(id, access) }
   }
 
-  /** What every member must know. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */
-  trust(): TrustNews {
+  /** What every member must know; who is none by its certificate gets no keys. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */
+  trust(to: 'member' | 'stranger'): TrustNews {
     const { id, access, removedNodes, version } = this.#cluster()
-    return { trust: trustOf(id, access), removed: removedNodes, version }
+    const keyring = to === 'member' ? this.#keyring(access) : undefined
+    return { trust: trustOf(id, access), removed: removedNodes, keyring, version }
+  }
+
+  /** Milliseconds until the keys of datagrams are to be rotated; 0: now, or there are none yet. */
+  get rotationDueInMs(): number {
+    const { keyring } = this.#cluster().access
+    return keyring === undefined ? 0 : rotationDueInMs(keyring, this.#world.wallMs())
+  }
+
+  /** The next keys of datagrams, or the first. */
+  async rotateKeyring(): Promise<void> {
+    await this.#changeAccess((access) => withNextKeyring(access, this.#authority()))
   }
 
   /** The roots, for people. */
@@ -151,6 +168,12 @@ export class JoinServer implements JoinApi {
   async #changeAccess(change: (access: Access) => Access | Promise<Access>): Promise<void> {
     const { access, version } = this.#cluster()
     await this.#world.store.submit([{ op: 'cluster.access', access: await change(access), ifVersion: version }], { by: 'leader' })
+  }
+
+  #keyring(access: Access): Keyring | undefined {
+    if (this.#opened?.sealed !== access.keyring)
+      this.#opened = access.keyring && { sealed: access.keyring, ring: openKeyring(access.keyring, this.#authority()) }
+    return this.#opened?.ring
   }
 
   async #certify({ id, role, address: was }: Node, publicKey: Uint8Array, address: string): Promise<Uint8Array> {

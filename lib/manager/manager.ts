@@ -22,6 +22,7 @@ import type { Storage } from '../storage/index.js'
 import { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
 import { certificateFacts, JoinServer } from './join-server.js'
+import { KeyringKeeper } from './keyring-keeper.js'
 import { type Duty, Leadership } from './leadership.js'
 import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
@@ -252,12 +253,12 @@ export class Manager {
     return this.#join
   }
 
-  /** What members must know of certificates: all of it at once, and again whenever it changed. @throws {SkeinError} ERR_SKEIN_PRECONDITION */
-  async *trustNews(signal: AbortSignal): AsyncGenerator<TrustNews> {
+  /** What members must know of certificates and keys: all of it at once, and again whenever it changed. @throws {SkeinError} ERR_SKEIN_PRECONDITION */
+  async *trustNews(to: 'member' | 'stranger', signal: AbortSignal): AsyncGenerator<TrustNews> {
     const since = this.store.view().version
-    yield this.#join.trust()
+    yield this.#join.trust(to)
     for await (const { type } of this.store.watch({ kinds: ['cluster'], since, signal }))
-      if (type !== 'mark') yield this.#join.trust()
+      if (type !== 'mark') yield this.#join.trust(to)
   }
 
   /** Whether somebody who proved to be this may link here. */
@@ -422,6 +423,7 @@ export class Manager {
       { name: 'reconciler', start: () => this.#startReconciler(reconciler), stop: () => reconciler.stop() },
       roles,
       new RootKeeper(this.store, this.#join, logger),
+      new KeyringKeeper({ store: this.store, desk: this.#join, clock, logger }),
       ...voters,
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]

@@ -1,4 +1,6 @@
-/** Who may come into the cluster: its roots and its join tokens. What is secret in it is sealed with the cluster's data key. */
+import type { Keyring } from './keyring.js'
+
+/** Who may come into the cluster and what its members share: roots, join tokens, keys of datagrams. What is secret in it is sealed with the cluster's data key. */
 export interface Access {
   /** The newest first: it issues. */
   readonly roots: readonly Root[]
@@ -6,6 +8,8 @@ export interface Access {
   readonly tokens: { readonly manager: Uint8Array; readonly worker: Uint8Array }
   /** Fingerprints of token secrets that were rotated away, newest first, so that a refusal can say so. */
   readonly revoked: readonly string[]
+  /** Keys of datagrams, each secret sealed; undefined until the first leader made them. */
+  readonly keyring: Keyring | undefined
 }
 
 export interface Root {

@@ -50,6 +50,15 @@ export function keyOf({ previous, primary, next }: Keyring, id: number): Cluster
   return next.id === id ? next : previous?.id === id ? previous : undefined
 }
 
+/** The ring with the arrays of the one known before where they say the same: what is derived from a secret is remembered under it. */
+export function sameSecrets(ring: Keyring, known: Keyring | undefined): Keyring {
+  const same = (key: ClusterKey): ClusterKey => {
+    const before = known && keyOf(known, key.id)
+    return before !== undefined && Buffer.compare(before.secret, key.secret) === 0 ? before : key
+  }
+  return { ...ring, previous: ring.previous && same(ring.previous), primary: same(ring.primary), next: same(ring.next) }
+}
+
 /** @throws {SkeinError} ERR_SKEIN_INVALID_SPEC */
 export function checkKeyring(ring: Keyring, path = 'keyring'): Keyring {
   const keys = [ring.previous, ring.primary, ring.next].filter((key) => key !== undefined)

@@ -16,6 +16,8 @@ export interface PeerOptions {
   readonly listen?: string
   /** host:port others reach this peer at; port 0: the one it listens on. Default: where it listens, or an address of this machine when that is a wildcard. */
   readonly advertise?: string
+  /** False: nothing but links, no UDP on the port it listens on; dead hosts are noticed a little later. Default true. */
+  readonly datagrams?: boolean
   /** Seals the keys in `dir`, and opens them again; see `skein lock`. Leave out: they lie open to whoever can read the directory's files. */
   readonly passphrase?: string | (() => Promise<string>) | undefined
   /** Unique in the cluster, from 1 to 63 of [a-zA-Z0-9._-]. Default: the host's name with a random ending. */
@@ -46,6 +48,7 @@ export interface ResolvedPeerOptions {
   readonly passphrase: string | (() => Promise<string>) | undefined
   readonly listen: string | undefined
   readonly advertise: string | undefined
+  readonly datagrams: boolean
   readonly name: string
   readonly labels: Readonly<Record<string, string>>
   readonly availability: Availability
@@ -76,6 +79,7 @@ const schema = v.strictObject({
   ),
   listen: v.optional(address),
   advertise: v.optional(address),
+  datagrams: v.optional(v.boolean('expected true or false')),
   name: v.optional(
     v.pipe(
       v.string(),
@@ -120,6 +124,7 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
     passphrase: options.passphrase,
     listen: options.listen,
     advertise: options.advertise,
+    datagrams: options.datagrams ?? true,
     name: options.name ?? `${hostname.replace(/[^a-zA-Z0-9._-]/g, '-').slice(0, 50)}-${makeId(random).slice(0, 4)}`,
     labels: options.labels ?? {},
     availability: options.availability ?? 'active',

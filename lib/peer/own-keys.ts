@@ -1,6 +1,7 @@
 import type { JoinAnswer, RenewAnswer, TrustNews } from '../api/join.js'
 import type { Clock } from '../base/clock.js'
 import type { Access } from '../model/access.js'
+import { type Keyring, sameSecrets } from '../model/keyring.js'
 import { Credentials, type KeyPair, type KeyStore, type StoredKeys } from '../security/index.js'
 
 /** This peer's key, certificate and trust: in use on its links, and on disk when it has a directory. */
@@ -8,6 +9,8 @@ export class OwnKeys {
   readonly credentials: Credentials
   /** Node ids that are refused for ever, as last heard; a manager asks its own tables instead. */
   removed: ReadonlySet<string> = new Set()
+  /** Keys of datagrams as last heard; never on disk. */
+  keyring: Keyring | undefined
   readonly #store: KeyStore | undefined
   #stored: StoredKeys
   #trustVersion = 0
@@ -45,8 +48,11 @@ export class OwnKeys {
   }
 
   /** True when it was news; what is older than known is none. */
-  learn({ trust, removed, version }: TrustNews): boolean {
-    if (version <= this.#trustVersion || trust.cluster !== this.credentials.cluster) return false
+  learn({ trust, removed, keyring, version }: TrustNews): boolean {
+    if (trust.cluster !== this.credentials.cluster || version < this.#trustVersion) return false
+    // Apart from the rest: by the same version of the record it gets none before its certificate is renewed.
+    if (keyring !== undefined) this.keyring = sameSecrets(keyring, this.keyring)
+    if (version === this.#trustVersion) return false
     this.#trustVersion = version
     this.removed = new Set(removed)
     const was = this.#stored.trust

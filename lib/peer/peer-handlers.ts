@@ -96,7 +96,9 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   handlers.set('join.credential', async (value, { identity, binding }) =>
     manager().desk.credential(identity, readCredentialRequest(value), binding),
   )
-  handlers.set('join.trust', (_value, { signal }) => manager().trustNews(signal))
+  handlers.set('join.trust', (_value, { identity, signal }) =>
+    manager().trustNews(identity.role === 'returning' ? 'stranger' : 'member', signal),
+  )
   handlers.set('session.open', async (value, { identity, signal }) => {
     const hello = read(helloSchema, value)
     await manager().leaderWithin(leaderWaitMs, signal)

@@ -9,10 +9,12 @@ import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
 import type { NodeDescription, NodeRole } from '../model/node.js'
+import type { DatagramLane } from '../overlay/datagram/index.js'
 import { tcpTriage } from '../overlay/swim/index.js'
 import { addressToAdvertise, type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
+import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { drainNode } from './drain-node.js'
 import { joinCluster } from './join.js'
 import { KeyWork } from './key-work.js'
@@ -83,6 +85,7 @@ class RunningPeer implements Peer {
   #manager: Manager | undefined
   #agent: Agent | undefined
   #gossip: PeerGossip | undefined
+  #datagrams: DatagramLane | undefined
   #membership: PeerMembership | undefined
   #stopped: Promise<void> | undefined
   #onAbort: (() => void) | undefined
@@ -285,19 +288,25 @@ class RunningPeer implements Peer {
   }
 
   async #startMembership(pool: LinkPool): Promise<PeerMembership> {
-    const { node, epoch, address } = this.#known()
+    const { node, cluster, epoch, address } = this.#known()
+    const [own, { logger }] = [this.#ownKeys(), this.#o]
+    if (this.#o.datagrams) {
+      const sealing = { node, cluster, epoch, keyring: () => own.keyring }
+      this.#datagrams = await openDatagrams({ ...sealing, address: pool.address, open: this.#network.datagrams, logger })
+    }
     const membership = await PeerMembership.open({
       node,
       epoch,
       address,
       pool,
+      datagrams: this.#datagrams,
       triage: this.#network.triage ?? tcpTriage(systemClock),
       clock: systemClock,
       random: systemRandom,
-      logger: this.#o.logger,
+      logger,
       file: this.#dir?.members,
     })
-    membership.remove([...this.#ownKeys().removed])
+    membership.remove([...own.removed])
     membership.start(this.#managerAddresses().map((each) => each.node))
     return membership
   }
@@ -346,7 +355,8 @@ class RunningPeer implements Peer {
     // Better gone than wrong: the others elect, and the operator sees why this one ended.
     void manager.failed.then((error) => this.#standing?.fail(error))
     manager.store.onChange((changes) => {
-      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster')) this.#keyWork?.learn(manager.desk.trust())
+      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster'))
+        this.#keyWork?.learn(manager.desk.trust('member'))
     })
     manager.start()
     // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
@@ -433,6 +443,7 @@ class RunningPeer implements Peer {
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
     await close('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
+    await close('datagrams', this.#datagrams && (() => (this.#datagrams as DatagramLane).close()))
     await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
     await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
@@ -451,7 +462,12 @@ class RunningPeer implements Peer {
 
   metrics(): Metrics {
     const raft = this.#manager?.raft.metrics()
-    return { ...(raft && raftMetricsOf(raft)), ...this.#gossip?.metrics(), ...this.#membership?.metrics() }
+    return {
+      ...(raft && raftMetricsOf(raft)),
+      ...this.#gossip?.metrics(),
+      ...this.#membership?.metrics(),
+      ...(this.#datagrams && datagramMetrics(this.#datagrams)),
+    }
   }
 
   async #describe(): Promise<NodeDescription> {

@@ -1,5 +1,6 @@
 import type { Cluster, Status } from '../api/types.js'
 import type { NodeRole } from '../model/node.js'
+import type { DatagramSocket } from '../overlay/datagram/index.js'
 import type { Triage } from '../overlay/swim/index.js'
 import type { Transport } from '../overlay/transport/index.js'
 
@@ -37,6 +38,8 @@ export interface Peer extends Cluster, AsyncDisposable {
 export interface PeerNetwork {
   /** Default: WebSocket. */
   readonly transport?: Transport
+  /** Default: UDP. */
+  readonly datagrams?: (address: string) => Promise<DatagramSocket>
   /** How membership finds out whether somebody listens. Default: by TCP. */
   readonly triage?: Triage
 }

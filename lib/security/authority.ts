@@ -54,6 +54,7 @@ export async function foundAccess(world: AuthorityWorld, random: Random): Promis
     roots: [root],
     tokens: { manager: sealToken(world, 'manager', makeSecret(random)), worker: sealToken(world, 'worker', makeSecret(random)) },
     revoked: [],
+    keyring: undefined,
   }
 }
 

@@ -16,6 +16,7 @@ export {
   type Subject,
   type Validity,
 } from './certificate.js'
+export { openKeyring, withNextKeyring } from './cluster-keys.js'
 export * from './credentials.js'
 export * from './identity.js'
 export * from './join-token.js'

@@ -220,6 +220,7 @@ function parseAccess({ roots, tokens, revoked }: ReturnType<typeof packAccess>):
     })),
     tokens: { manager: bytes(tokens.manager), worker: bytes(tokens.worker) },
     revoked,
+    keyring: undefined, // the first leader makes it, once there is a record
   }
 }
 

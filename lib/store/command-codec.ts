@@ -2,6 +2,7 @@
 import { SkeinError } from '../base/errors.js'
 import { checkNodeDescription } from '../model/check-node.js'
 import type { Op, StoreCommand } from '../model/command.js'
+import type { ClusterKey, Keyring } from '../model/keyring.js'
 import { nodeStates } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
 import { taskStates } from '../model/task.js'
@@ -61,10 +62,18 @@ const settings = object({ heartbeatMs: number, graceFactor: number, pauseToleran
 const maybeBytes: Reader<Uint8Array | undefined> = (value, path) =>
   value === undefined || value === null ? undefined : bytes(value, path)
 
+const clusterKey = object({ id: natural, secret: bytes })
+const maybeKey: Reader<ClusterKey | undefined> = (value, path) =>
+  value === undefined || value === null ? undefined : clusterKey(value, path)
+const keyring = object({ previous: maybeKey, primary: clusterKey, next: clusterKey, rotatedAtMs: natural })
+const maybeKeyring: Reader<Keyring | undefined> = (value, path) =>
+  value === undefined || value === null ? undefined : keyring(value, path)
+
 const access = object({
   roots: array(object({ certificate: bytes, cross: maybeBytes, key: maybeBytes, state: oneOf('trusted', 'retired') })),
   tokens: object({ manager: bytes, worker: bytes }),
   revoked: array(string),
+  keyring: maybeKeyring,
 })
 
 const opReader = tagged('op', {

@@ -5,6 +5,7 @@
 import type { Access, NodeCertificate, Root } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
+import type { ClusterKey, Keyring } from '../model/keyring.js'
 import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
 import type { ResolvedServiceSpec, Service, ServiceSpec } from '../model/service.js'
 import { type Task, taskStates } from '../model/task.js'
@@ -116,10 +117,15 @@ const rootForm = fields<Root>({
   state: plain(oneOf('trusted', 'retired')),
 })
 
+const clusterKeyForm = fields<ClusterKey>({ id: count, secret: plain(bytes) })
+
 const accessForm = fields<Access>({
   roots: list(rootForm),
   tokens: fields<Access['tokens']>({ manager: plain(bytes), worker: plain(bytes) }),
   revoked: texts,
+  keyring: maybe(
+    fields<Keyring>({ previous: maybe(clusterKeyForm), primary: clusterKeyForm, next: clusterKeyForm, rotatedAtMs: count }),
+  ),
 })
 
 const clusterForm = fields<Cluster>({

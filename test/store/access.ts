@@ -5,4 +5,10 @@ export const someAccess: Access = {
   roots: [{ certificate: Uint8Array.of(1), cross: undefined, key: Uint8Array.of(2), state: 'trusted' }],
   tokens: { manager: Uint8Array.of(3), worker: Uint8Array.of(4) },
   revoked: [],
+  keyring: {
+    previous: undefined,
+    primary: { id: 0, secret: Uint8Array.of(5) },
+    next: { id: 1, secret: Uint8Array.of(6) },
+    rotatedAtMs: 7,
+  },
 }

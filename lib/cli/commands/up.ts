@@ -20,6 +20,7 @@ interface UpOptions {
   readonly label?: Readonly<Record<string, string>>
   readonly availability?: 'active' | 'pause' | 'drain'
   readonly managers?: number
+  readonly datagrams: boolean
   readonly format?: string
 }
 
@@ -35,6 +36,7 @@ export function addUpCommand(program: Command, world: CliWorld, finish: (code: n
     .option('--label <key=value>', 'label of the node; may be repeated', pair)
     .addOption(new Option('--availability <state>', 'for tasks (default active)').choices(['active', 'pause', 'drain']))
     .option('--managers <number>', 'voters to keep among the managers, the others are spare (default: all vote)', count)
+    .option('--no-datagrams', 'links only, no UDP on the port it listens on')
     .addOption(new Option('--format <format>', 'json: one JSON object a line').choices(['table', 'json', 'jsonl']))
     .addHelpText(
       'after',
@@ -87,6 +89,7 @@ function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: A
     ...(options.label === undefined ? {} : { labels: options.label }),
     ...(options.availability === undefined ? {} : { availability: options.availability }),
     ...(options.managers === undefined ? {} : { managers: options.managers }),
+    ...(options.datagrams ? {} : { datagrams: false }),
   }
 }
 

@@ -1,4 +1,5 @@
 /** A peer of the demo: `skein`, but its links go wrong when the demo says so. Only the process that spawned it has the channel to say it. */
+import { UdpSocket } from '../../overlay/datagram/index.js'
 import { tcpTriage } from '../../overlay/swim/index.js'
 import { everybody, LinkFaults, WsTransport } from '../../overlay/transport/index.js'
 import { createPeerOver } from '../../peer/peer.js'
@@ -15,6 +16,7 @@ export interface LinkOrder {
 const faults = new LinkFaults()
 const network = {
   transport: faults.over(new WsTransport({ clock: systemClock })),
+  datagrams: async (address: string) => faults.losing(await UdpSocket.bind(address)),
   triage: faults.trying(tcpTriage(systemClock), systemClock),
 }
 

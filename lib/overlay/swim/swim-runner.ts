@@ -271,9 +271,9 @@ export class SwimRunner implements Membership, AsyncDisposable {
   #send({ lane, address, packet }: Extract<Effect, { type: 'send' }>): void {
     const bytes = encodePacket(packet)
     const { links, datagrams } = this.#o
-    const isDatagram = lane === 'datagram' && datagrams !== undefined && address !== ''
-    const isSent = isDatagram ? datagrams.send(address, bytes) : links.send(packet.to, 'swim', bytes)
-    if (!isSent) {
+    // What cannot be sealed yet goes over the link, if there is one.
+    const isDatagram = lane === 'datagram' && datagrams !== undefined && address !== '' && datagrams.send(address, bytes)
+    if (!isDatagram && !links.send(packet.to, 'swim', bytes)) {
       this.#count.unsent++
       return
     }

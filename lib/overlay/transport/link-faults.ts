@@ -15,6 +15,15 @@ export const everybody = '*'
 /** Connects and says what that showed. */
 type Attempt<Saw> = (address: string, timeoutMs: number) => Promise<Saw>
 
+/** Datagrams as faults know them; `DatagramSocket` is one. */
+interface Datagrams {
+  readonly address: string
+  send(address: string, bytes: Uint8Array): void
+  open(read: (from: string, bytes: Uint8Array) => void): void
+  readonly localFaults: number
+  close(): Promise<void>
+}
+
 /** Past so many bytes that wait behind a fault the connection is reset. */
 const heldMaxBytes = 16 * 1024 * 1024
 
@@ -61,6 +70,26 @@ export class LinkFaults {
       if (fault === 'refused') return 'refused'
       await new Promise<void>((resolve) => clock.after(timeoutMs, resolve))
       return 'silent'
+    }
+  }
+
+  /** The same datagrams, with these faults: what meets one is lost. */
+  losing(socket: Datagrams): Datagrams {
+    return {
+      address: socket.address,
+      send: (address, bytes) => {
+        const fault = this.of(address)
+        if (fault === undefined || fault === 'deaf') socket.send(address, bytes)
+      },
+      open: (read) =>
+        socket.open((from, bytes) => {
+          const fault = this.of(from)
+          if (fault === undefined || fault === 'mute') read(from, bytes)
+        }),
+      get localFaults() {
+        return socket.localFaults
+      },
+      close: () => socket.close(),
     }
   }
 

@@ -1,0 +1,32 @@
+/** The keys of datagrams as the replicated record holds them: sealed, so that only managers can read them there. */
+import { randomBytes } from 'node:crypto'
+import type { Access } from '../model/access.js'
+import { type ClusterKey, foundKeyring, type Keyring, keyBytes, rotateKeyring } from '../model/keyring.js'
+import type { AuthorityWorld } from './authority.js'
+import { seal, unseal } from './seal.js'
+
+type Sealing = Pick<AuthorityWorld, 'cluster' | 'dataKey'>
+
+/** The record with its keys moved on one place, or with its first ones. */
+export function withNextKeyring(access: Access, world: AuthorityWorld): Access {
+  const { keyring } = access
+  const next =
+    keyring === undefined
+      ? foundKeyring([randomBytes(keyBytes), randomBytes(keyBytes)], world.nowMs)
+      : rotateKeyring(openKeyring(keyring, world), randomBytes(keyBytes), world.nowMs)
+  return { ...access, keyring: eachKey(next, ({ id, secret }) => seal(world.dataKey, purposeOf(id, world), secret)) }
+}
+
+/** The keys themselves. @throws {SkeinError} ERR_SKEIN_CORRUPT when the data key is not the record's */
+export function openKeyring(sealed: Keyring, world: Sealing): Keyring {
+  return eachKey(sealed, ({ id, secret }) => unseal(world.dataKey, purposeOf(id, world), secret))
+}
+
+function eachKey(ring: Keyring, secretOf: (key: ClusterKey) => Uint8Array): Keyring {
+  const turned = (key: ClusterKey): ClusterKey => ({ id: key.id, secret: secretOf(key) })
+  return { ...ring, previous: ring.previous && turned(ring.previous), primary: turned(ring.primary), next: turned(ring.next) }
+}
+
+function purposeOf(id: number, { cluster }: Sealing): string {
+  return `datagram key ${id} of ${cluster}`
+}
