@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Op } from '../model/command.js'
-import { type Damage, inspectLog, type LogItem, type LogReport, listLog } from '../raft/wal/index.js'
+import { type Damage, inspectLog, type LogItem, type LogReport, listLog, lockDir, lockName } from '../raft/wal/index.js'
 import { LevelStorage } from '../storage/index.js'
 import { decodeCommand } from '../store/index.js'
 import { readIdentity, stateDirAt } from './state-dir.js'
@@ -43,7 +43,7 @@ export interface DumpLine {
  * @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (no log there), ERR_SKEIN_DIR_IN_USE (the peer runs), ERR_SKEIN_CORRUPT (the identity)
  */
 export function verifyRaftDir(path: string): Promise<RaftDirReport> {
-  return whileStopped(path, async (dir) => {
+  return whileStopped(path, async ({ raftDir: dir }) => {
     const report = await inspectLog(dir)
     return { dir, ...report, damage: [...report.damage, ...(await foreign(path, report))] }
   })
@@ -51,7 +51,7 @@ export function verifyRaftDir(path: string): Promise<RaftDirReport> {
 
 /** What the log says, in the order it was written. @throws {SkeinError} as `verifyRaftDir` */
 export function dumpRaftDir(path: string, options: DumpOptions = {}): Promise<readonly DumpLine[]> {
-  return whileStopped(path, async (dir) => {
+  return whileStopped(path, async ({ raftDir: dir }) => {
     const { from, to } = options
     const isAll = from === undefined && to === undefined
     const items = await listLog(dir)
@@ -61,27 +61,43 @@ export function dumpRaftDir(path: string, options: DumpOptions = {}): Promise<re
   })
 }
 
+/** A directory on which no peer can start meanwhile. */
+export interface StoppedDir {
+  readonly raftDir: string
+  /** The tables, if there are readable ones. */
+  readonly db: LevelStorage | undefined
+  /** For who locks the log by itself: lets go of the log's lock, not of the database's. */
+  releaseLog(): Promise<void>
+}
+
 /**
- * The database's lock is the directory's lock: while it is held here no peer can start on it. `work` gets the database if there is a
- * readable one. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (no log there), ERR_SKEIN_DIR_IN_USE, and what `work` throws
+ * Holds the locks of database and log while `work` looks: that of the database is the directory's for a peer, that of the log for whoever
+ * uses skein/raft alone. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION (no log there), ERR_SKEIN_DIR_IN_USE, and what `work` throws
  */
-export async function whileStopped<T>(
-  path: string,
-  work: (raftDir: string, db: LevelStorage | undefined) => Promise<T>,
-): Promise<T> {
-  const dir = await raftDirOf(path)
-  const db = join(path, 'db')
-  const lock = (await exists(db)) ? await lockOf(db, path) : undefined
+export async function whileStopped<T>(path: string, work: (stopped: StoppedDir) => Promise<T>): Promise<T> {
+  const raftDir = await raftDirOf(path)
+  const db = await unlessInUse(path, join(path, 'db'), LevelStorage.open)
   try {
-    return await work(dir, lock)
+    let unlock = await unlessInUse(path, join(raftDir, lockName), () => lockDir(raftDir))
+    const releaseLog = async (): Promise<void> => {
+      await unlock?.()
+      unlock = undefined
+    }
+    try {
+      return await work({ raftDir, db, releaseLog })
+    } finally {
+      await releaseLog()
+    }
   } finally {
-    await lock?.close()
+    await db?.close()
   }
 }
 
-async function lockOf(db: string, path: string): Promise<LevelStorage | undefined> {
+/** What `open` makes of a database, if there is one. Only looking must not create it. */
+async function unlessInUse<T>(path: string, database: string, open: (database: string) => Promise<T>): Promise<T | undefined> {
+  if (!(await exists(database))) return undefined
   try {
-    return await LevelStorage.open(db)
+    return await open(database)
   } catch (error) {
     if (isSkeinError(error, 'ERR_SKEIN_DIR_IN_USE')) {
       throw new SkeinError('ERR_SKEIN_DIR_IN_USE', `a peer runs on ${path}; stop it first, or look at a copy of the directory`, {

@@ -1,5 +1,4 @@
 /** Recovery of a stopped manager whose fellow managers are lost for ever: raft's members and the managers' records, together. */
-import { join } from 'node:path'
 import { SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
 import { planRecovery, type RecoveryPlan, recoverRaft } from '../raft/recovery.js'
@@ -47,7 +46,7 @@ export function recoverRaftDir(path: string): Promise<RaftDirRecovery> {
 }
 
 function recovery(path: string, state: RaftDirRecovery['state']): Promise<RaftDirRecovery> {
-  return whileStopped(path, async (dir, db) => {
+  return whileStopped(path, async ({ raftDir: dir, db, releaseLog }) => {
     const identity = await readIdentity(stateDirAt(path))
     const options = { commands: identity === undefined ? [] : [keepOnly(identity)] }
     const { entries: _, ...plan } = await planRecovery(dir, options)
@@ -57,7 +56,10 @@ function recovery(path: string, state: RaftDirRecovery['state']): Promise<RaftDi
       item.type === 'entry' && !item.replaced && item.entry.index > plan.commitIndex ? [lineOf(item)] : [],
     )
     const managers = identity === undefined || db === undefined ? [] : await othersIn(db, identity.node)
-    if (state === 'done') await recoverRaft(dir, options)
+    if (state === 'done') {
+      await releaseLog()
+      await recoverRaft(dir, options)
+    }
     return { ...plan, node: identity?.node, managers, becomesCommitted, state }
   })
 }

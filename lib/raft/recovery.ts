@@ -133,7 +133,8 @@ function refuseDamaged({ damage }: LogReport): void {
   throw new SkeinError(
     'ERR_SKEIN_CORRUPT',
     `${file}${offset === undefined ? '' : ` at offset ${offset}`}: ${why}; lost: ${lost}. Recover on another member's ` +
-      'directory, or restore this one from a copy first: what is lost here cannot be told from what never was',
+      'directory: what is lost here cannot be told from what never was. If no whole one is left, recover on a copy of a directory ' +
+      'from before the damage: what was written after the copy is lost then',
     offset === undefined ? { file } : { file, offset },
   )
 }

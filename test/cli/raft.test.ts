@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -87,6 +87,24 @@ t.test('a directory in use, one without a log, and one that is not there are ref
   }
   const usage = fakeWorld()
   t.equal(await run(usage, `raft dump ${dir} --from -1`), 2)
+})
+
+t.test('a log that skein/raft uses alone is looked at only once it is closed', async (t) => {
+  const dir = freshDir(t)
+  const { disk } = await RaftDisk.open({ dir, clusterId: 'c1u2s3t4e5r6', nodeId: 1 })
+  await disk.append([{ hardState: { term: 1, vote: 1, commit: 0 } }])
+  for (const command of ['verify', 'dump', 'recover']) {
+    const world = fakeWorld()
+    t.equal(await run(world, `raft ${command} ${dir}`), 1)
+    t.match(world.err(), /ERR_SKEIN_DIR_IN_USE: a peer runs on .*stop it first/)
+  }
+  await disk.close()
+  const closed = fakeWorld()
+  t.equal(await run(closed, `raft verify ${dir}`), 0, closed.err())
+  rmSync(join(dir, 'lock'), { recursive: true })
+  const copy = fakeWorld()
+  t.equal(await run(copy, `raft verify ${dir}`), 0, 'a copy without the lock')
+  t.notOk(existsSync(join(dir, 'lock')), 'looking makes none')
 })
 
 t.test('raft recover says what it would do, does it with --yes, and refuses when there is nothing to recover', async (t) => {

@@ -26,6 +26,7 @@ export {
   type SegmentReport,
   type SnapshotReport,
 } from './inspect.js'
+export { lockDir, lockName } from './lock.js'
 export { MemoryFiles } from './memory-files.js'
 export { Packer, scalarMaxBytes, Unpacker } from './msgpack.js'
 export type { PartialSnapshot } from './partial-snapshot.js'

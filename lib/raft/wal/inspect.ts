@@ -7,6 +7,7 @@ import type { Entry, HardState } from '../core/state.js'
 import { decodeRecordBody, type SnapshotMark, type WalBatch } from './batch.js'
 import { readWhole, type WalFile, type WalFiles } from './files.js'
 import { scanRecords } from './record.js'
+import { damageRemedy } from './recover.js'
 import { Replay, ReplayError, type WalContents } from './replay.js'
 import { decodeSegmentHeader, type SegmentHeader, segmentHeaderBytes, segmentName, segmentSeq } from './segment.js'
 import type { SnapshotId } from './snapshot-reader.js'
@@ -74,9 +75,6 @@ interface Found {
   readonly damage: { readonly offset: number; readonly why: string } | undefined
 }
 
-const remedy =
-  'restore the data directory from a copy, or remove it and let this peer join again as a new member (under a new raft id: it may have forgotten what it voted for)'
-
 /** Checks every record of every segment and snapshot under `dir`. @throws the error of the file system when a file cannot be read */
 export async function inspectLog(dir: string): Promise<LogReport> {
   const logDir = join(dir, 'log')
@@ -84,7 +82,12 @@ export async function inspectLog(dir: string): Promise<LogReport> {
   const { contents, damage } = judge(logDir, found)
   const snapshots = await inspectSnapshots(join(dir, 'snapshots'), contents.snapshot, damage)
   if (contents.hardState === undefined && snapshots.length > 0) {
-    damage.push({ file: logDir, why: 'the log is missing, though snapshots of it exist', lost: 'term, vote and entries', remedy })
+    damage.push({
+      file: logDir,
+      why: 'the log is missing, though snapshots of it exist',
+      lost: 'term, vote and entries',
+      remedy: damageRemedy,
+    })
   }
   return {
     segments: found.map(reportOf),
@@ -159,7 +162,7 @@ function judge(logDir: string, found: readonly Found[]): { readonly contents: Wa
   const tell = (at: { file: string; offset?: number }, why: string, before: Found | undefined): void => {
     const last = before === undefined ? undefined : lastEntryOf(before)
     const lost = last === undefined ? 'what this file held' : `whatever followed entry ${last.index} of term ${last.term}`
-    damage.push({ ...at, why, lost, remedy })
+    damage.push({ ...at, why, lost, remedy: damageRemedy })
   }
   found.forEach((each, i) => {
     const { path: file, seq, header, sealed, torn } = each
@@ -194,7 +197,7 @@ function replayed(logDir: string, found: readonly Found[], damage: Damage[]): Wa
   } catch (error) {
     if (!(error instanceof ReplayError)) throw error
     // With damage told of before, this is its consequence and no news.
-    if (damage.length === 0) damage.push({ file: logDir, why: error.message, lost: 'those entries', remedy })
+    if (damage.length === 0) damage.push({ file: logDir, why: error.message, lost: 'those entries', remedy: damageRemedy })
     return { hardState: undefined, snapshot: undefined, entries: [] }
   }
 }
@@ -211,7 +214,7 @@ async function inspectSnapshots(
       file: dir,
       why: `the snapshot at ${current.index} that the log refers to is missing`,
       lost: `entries 1 to ${current.index}`,
-      remedy,
+      remedy: damageRemedy,
     })
   }
   for (const id of snapshots.list()) {
@@ -230,7 +233,7 @@ async function inspectSnapshots(
         ...(offset !== undefined && { offset }),
         why: 'the snapshot is damaged',
         lost: isCurrent ? `entries 1 to ${id.index}` : 'nothing: the log does not need this snapshot',
-        remedy: isCurrent ? remedy : 'remove the file',
+        remedy: isCurrent ? damageRemedy : 'remove the file',
       })
     }
     const state = isCurrent ? 'current' : id.index > (current?.index ?? 0) ? 'newer' : 'older'

@@ -203,13 +203,18 @@ function found({ path, header, fileBytes, scan, batches }: SegmentRead): Segment
   }
 }
 
+/** What helps when a log has lost something. */
+export const damageRemedy =
+  'remove the data directory and let this peer join again as a new member, under a new raft id: it may have forgotten what it voted for. ' +
+  'An older copy of the directory is no remedy: it has forgotten votes and entries that others count on. ' +
+  'If the majority is lost with it, `skein raft recover` makes another peer, whose log is whole, go on alone'
+
 /** The one way this folder says that a file is damaged: file, offset and what to do. */
 export function corrupt(file: string, offset: number | undefined, why: string): SkeinError<'ERR_SKEIN_CORRUPT'> {
   const where = offset === undefined ? file : `${file} at offset ${offset}`
   return new SkeinError(
     'ERR_SKEIN_CORRUPT',
-    `${where}: ${why}. Restore the data directory from a copy, or remove it and let this peer join again as a new member ` +
-      '(under a new raft id: it may have forgotten what it voted for)',
+    `${where}: ${why}. To go on, ${damageRemedy}`,
     offset === undefined ? { file } : { file, offset },
   )
 }

@@ -31,6 +31,7 @@ const wholeNumbers = {
   electionTicks: [3, 10_000],
   snapshotEveryEntries: [1, 1e9],
   snapshotEveryBytes: [1, 2 ** 40],
+  snapshotBytesPerSecond: [1, 2 ** 40],
   trailingEntries: [0, 1e9],
   maxEntryBytes: [1, 8 * 1024 * 1024],
   maxPendingProposals: [1, 1e7],
