@@ -136,7 +136,12 @@ export function judgeNodes({ nodes, signs, settings, nowMs, listenUntilMs }: Ver
 function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, listenUntilMs: number): Finding {
   const { session, heardMs, member } = signs
   const isHeardSince = (atMs: number): boolean => Math.max(heardMs, member?.heardMs ?? heardMs) > atMs
-  if (member?.state === 'left' && heardMs <= member.sinceMs) return certain('down', messages.left)
+  if (member?.state === 'left' && heardMs <= member.sinceMs) {
+    // A goodbye ends its link. Where that stands, somebody else may have said it: the node's next beat is waited for.
+    const atMs = session === 'registered' && signs.ended === undefined ? heardMs + 1.5 * settings.heartbeatMs : member.sinceMs
+    if (nowMs >= atMs) return certain('down', messages.left)
+    return { state: 'same', message: '', isSilence: false, nextMs: atMs }
+  }
   if (nowMs < listenUntilMs) return { state: 'same', message: '', isSilence: false, nextMs: listenUntilMs }
   const dead = deathOf(signs, settings, isHeardSince)
   if (dead !== undefined && nowMs >= dead.atMs) return certain('down', dead.message)

@@ -119,12 +119,23 @@ t.test(
 )
 
 t.test('who left is down at once', async (t) => {
-  t.equal(one(1_000, { heardMs: 900, member: { state: 'left', sinceMs: 950, heardMs: 940 } }), 'down')
+  const left = { state: 'left', sinceMs: 950, heardMs: 940 } as const
+  t.equal(one(1_000, { heardMs: 900, ended: 'closed', endedMs: 960, member: left }), 'down')
+  t.equal(one(1_000, { heardMs: 900, session: 'expected', member: left }), 'down', 'also one without a session')
   t.equal(
     one(1_000, { heardMs: 980, member: { state: 'left', sinceMs: 950, heardMs: 940 } }),
     'ready',
     'unless it registered since',
   )
+})
+
+t.test('whom all others give up, or say goodbye for, stays as long as it beats over its own link', async (t) => {
+  for (const state of ['failed', 'left'] as const) {
+    const member = { state, accusers: 5, isRefused: true, sinceMs: 3_000, heardMs: 2_000 }
+    t.not(one(3_500, { heardMs: 2_900, member }), 'down', `${state}: its next beat is waited for`)
+    t.equal(one(4_100, { heardMs: 4_000, member }), 'ready', `${state}: it came`)
+    t.equal(one(4_500, { heardMs: 2_900, member }), 'down', `${state}: it did not come`)
+  }
 })
 
 t.test('after a stall of our own nobody is judged before we listened again', async (t) => {

@@ -1,6 +1,9 @@
 /** Valid messages of every decoder, to be spoilt. */
 import fc from 'fast-check'
+import type { NodeId } from '../../lib/base/ids.js'
 import { seededRandom } from '../../lib/base/random.js'
+import { encodeGossip, type GossipMessage } from '../../lib/overlay/gossip/messages.js'
+import { encodePacket, type SwimMessage } from '../../lib/overlay/swim/index.js'
 import { Handshake, type Self } from '../../lib/overlay/transport/handshake.js'
 import { encodeRpc, type RpcMessage } from '../../lib/overlay/transport/rpc-messages.js'
 import { type Entry, encodeConfChange, type Message, type MessageType, makeMessage } from '../../lib/raft/core/index.js'
@@ -82,6 +85,61 @@ export const rpcMessages: readonly Uint8Array[] = (
     { type: 'end', id: 2 },
   ] satisfies readonly RpcMessage[]
 ).map(encodeRpc)
+
+const member = (state: 'alive' | 'suspect' | 'dead') => ({
+  id: 'aaaaaaaaaaaa' as NodeId,
+  epoch: 7,
+  incarnation: 3,
+  state,
+  profileVersion: 2,
+  profile:
+    state === 'alive' ? ({ version: 2, address: '10.0.0.1:7946', lanes: 'both', meta: new Uint8Array(12) } as const) : undefined,
+  accusations: state === 'alive' ? [] : [{ by: 'bbbbbbbbbbbb' as NodeId, saw: 'refused' } as const],
+})
+
+export const memberPackets: readonly Uint8Array[] = (
+  [
+    { type: 'ping', seq: 1, digest: 2 },
+    { type: 'ack', seq: 1, digest: 2, coordinate: { position: new Array<number>(8).fill(1.5), heightMs: 0.5, error: 1 } },
+    { type: 'ping-req', seq: 1, target: 'bbbbbbbbbbbb' as NodeId, remainingMs: 400 },
+    { type: 'nack', seq: 1 },
+    { type: 'gossip' },
+    { type: 'sync', buckets: new Uint32Array(16).fill(3) },
+    { type: 'briefs', count: 16, buckets: [1, 2], briefs: [member('alive'), member('dead')] },
+    { type: 'pull', ids: ['aaaaaaaaaaaa' as NodeId] },
+  ] satisfies readonly SwimMessage[]
+).map((message) =>
+  encodePacket({
+    to: 'aaaaaaaaaaaa' as NodeId,
+    from: 'bbbbbbbbbbbb' as NodeId,
+    epoch: 1,
+    incarnation: 1,
+    message,
+    records: [member('alive'), member('suspect'), member('dead')],
+  }),
+)
+
+const gossipRow = { table: 'load', key: 'cpu', version: 4, value: new Uint8Array(9) }
+const gossipDelta = { owner: 'aaaaaaaaaaaa', epoch: 1, from: 2, to: 5, gc: 1, max: 6, reset: false, rows: [gossipRow] }
+export const gossipMessages: readonly Uint8Array[] = (
+  [
+    {
+      type: 'deltas',
+      scope: 'managers',
+      deltas: [gossipDelta, gossipDelta],
+      push: false,
+      more: { of: 'buckets', buckets: [1, 255] },
+    },
+    {
+      type: 'digest',
+      scope: 'managers',
+      range: { of: 'all' },
+      answer: 'wants-answer',
+      owners: [{ owner: 'aaaaaaaaaaaa', epoch: 1, gc: 0, max: 6 }],
+    },
+    { type: 'buckets', scope: 'managers', hashes: new Uint8Array(2_048).fill(3) },
+  ] satisfies readonly GossipMessage[]
+).map(encodeGossip)
 
 const storeHistories = fc.sample(commands, { numRuns: 12, seed: 7 })
 

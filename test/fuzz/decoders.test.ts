@@ -3,6 +3,8 @@
 import t, { type Test } from 'tap'
 import { SkeinError } from '../../lib/base/errors.js'
 import { below, pick, type Random, seededRandom } from '../../lib/base/random.js'
+import { decodeGossip } from '../../lib/overlay/gossip/messages.js'
+import { decodePacket, encodePacket } from '../../lib/overlay/swim/index.js'
 import { Handshake } from '../../lib/overlay/transport/handshake.js'
 import { decodeRpc } from '../../lib/overlay/transport/rpc-messages.js'
 import { decodeConfChange, MemoryStorage, type Message, RawNode } from '../../lib/raft/core/index.js'
@@ -207,6 +209,22 @@ t.test('frames of links, put together to messages', (t) =>
 
 t.test('calls', (t) =>
   fuzz(t, { times: 20_000, codes: [badMessage], spoil: packedOf(corpus.rpcMessages), use: (input) => decodeRpc(input) }),
+)
+
+t.test('packets of membership; what is read can be said again', (t) =>
+  fuzz(t, {
+    times: 20_000,
+    codes: [badMessage],
+    spoil: bytesOf(corpus.memberPackets),
+    use: (input) => {
+      const packet = decodePacket(input)
+      decodePacket(encodePacket(packet))
+    },
+  }),
+)
+
+t.test('messages of gossip', (t) =>
+  fuzz(t, { times: 20_000, codes: [badMessage], spoil: packedOf(corpus.gossipMessages), use: (input) => decodeGossip(input) }),
 )
 
 t.test('handshakes: a bad message ends them, and is never an exception', async (t) => {

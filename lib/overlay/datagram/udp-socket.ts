@@ -1,8 +1,8 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
 import { SkeinError } from '../../base/errors.js'
-import { formatHostPort } from '../../base/host-port.js'
-import { parseAddress, parseListen } from '../transport/index.js'
+import { formatHostPort, parseHostPort } from '../../base/host-port.js'
+import { parseListen } from '../transport/index.js'
 import type { DatagramReader, DatagramSocket } from './datagram-socket.js'
 
 /** Bytes the system keeps for us while the event loop is busy: some 2,000 packets. */
@@ -45,7 +45,13 @@ export class UdpSocket implements DatagramSocket {
 
   send(address: string, bytes: Uint8Array): void {
     if (this.#closed !== undefined) return
-    const { host, port } = parseAddress(address)
+    const target = parseHostPort(address)
+    // Addresses are what others say of themselves: one that is none must not be more than a datagram lost.
+    if (target === undefined || target.port === 0) {
+      this.localFaults++
+      return
+    }
+    const { host, port } = target
     this.#socket.send(bytes, port, host, (error) => {
       if (error !== null) this.localFaults++
     })

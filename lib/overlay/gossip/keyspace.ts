@@ -66,6 +66,7 @@ export class Keyspace {
   #rows = new Map<string, Row>()
   /** Every row at its place, in order of versions; an entry whose row has moved on is skipped. */
   #log: Row[] = []
+  #bytes = 0
   /** During a reset: what was known before and is not confirmed yet. Still shown, so that nothing blinks. */
   #doubtful: Map<string, Row> | undefined
   /** The reset is over when this version is reached. */
@@ -84,6 +85,11 @@ export class Keyspace {
   /** False in the middle of a reset: then it would tell others less than they may know. */
   get isWhole(): boolean {
     return this.#doubtful === undefined
+  }
+
+  /** What its rows weigh, tombstones among them. */
+  get sizeBytes(): number {
+    return this.#bytes
   }
 
   get summary(): Summary {
@@ -133,6 +139,7 @@ export class Keyspace {
     this.#gc = 0
     this.#max = 0
     this.#rows = new Map()
+    this.#bytes = 0
     this.#log = []
     this.#doubtful = undefined
     this.#deletedAtMs.clear()
@@ -145,8 +152,10 @@ export class Keyspace {
   /** What somebody who stands at `peer` lacks, up to about so many bytes and at least one row; undefined when nothing. */
   deltaFor(peer: Summary, budgetBytes: number): Delta | undefined {
     if (!this.isWhole) return undefined
-    if (peer.epoch > this.#epoch || (peer.epoch === this.#epoch && peer.max >= this.#max && peer.gc >= this.#gc)) return undefined
     const isSameLife = peer.epoch === this.#epoch
+    // One that has more, and forgot less, learns what it may forget when we have what it has.
+    const hasAll = peer.max > this.#max || (peer.max === this.#max && peer.gc >= this.#gc)
+    if (peer.epoch > this.#epoch || (isSameLife && hasAll)) return undefined
     const reset = isSameLife && peer.max < this.#gc && peer.gc < this.#gc
     return this.deltaSince(isSameLife && !reset ? peer.max : 0, budgetBytes, reset)
   }
@@ -209,7 +218,10 @@ export class Keyspace {
   }
 
   #place(row: Row): void {
-    this.#rows.set(nameOf(row.table, row.key), row)
+    const name = nameOf(row.table, row.key)
+    const before = this.#rows.get(name)
+    this.#bytes += rowBytes(row) - (before === undefined ? 0 : rowBytes(before))
+    this.#rows.set(name, row)
     this.#log.push(row)
     if (this.#log.length > 2 * this.#rows.size + logSlack) this.#compact()
   }
@@ -235,6 +247,7 @@ export class Keyspace {
     for (const [name, row] of this.#rows) {
       if (row.value !== undefined || row.version > gc) continue
       this.#rows.delete(name)
+      this.#bytes -= rowBytes(row)
       this.#deletedAtMs.delete(name)
     }
     this.#compact()
@@ -246,6 +259,7 @@ export class Keyspace {
     this.#gc = 0
     this.#max = 0
     this.#rows = new Map()
+    this.#bytes = 0
     this.#log = []
     this.#doubtful = undefined
     this.#deletedAtMs.clear()
@@ -256,6 +270,7 @@ export class Keyspace {
   #doubt(gc: number): void {
     this.#doubtful = new Map([...(this.#doubtful ?? []), ...this.#rows])
     this.#rows = new Map()
+    this.#bytes = 0
     this.#log = []
     this.#max = 0
     this.#gc = gc

@@ -135,6 +135,7 @@ const bucketNumbers = array(
     if (value < 256) return value
     throw badMessage(path, 'a bucket in 0..255', value)
   }),
+  { lengthMax: 256 },
 )
 const range = tagged('of', {
   all: object({}),

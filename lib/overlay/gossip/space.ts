@@ -60,6 +60,8 @@ export const answerBytes = 256 * 1024
 const relayBytes = 64 * 1024
 /** So many rows learned by comparison are passed on as news; more is one who catches up. */
 const newsRowsMax = 64
+/** What the rows of one owner may weigh here: some hundred thousand small ones. */
+export const ownerMaxBytes = 16 * 1024 * 1024
 /** Epoch of one who may never come back. */
 const never = Number.MAX_SAFE_INTEGER
 
@@ -78,6 +80,8 @@ export class Space {
   readonly #gone = new Map<string, number>()
   readonly #hiddenSinceMs = new Map<string, number>()
   readonly #hot = new Map<string, Hot>()
+  /** Owners whose rows weighed too much. */
+  refused = 0
   #changes: RowChange[] = []
   #partners: readonly string[] = []
   #dueMs = Number.NEGATIVE_INFINITY
@@ -271,6 +275,12 @@ export class Space {
       const keyspace = this.#owners.get(delta.owner) ?? this.#open(delta.owner, nothing.epoch)
       const before = keyspace.summary
       const applied = keyspace.apply(delta)
+      // Versions of a former life mean nothing in this one.
+      if (keyspace.summary.epoch !== before.epoch) this.#hot.delete(delta.owner)
+      if (keyspace.sizeBytes > ownerMaxBytes) {
+        this.#refuse(keyspace)
+        continue
+      }
       const isCut = push && delta.to < delta.max && keyspace.summary.max < delta.max
       if (applied === 'gap' || isCut) gaps.push({ owner: delta.owner, ...keyspace.summary })
       if (applied !== 'news') continue
@@ -391,6 +401,12 @@ export class Space {
     if (!this.#hiddenSinceMs.delete(owner)) return
     for (const { table, key, value } of this.#owners.get(owner)?.rows() ?? [])
       this.#changes.push({ owner, table, key, prev: undefined, next: value })
+  }
+
+  /** It writes without end. Nothing more of this life of it is held here, or asked for; what its next one says is heard. */
+  #refuse({ owner, summary }: Keyspace): void {
+    this.refused++
+    this.#drop(owner, summary.epoch)
   }
 
   #drop(owner: string, refusedEpoch: number): void {

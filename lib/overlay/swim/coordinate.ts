@@ -16,6 +16,9 @@ export const origin: Coordinate = Object.freeze({
   error: 1.5,
 })
 
+/** Nobody is farther from anybody, along any axis, in milliseconds; and what is read from others stays far from where numbers end. */
+export const coordinateMaxMs = 600_000
+
 const errorMax = 1.5
 const heightMinMs = 0.01
 /** How fast position and error follow one sample. @see Dabek et al., Vivaldi (SIGCOMM 2004) §3 */
@@ -37,7 +40,11 @@ export function moved(own: Coordinate, other: Coordinate, measuredMs: number, ra
   const away = direction(own.position, other.position, random)
   const position = own.position.map((value, axis) => value + (away.unit[axis] as number) * force)
   const climb = away.length > 1e-6 ? ((own.heightMs + other.heightMs) * force) / away.length : 0
-  return { position, heightMs: Math.max(heightMinMs, own.heightMs + climb), error }
+  return {
+    position: position.map((value) => Math.max(-coordinateMaxMs, Math.min(coordinateMaxMs, value))),
+    heightMs: Math.max(heightMinMs, Math.min(coordinateMaxMs, own.heightMs + climb)),
+    error,
+  }
 }
 
 /** From `to` towards `from`; any direction when they coincide. */

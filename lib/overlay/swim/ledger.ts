@@ -9,6 +9,7 @@ import {
   isHere,
   type MemberRecord,
   mergeAccusations,
+  numberMax,
   type Profile,
   type Seen,
 } from './member.js'
@@ -18,6 +19,10 @@ import { Suspicions } from './suspicions.js'
 
 /** How often one member is told that it is suspected. */
 const tellAgainMs = 500
+/** How often we claim a start above one that somebody else claims for us. */
+const outbidMs = 1000
+/** Members known at once, the dead and the left among them: ids cost nothing to whoever makes them up. */
+const membersMax = 32_768
 /** Verdicts of others, heard in passing, that are looked into at a time. */
 const checksMax = 64
 
@@ -39,6 +44,7 @@ export class Ledger {
   readonly #told = new Map<NodeId, number>()
   #neighbours = ''
   #isLeaving = false
+  #outbidMs = Number.NEGATIVE_INFINITY
 
   constructor(local: Local, prober: Prober) {
     this.#local = local
@@ -58,7 +64,10 @@ export class Ledger {
     if (record.id === this.#local.id) return this.#aboutUs(record, from)
     if (this.removed.has(record.id)) return false
     const held = this.#local.table.get(record.id)
-    if (held === undefined) return this.#accept(record, origin === 'history' ? 'history' : 'news')
+    if (held === undefined) {
+      if (this.#local.table.size >= membersMax) return false
+      return this.#accept(record, origin === 'history' ? 'history' : 'news')
+    }
     const order = compareRecords(record, held)
     if (order < 0) return this.#takeProfile(held, record, origin)
     if (order === 0) return this.#takeTestimony(held, record, origin) || this.#takeProfile(held, record, origin)
@@ -156,16 +165,31 @@ export class Ledger {
   /** Whatever others say of us, we know better: a higher incarnation says so to all, at once to those who said it. */
   #aboutUs(record: MemberRecord, from: NodeId): boolean {
     const { self } = this.#local
-    if (record.epoch > self.epoch) {
-      this.#local.emit({ type: 'displaced', epoch: record.epoch })
-      return false
-    }
-    if (this.#isLeaving || record.epoch < self.epoch || compareRecords(record, self) <= 0) return false
+    if (record.epoch > self.epoch) return this.#outbid(record.epoch)
+    const isOld = compareRecords(record, self) <= 0 && record.profileVersion <= self.profileVersion
+    if (this.#isLeaving || record.epoch < self.epoch || isOld) return false
     if (record.state !== 'alive') this.#local.awareness.add(1)
-    this.say({ ...self, incarnation: record.incarnation + 1 })
+    const incarnation = Math.max(record.incarnation, record.profileVersion, self.incarnation) + 1
+    // A lie may use the numbers up; a start more gives all of them back.
+    if (incarnation > numberMax) return this.#outbid(self.epoch)
+    if (record.profileVersion <= self.profileVersion) this.say({ ...self, incarnation })
+    else this.say({ ...self, incarnation, profileVersion: incarnation, profile: profileOf(self, incarnation) })
     const short = [inShort(this.#local.self)]
     const accusers = new Set([from, ...record.accusations.map(({ by }) => by)])
     for (const accuser of accusers) this.#local.send(accuser, { type: 'gossip' }, { records: short })
+    return true
+  }
+
+  /**
+   * Somebody knows of a later start of ours: a lie, a state of ours that was put back to an older copy, or a second process under
+   * our id. The last is for the links to sort out; who falls silent on a mere word could be silenced by anybody.
+   */
+  #outbid(epoch: number): boolean {
+    const { nowMs, self } = this.#local
+    if (this.#isLeaving || epoch >= numberMax || nowMs - this.#outbidMs < outbidMs) return false
+    this.#outbidMs = nowMs
+    this.#local.emit({ type: 'outbid', epoch })
+    this.say({ ...self, epoch: epoch + 1, incarnation: 1, profileVersion: 1, profile: profileOf(self, 1) })
     return true
   }
 
@@ -197,7 +221,7 @@ export class Ledger {
     if (this.#isLeaving) return
     this.#isLeaving = true
     const { self } = this.#local
-    const farewell: MemberRecord = { ...self, incarnation: self.incarnation + 1, state: 'left' }
+    const farewell: MemberRecord = { ...self, incarnation: Math.min(self.incarnation + 1, numberMax), state: 'left' }
     this.#local.table.set(farewell)
     this.#local.spread(inShort(farewell))
   }
@@ -242,6 +266,10 @@ function slim(record: MemberRecord, held: MemberRecord | undefined): MemberRecor
   if (record.profile === undefined) return record
   const isNew = held === undefined || held.epoch !== record.epoch || (held.profile?.version ?? 0) < record.profile.version
   return isNew ? record : inShort(record)
+}
+
+function profileOf({ profile }: MemberRecord, version: number): Profile {
+  return { ...(profile as Profile), version }
 }
 
 /** Of a former life: good enough to reach it until it tells where it is now. */

@@ -67,6 +67,11 @@ export class MemberTable {
     return this.#roster.records.length + this.#added.length
   }
 
+  /** Members known, whatever their state. */
+  get size(): number {
+    return this.slots - this.#free.length
+  }
+
   /** Members alive or suspect. */
   get hereCount(): number {
     return this.#hereCount

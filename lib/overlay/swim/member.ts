@@ -28,6 +28,9 @@ export const metaBytesMax = 512
 /** Testimony kept in one record: enough for the shortest suspicion (the first and three confirmations) and one to spare. */
 export const accusationsMax = 5
 
+/** Epochs, incarnations and versions of profiles on the wire. */
+export const numberMax = 0xffff_ffff
+
 /**
  * What is known of a member. Ordered by (epoch, incarnation, state): the epoch counts starts of the process, the incarnation its
  * refutations; both are raised by the member alone.

@@ -66,5 +66,5 @@ export type Effect =
   | { readonly type: 'event'; readonly event: SwimEvent }
   /** It turned out that our datagrams do not pass (`stream`), or pass again; all others are told. */
   | { readonly type: 'lanes'; readonly lanes: Lanes }
-  /** Another process runs under our id, and was started later: this one must stop. */
-  | { readonly type: 'displaced'; readonly epoch: number }
+  /** Somebody claimed a later start of ours; we have claimed one above it. Does another process run under our id? */
+  | { readonly type: 'outbid'; readonly epoch: number }

@@ -1,8 +1,9 @@
 import { assert } from '../../base/assert.js'
+import { parseHostPort } from '../../base/host-port.js'
 import type { NodeId } from '../../base/ids.js'
 import { badMessage } from '../../wire/index.js'
 import { ByteReader, ByteWriter } from './byte-buffer.js'
-import { type Coordinate, dimensions } from './coordinate.js'
+import { type Coordinate, coordinateMaxMs, dimensions } from './coordinate.js'
 import {
   type Accusation,
   accusationsMax,
@@ -136,8 +137,8 @@ function readMessage(reader: ByteReader, type: SwimMessage['type']): SwimMessage
 }
 
 function readCoordinate(reader: ByteReader): Coordinate {
-  const position = Array.from({ length: dimensions }, () => reader.f32('swim.coordinate'))
-  const heightMs = Math.max(0, reader.f32('swim.coordinate.height'))
+  const position = Array.from({ length: dimensions }, () => near(reader.f32('swim.coordinate'), 'swim.coordinate'))
+  const heightMs = Math.max(0, near(reader.f32('swim.coordinate.height'), 'swim.coordinate.height'))
   return { position, heightMs, error: Math.max(0, reader.f32('swim.coordinate.error')) }
 }
 
@@ -195,6 +196,7 @@ function readProfile(reader: ByteReader, profileVersion: number, path: string): 
   const lanes = (reader.u8(`${path}.lanes`) & isStreamBit) === 0 ? 'both' : 'stream'
   const addressBytes = atMost(addressBytesMax, reader.u16(`${path}.address`), `${path}.address`)
   const address = Buffer.from(reader.raw(addressBytes, `${path}.address`)).toString()
+  if (parseHostPort(address) === undefined) throw badMessage(`${path}.address`, 'host:port', address)
   const metaBytes = atMost(metaBytesMax, reader.u16(`${path}.meta`), `${path}.meta`)
   return { version: profileVersion, address, lanes, meta: reader.raw(metaBytes, `${path}.meta`) }
 }
@@ -208,6 +210,11 @@ function oneOf<T>(values: readonly T[], at: number, path: string): T {
 function positive(value: number, path: string): number {
   if (value > 0) return value
   throw badMessage(path, 'a number from 1', value)
+}
+
+function near(value: number, path: string): number {
+  if (Math.abs(value) <= coordinateMaxMs) return value
+  throw badMessage(path, `at most ${coordinateMaxMs} ms`, value)
 }
 
 function atMost(limit: number, value: number, path: string): number {

@@ -5,7 +5,7 @@ import type { Random } from '../../base/random.js'
 import type { Coordinate } from './coordinate.js'
 import { Ledger } from './ledger.js'
 import { Local } from './local.js'
-import { inShort, isDegraded, isHere, type MemberRecord, metaBytesMax, type Profile } from './member.js'
+import { inShort, isDegraded, isHere, type MemberRecord, metaBytesMax, numberMax, type Profile } from './member.js'
 import { Roster } from './member-table.js'
 import type { Effect, Lane, Packet, PeerEvidence } from './messages.js'
 import type { Lanes, ResolvedSwimOptions } from './options.js'
@@ -255,7 +255,7 @@ export class SwimCore {
       if (timers.nextMs < nowMs) timers.postpone(nowMs - timers.nextMs + graceMs)
       this.#prober.reset()
       this.#ledger.suspicions.restart()
-      this.#ledger.say({ ...self, incarnation: self.incarnation + 1 })
+      this.#ledger.say({ ...self, incarnation: Math.min(self.incarnation + 1, numberMax) })
       this.#wasHeard = false
       this.#knock()
     })
@@ -270,7 +270,7 @@ export class SwimCore {
 
   #change(change: ProfileChange): void {
     const { self } = this.#local
-    const version = self.incarnation + 1
+    const version = Math.min(self.incarnation + 1, numberMax)
     const profile = { ...(self.profile as Profile), ...change, version }
     if (change.lanes !== undefined) this.#local.emit({ type: 'lanes', lanes: change.lanes })
     this.#ledger.say({ ...self, incarnation: version, profileVersion: version, profile })

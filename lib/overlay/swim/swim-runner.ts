@@ -73,6 +73,8 @@ export interface SwimCounters {
   readonly malformed: number
   /** Packets whose sender was not who the link or the seal proved it to be. */
   readonly impostors: number
+  /** Times somebody claimed a later start of this member, and it claimed one above that. */
+  readonly outbid: number
   /** 1 while our datagrams do not pass. */
   readonly isStreamOnly: number
 }
@@ -89,7 +91,17 @@ export class SwimRunner implements Membership, AsyncDisposable {
   readonly #o: SwimRunnerOptions
   readonly #watchers = new Set<(event: SwimEvent) => void>()
   readonly #kept = new Set<string>()
-  readonly #count = { datagrams: 0, links: 0, bytes: 0, received: 0, receivedBytes: 0, unsent: 0, malformed: 0, impostors: 0 }
+  readonly #count = {
+    datagrams: 0,
+    links: 0,
+    bytes: 0,
+    received: 0,
+    receivedBytes: 0,
+    unsent: 0,
+    malformed: 0,
+    impostors: 0,
+    outbid: 0,
+  }
   #isStreamOnly: boolean
   #cancel: (() => void) | undefined
   #wakeAtMs = Number.POSITIVE_INFINITY
@@ -257,9 +269,12 @@ export class SwimRunner implements Membership, AsyncDisposable {
           logger.warn({ node }, 'no datagram passes between this node and others: probes ride the links until one does')
         else logger.info({ node }, 'datagrams pass again')
         return
-      case 'displaced':
-        logger.error({ node, epoch: effect.epoch }, 'another process was started under this node id; this one falls silent')
-        this.stop()
+      case 'outbid':
+        this.#count.outbid++
+        logger.warn(
+          { node, epoch: effect.epoch },
+          'members heard of a later start of this node, and were told of a later one: does a copy of its directory run elsewhere?',
+        )
     }
   }
 

@@ -96,7 +96,9 @@ export class Sync {
   }
 
   onPull(from: NodeId, ids: readonly NodeId[]): void {
-    const records = ids.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined)
+    // Each once, whatever was asked for: an answer costs some ten times what its question does.
+    const wanted = [...new Set(ids)].slice(0, pullMax)
+    const records = wanted.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined)
     this.#local.sendAll(from, { type: 'share' }, records)
   }
 

@@ -78,12 +78,15 @@ interface Outgoing {
 }
 
 interface Incoming {
+  readonly sizeBytes: number
   readonly abort: AbortController
   readonly inlet: Inlet | undefined
   readonly outlet: Outlet | undefined
 }
 
 const callsMax = 1024
+/** Parameters of calls under way, together: a thousand large ones would be more than this process can hold. */
+const callsMaxBytes = 64 * 1024 * 1024
 const deadlineDefaultMs = 30_000
 const chunkMaxBytes = 64 * 1024
 /** The longest a timer can wait; anything longer is no deadline. */
@@ -94,6 +97,7 @@ export class Rpc {
   readonly #world: RpcWorld
   readonly #outgoing = new Map<number, Outgoing>()
   readonly #incoming = new Map<number, Incoming>()
+  #incomingBytes = 0
   #nextId: number
   #closed: SkeinError | undefined
 
@@ -143,7 +147,7 @@ export class Rpc {
     const { id } = message
     switch (message.type) {
       case 'call':
-        this.#serve(message)
+        this.#serve(message, bytes.length)
         break
       case 'result':
         if (this.#outgoing.get(id)?.inlet !== undefined) throw badMessage('rpc.result', 'items, as asked', message.value)
@@ -249,21 +253,23 @@ export class Rpc {
     else call.result.reject(error)
   }
 
-  #serve({ id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>): void {
+  #serve({ id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>, sizeBytes: number): void {
     const { handlers, link } = this.#world
     if (this.#isOurs(id) || this.#incoming.has(id)) throw badMessage('rpc.id', 'an id of the caller, not in use', id)
     const handler = handlers.get(method)
-    const refusal = handler === undefined ? unknownMethod(method) : this.#refusal(method)
+    const refusal = handler === undefined ? unknownMethod(method) : this.#refusal(method, sizeBytes)
     if (handler === undefined || refusal !== undefined) {
       this.#send({ type: 'error', id, ...errorToWire(refusal) })
       return
     }
     const call: Incoming = {
+      sizeBytes,
       abort: new AbortController(),
       inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,
       outlet: mode === 'stream' ? new Outlet() : undefined,
     }
     this.#incoming.set(id, call)
+    this.#incomingBytes += sizeBytes
     const context: RpcContext = {
       identity: link.identity,
       link,
@@ -275,8 +281,9 @@ export class Rpc {
     void this.#run(id, call, method, () => handler(params, context))
   }
 
-  #refusal(method: string): SkeinError | undefined {
+  #refusal(method: string, sizeBytes: number): SkeinError | undefined {
     if (this.#incoming.size >= callsMax) return tooMany('under way')
+    if (this.#incomingBytes + sizeBytes > callsMaxBytes) return tooMuch()
     return this.#world.authorize(method)
   }
 
@@ -298,7 +305,7 @@ export class Rpc {
       if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) })
       if (error instanceof SkeinBug) this.#world.fault(error)
     } finally {
-      if (this.#incoming.get(id) === call) this.#incoming.delete(id)
+      if (this.#incoming.get(id) === call) this.#release(id, call)
       call.inlet?.fail(new SkeinError('ERR_SKEIN_ABORTED', `${method} is over`, { what: method }))
     }
   }
@@ -339,10 +346,15 @@ export class Rpc {
   #drop(id: number, error: SkeinError): void {
     const call = this.#incoming.get(id)
     if (call === undefined) return
-    this.#incoming.delete(id)
+    this.#release(id, call)
     call.abort.abort(error)
     call.inlet?.fail(error)
     call.outlet?.release()
+  }
+
+  #release(id: number, { sizeBytes }: Incoming): void {
+    this.#incoming.delete(id)
+    this.#incomingBytes -= sizeBytes
   }
 
   #grant(id: number, grantedBytes: number): void {
@@ -395,6 +407,12 @@ function readerLeft(method: string): SkeinError {
 
 function unknownMethod(method: string): SkeinError {
   return new SkeinError('ERR_SKEIN_UNKNOWN_METHOD', `the other end knows no method ${method}`, { method })
+}
+
+function tooMuch(): SkeinError {
+  return new SkeinError('ERR_SKEIN_BUSY', `calls of ${callsMaxBytes} bytes are under way on this link`, {
+    limit: 'bytes of calls',
+  })
 }
 
 function tooMany(words: string): SkeinError {

@@ -360,9 +360,8 @@ export class OverlaySim {
           this.#tell(member, effect.event)
           break
         case 'lanes':
+        case 'outbid':
           break
-        case 'displaced':
-          this.#stop(member, 'down')
       }
     }
     this.#wakeLater(member)

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import { isSkeinError } from '../../../lib/base/errors.js'
 import type { NodeId } from '../../../lib/base/ids.js'
+import { coordinateMaxMs } from '../../../lib/overlay/swim/coordinate.js'
 import type { MemberRecord } from '../../../lib/overlay/swim/member.js'
 import type { Packet, SwimMessage } from '../../../lib/overlay/swim/messages.js'
 import { packetBytes } from '../../../lib/overlay/swim/record-bytes.js'
@@ -11,12 +12,13 @@ const id = fc.stringMatching(/^[0-9a-z]{12}$/) as fc.Arbitrary<NodeId>
 const u32 = fc.integer({ min: 0, max: 0xffff_ffff })
 const from1 = fc.integer({ min: 1, max: 0xffff_ffff })
 const float = fc.float({ noNaN: true, noDefaultInfinity: true, min: 0 })
+const near = fc.float({ noNaN: true, min: 0, max: coordinateMaxMs })
 /** Objects like any other: fast-check also makes some without a prototype. */
 const shape: typeof fc.record = ((fields: object) => fc.record(fields, { noNullPrototype: true })) as never
 const saw = fc.constantFrom('silent', 'accepting', 'refused')
 const profile = shape({
   version: u32,
-  address: fc.string({ maxLength: 60, unit: 'grapheme-ascii' }),
+  address: fc.stringMatching(/^[a-z0-9.-]{1,50}:[0-9]{1,4}$/),
   lanes: fc.constantFrom('both', 'stream'),
   meta: fc.uint8Array({ maxLength: 512 }),
 })
@@ -38,7 +40,7 @@ const brief = record.map(({ id, epoch, incarnation, state, profileVersion }) => 
   state,
   profileVersion,
 }))
-const coordinate = shape({ position: fc.array(float, { minLength: 8, maxLength: 8 }), heightMs: float, error: float })
+const coordinate = shape({ position: fc.array(near, { minLength: 8, maxLength: 8 }), heightMs: near, error: float })
 const type = <T extends string>(name: T): fc.Arbitrary<T> => fc.constant(name)
 const message: fc.Arbitrary<SwimMessage> = fc.oneof(
   shape({ type: type('ping'), seq: u32, digest: u32 }),

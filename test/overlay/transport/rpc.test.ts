@@ -6,7 +6,7 @@ import { isSkeinError, messageOf, SkeinError } from '../../../lib/base/errors.js
 import { windowBytes } from '../../../lib/overlay/transport/flow.js'
 import type { Link, LinkPool, RpcContext, RpcHandler } from '../../../lib/overlay/transport/index.js'
 import { decodeRpc, encodeRpc, type RpcMessage } from '../../../lib/overlay/transport/rpc-messages.js'
-import { eventOf, failure, type HostWishes, makeHost, type Network, networks, Pools } from './support.js'
+import { eventOf, failure, type HostWishes, makeHost, type Network, networks, Pools, until } from './support.js'
 
 interface Ends {
   readonly server: LinkPool
@@ -73,6 +73,33 @@ for (const network of networks()) {
       t.match(await failure(link.call('control.large', 17 * 1024 * 1024)), { code: 'ERR_SKEIN_TOO_LARGE' })
       t.match(await failure(link.call('control.large', new Uint8Array(17 * 1024 * 1024))), { code: 'ERR_SKEIN_TOO_LARGE' })
       t.equal(((await link.call('control.large', 3)) as Uint8Array).length, 3)
+    })
+
+    t.test('calls under way are bounded by what they weigh: the next large one is refused, a small one is not', async (t) => {
+      let underWay = 0
+      const { link } = await connect(t, network, {
+        'control.hold': async (_params, { signal }) => {
+          underWay++
+          return await forever(signal)
+        },
+        'control.echo': async (params) => params,
+      })
+      const stop = new AbortController()
+      const large = new Uint8Array(15 * 1024 * 1024)
+      const held: Promise<unknown>[] = []
+      for (let calls = 1; calls <= 4; calls++) {
+        held.push(failure(link.call('control.hold', large, { signal: stop.signal })))
+        await until(() => underWay === calls)
+      }
+      t.match(await failure(link.call('control.hold', large)), { code: 'ERR_SKEIN_BUSY', detail: { limit: 'bytes of calls' } })
+      t.equal(await link.call('control.echo', 1), 1)
+      stop.abort()
+      await Promise.all(held)
+      t.equal(
+        ((await link.call('control.echo', large)) as Uint8Array).length,
+        large.length,
+        'and those that are over count no more',
+      )
     })
 
     t.test('errors arrive with their code, words and detail; other errors as ERR_SKEIN_REMOTE', async (t) => {
