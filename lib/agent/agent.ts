@@ -246,6 +246,8 @@ export class Agent implements AsyncDisposable {
       return { error, wasOpen, isLeaderGone: closed?.aborted === true || isNotLeader, isRedirected }
     } finally {
       this.#session = undefined
+      // Whoever still listens for the end of this session need not.
+      end()
       signal.removeEventListener('abort', end)
       closed?.removeEventListener('abort', end)
     }

@@ -36,6 +36,8 @@ export interface SessionOpened {
   readonly heartbeatMs: number
   /** Where managers can be reached, to come back after the leader is gone. */
   readonly managers: readonly ManagerAddress[]
+  /** The manager that leads, if it is another one than the one asked. */
+  readonly leader?: string
 }
 
 export interface ManagerAddress {

@@ -212,6 +212,10 @@ export class Manager {
     return this.#failed.promise
   }
 
+  get node(): string {
+    return this.#o.node
+  }
+
   get leading(): boolean {
     return this.#leadership.term !== undefined && this.raft.status().role === 'leader'
   }
@@ -297,6 +301,14 @@ export class Manager {
       await this.newsWithin(endMs - clock.now(), signal)
     }
     return this.leaderNode()
+  }
+
+  /** Waits, at most so long, until somebody can answer workers: this manager with its duties begun, or a leader it has a link to. */
+  async servingWithin(waitMs: number, signal?: AbortSignal): Promise<void> {
+    const { clock } = this.#o
+    const endMs = clock.now() + waitMs
+    const isServed = (): boolean => this.leading || ![undefined, this.#o.node].includes(this.leaderNode())
+    while (!isServed() && clock.now() < endMs && signal?.aborted !== true) await this.newsWithin(endMs - clock.now(), signal)
   }
 
   status(): Status {

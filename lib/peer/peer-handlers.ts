@@ -3,19 +3,20 @@ import * as v from 'valibot'
 import type { ControlCaller, LogRequest } from '../api/control.js'
 import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control.js'
 import { readCredentialRequest, readJoinRequest, readKeyRequest } from '../api/join.js'
-import { helloReportsMax, type ManagerAddress, reportedStates, type TaskReport } from '../api/session.js'
+import type { ManagerAddress } from '../api/session.js'
 import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
-import type { RpcHandler } from '../overlay/transport/index.js'
+import type { LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { authorizeNode } from '../security/index.js'
-import { leaderWaitMs } from './session-finder.js'
+import { installSessionHandlers } from './session-handlers.js'
 
 export interface HandlerWorld {
   /** Undefined on a worker. */
   manager(): Manager | undefined
   /** Managers as last heard of, for who asks a worker. */
   managers(): readonly ManagerAddress[]
+  pool(): LinkPool
   /** How a worker passes its clients' calls on. */
   readonly relay: ControlCaller
   localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
@@ -28,31 +29,7 @@ const envelopeSchema = v.object({
   forwarded: v.boolean(),
 })
 const streamEnvelopeSchema = v.object({ params: v.unknown(), forwarded: v.optional(v.boolean()) })
-const resources = v.object({ cpuNanos: v.number(), memoryBytes: v.number() })
 const short = v.pipe(v.string(), v.maxLength(255))
-const report = v.object({
-  id: short,
-  state: v.picklist(reportedStates),
-  message: v.pipe(v.string(), v.maxLength(4096)),
-  exitCode: v.optional(v.number()),
-})
-const helloSchema = v.object({
-  address: short,
-  reports: v.pipe(v.array(report), v.maxLength(helloReportsMax)),
-  description: v.object({
-    hostname: short,
-    os: short,
-    arch: short,
-    pid: v.number(),
-    resources,
-    drivers: v.pipe(v.array(short), v.maxLength(64)),
-  }),
-})
-const sessionSchema = v.object({ session: short })
-const reportsSchema = v.object({
-  session: short,
-  reports: v.pipe(v.array(report), v.maxLength(10_000)),
-})
 const agentLogsSchema = v.object({ task: short, request: v.unknown() })
 const snapshotSchema = v.object({ from: v.pipe(v.number(), v.safeInteger()), piece: v.instance(Uint8Array) })
 
@@ -99,28 +76,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   handlers.set('join.trust', (_value, { identity, signal }) =>
     manager().trustNews(identity.role === 'returning' ? 'stranger' : 'member', signal),
   )
-  handlers.set('session.open', async (value, { identity, signal }) => {
-    const hello = read(helloSchema, value)
-    await manager().leaderWithin(leaderWaitMs, signal)
-    return await manager()
-      .sessions()
-      .open(identity.node, { ...hello, reports: hello.reports.map(known) })
-  })
-  handlers.set(
-    'session.beat',
-    async (value, { identity }) => await manager().sessions().beat(identity.node, read(sessionSchema, value).session),
-  )
-  handlers.set('session.leave', async (value, { identity }) => {
-    await manager().sessions().leave(identity.node, read(sessionSchema, value).session)
-    return null
-  })
-  handlers.set('session.assignments', (value, { identity, signal }) =>
-    manager().sessions().assignments(identity.node, read(sessionSchema, value).session, signal),
-  )
-  handlers.set('session.report', async (value, { identity }) => {
-    const { session, reports } = read(reportsSchema, value)
-    return await manager().sessions().report(identity.node, session, reports.map(known))
-  })
+  installSessionHandlers(handlers, { manager, pool: world.pool })
   handlers.set('agent.logs', (value, { signal }) => {
     const { task, request } = read(agentLogsSchema, value)
     return world.localLogs(task, readStreamParams('logs', request), signal)
@@ -129,10 +85,6 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const { from, piece } = read(snapshotSchema, value)
     return await manager().raft.receiveSnapshotPiece(from, piece)
   })
-}
-
-function known({ exitCode, ...rest }: v.InferOutput<typeof report>): TaskReport {
-  return { ...rest, ...(exitCode !== undefined && { exitCode }) }
 }
 
 function read<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {

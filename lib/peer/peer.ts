@@ -178,6 +178,7 @@ class RunningPeer implements Peer {
     installHandlers(this.#handlers, {
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
+      pool: () => this.#thePool(),
       relay: this.#relay,
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
@@ -379,6 +380,8 @@ class RunningPeer implements Peer {
     const finder = new SessionFinder({
       node: this.id,
       pool,
+      clock: systemClock,
+      random: systemRandom,
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
     })

@@ -1,13 +1,19 @@
+import { createHash } from 'node:crypto'
 import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
-import { isSkeinError, SkeinError } from '../base/errors.js'
+import type { Clock } from '../base/clock.js'
+import { deferred } from '../base/deferred.js'
+import { SkeinError } from '../base/errors.js'
+import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 
 export interface SessionFinderWorld {
   readonly node: string
-  readonly pool: LinkPool
+  readonly pool: Pick<LinkPool, 'call' | 'stream' | 'keep' | 'release' | 'link' | 'observe'>
+  readonly clock: Clock
+  readonly random: Random
   /** Undefined on a worker. */
-  manager(): Manager | undefined
+  manager(): Pick<Manager, 'leading' | 'term' | 'sessions' | 'leaderWithin' | 'leaderNode' | 'managers' | 'raft'> | undefined
   /** Managers as last heard of. */
   managers(): readonly ManagerAddress[]
 }
@@ -25,42 +31,83 @@ const callMs = 5_000
  * an election ends well within it, and nobody has to guess when to ask again.
  */
 export const leaderWaitMs = 1_000
+/** Workers that lost the same manager come to the next one within this, not all at once. */
+const switchWithinMs = 100
+/** The link that is only held ready is made within this: handshakes are what costs managers most. */
+const standbyWithinMs = 2_000
 
-/** Finds the leading manager for the agent: itself, the leader it knows as a manager, or by asking the managers in turn. */
+/**
+ * Finds the way to the leader for the agent. On a manager: itself, or the leader it knows. On a worker: any manager, since each passes
+ * sessions on; which one is drawn from the ids, so that workers spread. A second link is held ready: to the leader if the session
+ * is with another manager (it reaches every worker so), else to the next in line. A worker that loses its manager goes on over it,
+ * without a dial.
+ */
 export class SessionFinder {
   readonly #world: SessionFinderWorld
-  /** What the last manager asked said of the leader. */
-  #hint: ManagerAddress | undefined
   /** The cluster refused this node for good. */
   #refused: SkeinError | undefined
-  #turn = 0
-  #held: string | undefined
+  /** With whom the session is, or was last. */
+  #session: ManagerAddress | undefined
+  #standby: ManagerAddress | undefined
+  /** Who leads, as the last session's manager said. */
+  #leader: string | undefined
+  /** Asked in vain since a session last opened. */
+  readonly #tried = new Set<string>()
+  /** Calls of the present session that wait for an answer. */
+  #calls = { unanswered: 0 }
+  #cancelStandby: (() => void) | undefined
 
   constructor(world: SessionFinderWorld) {
     this.#world = world
   }
 
+  /** @throws {SkeinError} ERR_SKEIN_UNREACHABLE (no manager is known), ERR_SKEIN_NOT_LEADER, ERR_SKEIN_REMOVED */
   async connect(signal: AbortSignal): Promise<FoundSession> {
     if (this.#refused !== undefined) throw this.#refused
     const manager = this.#world.manager()
     if (manager?.leading) return { api: localSession(manager), closed: manager.term }
+    if (manager === undefined) await this.#spread(signal)
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
-    if (target.node !== '') this.#hold(target)
+    if (manager === undefined) this.#hold(target)
     return { api: this.#remoteSession(target), closed: this.#closedWith(target.node, signal) }
   }
 
-  /** A worker asks the hinted leader first, then everybody in turn. */
+  /** Not all workers at once, and each without a guess when to ask. */
+  async #spread(signal: AbortSignal): Promise<void> {
+    if (this.#session === undefined) return
+    const over = deferred()
+    const cancel = this.#world.clock.after(this.#world.random() * switchWithinMs, over.resolve)
+    const onAbort = (): void => over.resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
+    await over.promise
+    cancel()
+    signal.removeEventListener('abort', onAbort)
+  }
+
+  /** First those not asked in vain, of these first whoever there is a link to, then by the order drawn from the ids. */
   #nextManager(): ManagerAddress {
-    const hint = this.#hint
-    this.#hint = undefined
-    if (hint !== undefined) return hint
-    const managers = this.#world.managers()
-    const next = managers[this.#turn++ % Math.max(1, managers.length)]
+    const { pool } = this.#world
+    // It lives, by its link, and does not answer: another one first.
+    if (this.#session !== undefined && this.#calls.unanswered > 0) this.#tried.add(this.#session.node)
+    const line = this.#line()
+    if (line.every(({ node }) => this.#tried.has(node))) this.#tried.clear()
+    const untried = line.filter(({ node }) => !this.#tried.has(node))
+    const next = untried.find(({ node }) => pool.link(node) !== undefined) ?? untried[0]
     if (next === undefined) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known', { address: 'none' })
+    this.#tried.add(next.node)
     return next
   }
 
-  async #leaderOf(manager: Manager, signal: AbortSignal): Promise<ManagerAddress> {
+  /** All managers in this worker's order: rendezvous hashing, so that a manager that comes or goes moves only its own share. */
+  #line(): readonly ManagerAddress[] {
+    const { node, managers } = this.#world
+    return managers()
+      .map((manager) => ({ manager, weight: createHash('sha256').update(`${node} ${manager.node}`).digest('hex') }))
+      .sort((a, b) => (a.weight < b.weight ? -1 : 1))
+      .map(({ manager }) => manager)
+  }
+
+  async #leaderOf(manager: NonNullable<ReturnType<SessionFinderWorld['manager']>>, signal: AbortSignal): Promise<ManagerAddress> {
     const node = await manager.leaderWithin(leaderWaitMs, signal)
     if (node === undefined || node === this.#world.node) {
       throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'no leader is known yet', { leader: undefined })
@@ -68,12 +115,35 @@ export class SessionFinder {
     return manager.managers().find((each) => each.node === node) ?? { node, address: '' }
   }
 
-  /** A worker keeps a link to one manager at a time; managers keep their mesh themselves. */
-  #hold({ node, address }: ManagerAddress): void {
+  /** Managers keep their mesh themselves; a worker keeps the link of its session. */
+  #hold(next: ManagerAddress): void {
+    const { pool } = this.#world
+    const before = this.#session
+    this.#session = next
+    // Kept before the other is let go: it may be the same link.
+    pool.keep(next.node, next.address, 'session')
+    if (before !== undefined && before.node !== next.node) pool.release(before.node, 'session')
+  }
+
+  /** The session is open: the other link is made or moved, in its own time. */
+  #opened({ leader }: SessionOpened): void {
+    this.#tried.clear()
+    this.#leader = leader
     if (this.#world.manager() !== undefined) return
-    if (this.#held !== undefined && this.#held !== node) this.#world.pool.release(this.#held, 'session')
-    this.#held = node
-    this.#world.pool.keep(node, address, 'session')
+    const { clock, random } = this.#world
+    const inLine = this.#line().filter(({ node }) => node !== this.#session?.node)
+    const next = inLine.find(({ node }) => node === this.#leader) ?? inLine[0]
+    this.#cancelStandby?.()
+    // The first is made at once: a worker that starts comes alone, those that lost a manager come all together.
+    const delayMs = this.#standby === undefined ? 0 : random() * standbyWithinMs
+    if (next?.node === this.#standby?.node && next?.address === this.#standby?.address) return
+    this.#cancelStandby = clock.after(delayMs, () => {
+      const { pool } = this.#world
+      const before = this.#standby
+      this.#standby = next
+      if (next !== undefined) pool.keep(next.node, next.address, 'standby')
+      if (before !== undefined && before.node !== next?.node) pool.release(before.node, 'standby')
+    })
   }
 
   #closedWith(node: string, signal: AbortSignal): AbortSignal {
@@ -81,6 +151,7 @@ export class SessionFinder {
     const undo: (() => void)[] = []
     const end = (): void => {
       for (const act of undo.splice(0)) act()
+      this.#cancelStandby?.()
       signal.removeEventListener('abort', end)
       closed.abort()
     }
@@ -104,25 +175,24 @@ export class SessionFinder {
     return closed.signal
   }
 
-  #remoteSession(target: ManagerAddress): SessionApi {
+  #remoteSession({ node }: ManagerAddress): SessionApi {
     const { pool } = this.#world
-    const { node } = target
+    const calls = { unanswered: 0 }
+    this.#calls = calls
     const call = async (method: string, params: unknown): Promise<unknown> => {
+      calls.unanswered++
       try {
         return await pool.call(node, method, params, { deadlineMs: callMs })
-      } catch (error) {
-        if (
-          isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') &&
-          error.detail.leader !== undefined &&
-          error.detail.address !== undefined
-        ) {
-          this.#hint = { node: error.detail.leader, address: error.detail.address }
-        }
-        throw error
+      } finally {
+        calls.unanswered--
       }
     }
     return {
-      open: async (_node: string, hello: SessionHello) => (await call('session.open', hello)) as SessionOpened,
+      open: async (_node: string, hello: SessionHello) => {
+        const opened = (await call('session.open', hello)) as SessionOpened
+        this.#opened(opened)
+        return opened
+      },
       beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
       assignments: (_node, session, signal) =>
         pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
@@ -134,7 +204,7 @@ export class SessionFinder {
 }
 
 /** The leader's own agent talks to the dispatcher beside it, whichever serves the present term. */
-function localSession(manager: Manager): SessionApi {
+function localSession(manager: Pick<Manager, 'sessions'>): SessionApi {
   return {
     open: async (node, hello) => await manager.sessions().open(node, hello),
     beat: async (node, session) => await manager.sessions().beat(node, session),

@@ -58,12 +58,18 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.ca.show': everybody,
   'control.ca.rotate': operators,
 
-  // A worker's session with the leader; the node is the link's, never the payload's.
+  // A worker's session with any manager; the node is the link's, never the payload's.
   'session.open': peers,
   'session.beat': peers,
   'session.assignments': peers,
   'session.report': peers,
   'session.leave': peers,
+  // The same, as a manager that does not lead passes it on: it vouches for whose words they are.
+  'relay.open': managers,
+  'relay.beat': managers,
+  'relay.assignments': managers,
+  'relay.report': managers,
+  'relay.leave': managers,
 
   // Between managers, and from managers to workers.
   'agent.logs': managers,

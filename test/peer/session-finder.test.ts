@@ -1,0 +1,169 @@
+import t from 'tap'
+import type { ManagerAddress, SessionHello } from '../../lib/api/session.js'
+import { SkeinError } from '../../lib/base/errors.js'
+import { seededRandom } from '../../lib/base/random.js'
+import type { LinkEvent } from '../../lib/overlay/transport/index.js'
+import { type FoundSession, SessionFinder } from '../../lib/peer/session-finder.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
+
+const hello = {} as SessionHello
+const managers: readonly ManagerAddress[] = ['ma', 'mb', 'mc'].map((node) => ({ node, address: `${node}:1` }))
+
+/** A worker's finder over a pool in which links come up as soon as they are wished, and go down by `lose`. */
+function worker(node: string, known = managers) {
+  const clock = new ManualClock()
+  const kept = new Map<string, Set<string>>()
+  const dead = new Set<string>()
+  const observers = new Set<(event: LinkEvent) => void>()
+  const asked: string[] = []
+  const dials: string[] = []
+  let leader: string | undefined = 'ma'
+  let silent = false
+  const finder = new SessionFinder({
+    node,
+    clock,
+    random: seededRandom(7),
+    manager: () => undefined,
+    managers: () => known,
+    pool: {
+      keep: (to, _address, user = 'peer') => {
+        if (!kept.has(to)) dials.push(to)
+        kept.set(to, (kept.get(to) ?? new Set()).add(user))
+      },
+      release: (to, user) => {
+        kept.get(to)?.delete(user)
+        if (kept.get(to)?.size === 0) kept.delete(to)
+      },
+      link: (to) => (kept.has(to) && !dead.has(to) ? ({} as never) : undefined),
+      observe: (observer) => {
+        observers.add(observer)
+        return () => observers.delete(observer)
+      },
+      stream: () => {
+        throw new Error('not in these tests')
+      },
+      call: async (to, method) => {
+        asked.push(`${to} ${method}`)
+        if (silent) return await new Promise(() => undefined)
+        if (dead.has(to)) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'gone', { address: to })
+        if (leader === undefined) throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'none', { leader: undefined })
+        return { session: 's', heartbeatMs: 1_000, managers: known, ...(leader !== to && { leader }) }
+      },
+    },
+  })
+  const never = new AbortController().signal
+  /** Lets the wait pass that keeps workers apart, and opens. */
+  const open = async (): Promise<{ found: FoundSession; manager: string }> => {
+    const finding = finder.connect(never)
+    clock.advance(100)
+    const found = await finding
+    await found.api.open(node, hello)
+    clock.advance(2_000)
+    return { found, manager: asked.at(-1)?.split(' ')[0] as string }
+  }
+  return {
+    clock,
+    dials,
+    observers,
+    open,
+    lose: (manager: string) => {
+      dead.add(manager)
+      for (const observer of [...observers]) observer({ type: 'down', node: manager, evidence: 'reset', reason: '' })
+    },
+    leads: (manager: string | undefined) => {
+      leader = manager
+    },
+    hang: () => {
+      silent = true
+    },
+    answer: () => {
+      silent = false
+    },
+    /** Whom it keeps a link to, and for what. */
+    links: () => Object.fromEntries([...kept].map(([to, users]) => [to, [...users].sort().join()])),
+    finder,
+  }
+}
+
+t.test('a worker holds its session and one link more: to the leader, or to the next in line', async (t) => {
+  for (let at = 0; at < 20; at++) {
+    const { open, links } = worker(`worker${at}`)
+    const { manager } = await open()
+    const standby = Object.keys(links()).find((each) => each !== manager) as string
+    t.equal(Object.keys(links()).length, 2)
+    if (manager !== 'ma') t.equal(standby, 'ma', 'the leader reaches every worker')
+    t.same(links(), { [manager]: 'session', [standby]: 'standby' })
+  }
+})
+
+t.test('workers spread over the managers, and one manager less moves only its own', async (t) => {
+  const sessions = new Map<string, number>()
+  for (let at = 0; at < 300; at++) {
+    const all = await worker(`worker${at}`).open()
+    const rest = await worker(`worker${at}`, managers.slice(0, 2)).open()
+    sessions.set(all.manager, (sessions.get(all.manager) ?? 0) + 1)
+    if (all.manager !== 'mc') t.equal(rest.manager, all.manager)
+  }
+  for (const count of sessions.values()) t.ok(count > 70 && count < 130, String(count))
+})
+
+t.test('whose manager is lost goes on over the link it has, without a dial, and then holds another', async (t) => {
+  for (let at = 0; at < 20; at++) {
+    const { open, links, lose, leads, dials } = worker(`worker${at}`)
+    const { found, manager } = await open()
+    const standby = Object.keys(links()).find((each) => each !== manager) as string
+    leads(standby)
+    const dialled = dials.length
+    lose(manager)
+    t.equal(found.closed.aborted, true)
+    const next = await open()
+    t.equal(next.manager, standby)
+    t.equal(dials.length, dialled + 1, 'only for the new standby')
+    const third = managers.find(({ node }) => node !== manager && node !== standby)?.node as string
+    const rest = Object.keys(links()).filter((each) => each !== standby)
+    t.equal(rest.length, 1)
+    t.ok(rest[0] === third || rest[0] === manager)
+  }
+})
+
+t.test('a new leader moves no session: only the second link follows it', async (t) => {
+  const { open, links, leads } = worker('worker1')
+  const { manager } = await open()
+  const other = managers.find(({ node }) => node !== manager && node !== 'ma')?.node ?? 'mb'
+  leads(other)
+  const next = await open()
+  t.equal(next.manager, manager)
+  t.same(links(), { [manager]: 'session', [other]: 'standby' })
+})
+
+t.test('a manager that keeps its link and does not answer is passed over', async (t) => {
+  const { open, hang, answer, finder, clock } = worker('worker2')
+  const { found, manager } = await open()
+  hang()
+  void found.api.beat('worker2', 's').catch(() => undefined)
+  const finding = finder.connect(new AbortController().signal)
+  clock.advance(100)
+  await finding
+  answer()
+  const next = await open()
+  t.not(next.manager, manager)
+})
+
+t.test('managers that know no leader are asked in turn, again and again, until one does', async (t) => {
+  const { open, leads } = worker('worker3')
+  leads(undefined)
+  for (let asked = 0; asked < 7; asked++) await t.rejects(open(), { code: 'ERR_SKEIN_NOT_LEADER' })
+  leads('mb')
+  await t.resolves(open())
+  await t.rejects(worker('worker4', []).open(), { code: 'ERR_SKEIN_UNREACHABLE' })
+})
+
+t.test('a session that is over leaves no listener and no timer behind', async (t) => {
+  const { finder, clock, observers } = worker('worker5')
+  const over = new AbortController()
+  const found = await finder.connect(over.signal)
+  await found.api.open('worker5', hello)
+  over.abort()
+  t.equal(observers.size, 0)
+  t.equal(clock.pending, 0)
+})
