@@ -39,3 +39,4 @@ export {
 } from './drivers/index.js'
 export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
 export { connect, createPeer, type Metrics, type Peer, type PeerEvents, type PeerOptions } from './peer/index.js'
+export { makeFoundingToken } from './security/index.js'

@@ -3,7 +3,15 @@ import t from 'tap'
 
 /** What a reviewer should see change: every value the package exports, by entry. */
 const exported: Readonly<Record<string, readonly string[]>> = {
-  '../lib/index.js': ['SkeinError', 'connect', 'createPeer', 'inlineDriver', 'isSkeinError', 'processDriver'],
+  '../lib/index.js': [
+    'SkeinError',
+    'connect',
+    'createPeer',
+    'inlineDriver',
+    'isSkeinError',
+    'makeFoundingToken',
+    'processDriver',
+  ],
   '../lib/drivers/index.js': ['DriverRegistry', 'inlineDriver', 'processDriver'],
   '../lib/compose/index.js': [
     'deployPlan',

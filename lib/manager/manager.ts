@@ -30,10 +30,16 @@ import { mayRemoveVoter } from './roles.js'
 import { RootKeeper } from './root-keeper.js'
 import { VoterKeeper } from './voter-keeper.js'
 
-/** The first records of a new cluster, written by its first leader. */
+/** The first records of a new cluster, written by its first leader. Everyone who founds it has the same. */
 export interface Founding {
   readonly access: Access
-  /** The founder's own certificate, DER. */
+  readonly members: readonly FoundingMember[]
+}
+
+export interface FoundingMember {
+  readonly id: string
+  readonly raftId: number
+  /** DER. */
   readonly certificate: Uint8Array
   readonly name: string
   readonly address: string
@@ -47,7 +53,7 @@ export interface ManagerOptions {
   readonly raftId: number
   /** Unseals what is secret in the cluster's record. */
   readonly dataKey: Uint8Array
-  /** Only the very first peer of a cluster, until the first records are written. */
+  /** Only the very first peers of a cluster, until the first records are written. */
   readonly founding: Founding | undefined
   /** Where the raft log lies; undefined: memory only. */
   readonly raftDir: string | undefined
@@ -149,7 +155,13 @@ export class Manager {
       clusterId: options.cluster,
       dir: options.raftDir,
       ...(options.founding && {
-        bootstrap: { voters: [options.raftId], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
+        bootstrap: {
+          voters: options.founding.members.map(({ raftId }) => raftId),
+          votersOutgoing: [],
+          learners: [],
+          learnersNext: [],
+          autoLeave: false,
+        },
       }),
       stateMachine: store,
       transport: links,
@@ -165,6 +177,7 @@ export class Manager {
   /** Begins to take part. Leadership, if it comes, comes later. */
   start(): void {
     this.#learnManagers()
+    for (const { raftId, id } of this.#founding?.members ?? []) this.links.learn(raftId, id)
     this.#undo.push(
       this.store.onChange((changes) => {
         // No changes at all means that a snapshot replaced everything.
@@ -194,7 +207,7 @@ export class Manager {
       })
     }
     this.raft.start()
-    if (this.#founding !== undefined) this.raft.campaign() // alone: nobody to wait for
+    if (this.#founding?.members.length === 1) this.raft.campaign() // alone: nobody to wait for
   }
 
   /** Ends the duties, hands leadership over if there is somebody, closes raft, then the store. */
@@ -386,13 +399,15 @@ export class Manager {
   /** Writes the first records of a new cluster, once. */
   async #found(): Promise<void> {
     if (this.#founding === undefined || this.store.view().cluster !== undefined) return
-    const { access, certificate, name, address, availability, labels } = this.#founding
-    const { node: id, raftId, cluster } = this.#o
+    const { access, members } = this.#founding
+    const { cluster } = this.#o
     await this.store.submit(
       [
         { op: 'cluster.found', id: cluster, access, settings: defaultClusterSettings },
-        { op: 'node.create', id, name, role: 'manager', availability, labels, address, raftId },
-        { op: 'node.certify', id, ...certificateFacts(certificate, access) },
+        ...members.flatMap(({ certificate, ...member }) => [
+          { op: 'node.create', role: 'manager', ...member } as const,
+          { op: 'node.certify', id: member.id, ...certificateFacts(certificate, access) } as const,
+        ]),
       ],
       { by: 'leader', requestId: `found-${cluster}` },
     )

@@ -1,14 +1,15 @@
 import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
-import { isSkeinError, SkeinError } from '../base/errors.js'
+import { isSkeinError, messageOf, SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import type { Link, LinkPool } from '../overlay/transport/index.js'
+import { Seeds } from './seeds.js'
 
 export interface AskOptions {
   readonly pool: LinkPool
-  /** `host:port`, at least one. */
-  readonly addresses: readonly string[]
+  /** `host:port`, at least one; seeds are looked up anew before every round. */
+  readonly addresses: readonly string[] | Seeds
   /** For messages: what is asked for. */
   readonly what: string
   /** Gives up after this. */
@@ -18,7 +19,8 @@ export interface AskOptions {
   readonly signal: AbortSignal | undefined
 }
 
-const dialMs = 5_000
+/** A silent address may not use up the time of the others. */
+const [dialMinMs, dialMaxMs] = [1_000, 5_000]
 
 /** Errors that may pass: nobody there yet, an election under way, a leader just gone. */
 const passing = [
@@ -33,42 +35,77 @@ const passing = [
   'ERR_SKEIN_PRECONDITION',
 ] as const
 
+/** Errors of a dial that say nothing of the other addresses: one was given to another machine since. */
+const somebodyElse = ['ERR_SKEIN_BAD_CERTIFICATE', 'ERR_SKEIN_OTHER_CLUSTER'] as const
+
+/** Two managers may each take the other for the leader for a moment. */
+const redirectsMax = 3
+
 /**
  * Asks the addresses in turn, over a link of its own to each, following a manager's word on who leads.
- * @throws {SkeinError} what `ask` or the dial is refused with for good, at once; the last passing error after `timeoutMs`; ERR_SKEIN_ABORTED
+ * @throws {SkeinError} what `ask` or the dial is refused with for good, at once; after `timeoutMs` the last passing error, with every
+ * address and what became of it; ERR_SKEIN_ABORTED
  */
 export async function askManagers<T>(options: AskOptions, ask: (link: Link) => Promise<T>): Promise<T> {
   const { pool, addresses, what, timeoutMs, clock, random, signal } = options
   const endMs = clock.now() + timeoutMs
-  const queue = [...addresses]
-  for (let attempt = 0; ; attempt++) {
-    if (signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${what}: aborted`, { what })
-    const address = queue.shift() ?? (addresses[attempt % addresses.length] as string)
-    try {
-      // Not in place of the link there may be to that peer: what runs over that one goes on.
-      const link = await pool.dial(address, { deadlineMs: dialMs, purpose: 'bulk', ...(signal && { signal }) })
+  /** What became of each address last. */
+  const missed = new Map<string, unknown>()
+  for (let round = 0; ; round++) {
+    const queue = [...(addresses instanceof Seeds ? await addresses.list() : addresses)]
+    const deadlineMs = Math.min(dialMaxMs, Math.max(dialMinMs, timeoutMs / (2 * queue.length)))
+    let hope = false
+    let redirects = 0
+    for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
+      if (signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${what}: aborted`, { what })
+      let link: Link | undefined
+      let leader: string | undefined
       try {
+        // Not in place of the link there may be to that peer: what runs over that one goes on.
+        link = await pool.dial(address, { deadlineMs, purpose: 'bulk', ...(signal && { signal }) })
         return await ask(link)
+      } catch (error) {
+        const isPassing = passing.some((code) => isSkeinError(error, code))
+        const isSomebodyElse = link === undefined && somebodyElse.some((code) => isSkeinError(error, code))
+        if (!isPassing && !isSomebodyElse) throw error
+        hope ||= isPassing
+        missed.set(address, error)
+        if (clock.now() >= endMs) throw nobody(options, missed)
+        const { address: other } = isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') ? error.detail : {}
+        if (other !== undefined && other !== address && redirects++ < redirectsMax) leader = other
       } finally {
-        link.close('answered')
+        link?.close('answered')
       }
-    } catch (error) {
-      if (!passing.some((code) => isSkeinError(error, code)) || clock.now() >= endMs) throw error
-      const leader = isSkeinError(error, 'ERR_SKEIN_NOT_LEADER') ? error.detail.address : undefined
-      if (leader !== undefined && leader !== address) {
-        queue.unshift(leader)
-        continue
-      }
+      if (leader !== undefined) queue.unshift(leader)
+      else if (queue.length > 0) await pause(options, backoffMs(round, { firstMs: 50, maxMs: 1_000 }, random))
     }
-    const over = deferred()
-    const cancel = clock.after(
-      backoffMs(Math.floor(attempt / addresses.length), { firstMs: 50, maxMs: 1_000 }, random),
-      over.resolve,
-    )
-    const onAbort = (): void => over.resolve()
-    signal?.addEventListener('abort', onAbort, { once: true })
-    await over.promise
-    cancel()
-    signal?.removeEventListener('abort', onAbort)
+    if (missed.size > 0 && !hope) throw nobody(options, missed)
+    if (clock.now() >= endMs) throw nobody(options, missed)
+    await pause(options, backoffMs(round, { firstMs: 50, maxMs: 1_000 }, random))
   }
+}
+
+/** Every address with its reason. An answer says more than silence: its code is the error's. */
+function nobody({ addresses, what }: AskOptions, missed: ReadonlyMap<string, unknown>): unknown {
+  const unknown = addresses instanceof Seeds ? addresses.unknown : []
+  const reasons = [
+    ...[...missed].map(([address, error]) => `${address} (${messageOf(error)})`),
+    ...unknown.map(({ said, why }) => `${said} (${why})`),
+  ]
+  const errors = [...missed.values()]
+  const error = errors.find((each) => !isSkeinError(each, 'ERR_SKEIN_UNREACHABLE')) ?? errors[0]
+  if (errors.length === 1 && unknown.length === 0) return error
+  const words = `${what}: none of the addresses would: ${reasons.join('; ')}`
+  if (error instanceof SkeinError) return new SkeinError(error.code, words, error.detail, { cause: error })
+  return error ?? new SkeinError('ERR_SKEIN_UNREACHABLE', words, { address: 'none' })
+}
+
+async function pause({ clock, signal }: AskOptions, ms: number): Promise<void> {
+  const over = deferred()
+  const cancel = clock.after(ms, over.resolve)
+  const onAbort = (): void => over.resolve()
+  signal?.addEventListener('abort', onAbort, { once: true })
+  await over.promise
+  cancel()
+  signal?.removeEventListener('abort', onAbort)
 }

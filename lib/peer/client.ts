@@ -3,7 +3,15 @@ import { LinkCaller } from '../api/link-caller.js'
 import type { Cluster } from '../api/types.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import { type Link, LinkPool } from '../overlay/transport/index.js'
-import { Credentials, isKeyString, type JoinToken, makeKeyPair, parseJoinString, parseKeyString } from '../security/index.js'
+import {
+  Credentials,
+  isKeyString,
+  type JoinToken,
+  makeKeyPair,
+  parseJoinString,
+  parseKeyString,
+  trustOfToken,
+} from '../security/index.js'
 import { askCredential } from './join.js'
 import { systemClock, systemRandom } from './system-world.js'
 
@@ -81,7 +89,7 @@ function targetOf(url: string): Target {
     return { addresses, credentials: new Credentials({ own, trust }, wallMs), token: undefined }
   }
   const { token, addresses } = parseJoinString(url)
-  const credentials = new Credentials({ own: undefined, trust: { type: 'pin', digest: token.root } }, wallMs)
+  const credentials = new Credentials({ own: undefined, trust: trustOfToken(token) }, wallMs)
   return { addresses, credentials, token }
 }
 
@@ -94,11 +102,12 @@ function isFresh({ certificate }: Credentials): boolean {
 async function certify(
   pool: LinkPool,
   credentials: Credentials,
-  { role, root, secret }: JoinToken,
+  token: JoinToken,
   address: string,
   how: { readonly deadlineMs: number; readonly signal?: AbortSignal },
 ): Promise<void> {
-  credentials.replace({ own: undefined, trust: { type: 'pin', digest: root } })
+  const { role, secret } = token
+  credentials.replace({ own: undefined, trust: trustOfToken(token) })
   const keys = await makeKeyPair()
   const askAt = async (at: string): Promise<void> => {
     const link = await pool.dial(at, { ...how, purpose: 'bulk' })

@@ -12,6 +12,11 @@ export interface PeerOptions {
   readonly dir?: string
   /** `skein://TOKEN@host:port[,host:port]`, or a function that gives it. Leave out: come back from `dir`, else found a cluster. */
   readonly join?: string | (() => Promise<string>) | undefined
+  /**
+   * This many identical processes, from 1 to 15, found the cluster together once all of them have met, in any order; fewer found nothing.
+   * Needs `join` with a founding token (`skein token new`). Where the cluster is there already, and with any other token, the peer joins.
+   */
+  readonly expect?: number
   /** host:port to listen on; port 0 takes a free one. Default 127.0.0.1:0; a peer that comes back takes its last port if it can. */
   readonly listen?: string
   /** host:port others reach this peer at; port 0: the one it listens on. Default: where it listens, or an address of this machine when that is a wildcard. */
@@ -45,6 +50,7 @@ export interface PeerOptions {
 export interface ResolvedPeerOptions {
   readonly dir: string | undefined
   readonly join: string | (() => Promise<string>) | undefined
+  readonly expect: number | undefined
   readonly passphrase: string | (() => Promise<string>) | undefined
   readonly listen: string | undefined
   readonly advertise: string | undefined
@@ -77,6 +83,7 @@ const schema = v.strictObject({
   passphrase: v.optional(
     v.union([v.pipe(v.string(), v.nonEmpty()), v.function()], 'expected a text or a function that gives one'),
   ),
+  expect: v.optional(whole(1, 15)),
   listen: v.optional(address),
   advertise: v.optional(address),
   datagrams: v.optional(v.boolean('expected true or false')),
@@ -107,6 +114,10 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
         : `${issue.message}, got ${issue.received}`
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${option}: ${words}`, { option, got: issue.received })
   }
+  if (options.expect !== undefined && options.join === undefined) {
+    const words = 'expect: needs join, with a founding token (skein token new) and the addresses where the others are met'
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', words, { option: 'expect', got: options.expect })
+  }
   const drivers = options.drivers ?? [
     processDriver(options.dir === undefined ? {} : { dir: `${options.dir}/tasks` }),
     inlineDriver({ functions: {} }),
@@ -121,6 +132,7 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
   return Object.freeze({
     dir: options.dir,
     join: options.join,
+    expect: options.expect,
     passphrase: options.passphrase,
     listen: options.listen,
     advertise: options.advertise,

@@ -42,7 +42,7 @@ export class OwnKeys {
 
   /** Taken in, or renewed. Links made from now on show the new certificate; it is on disk when this resolves. */
   async certified(keys: KeyPair, { certificate, trust, dataKey }: JoinAnswer | RenewAnswer): Promise<void> {
-    this.#stored = { ...this.#stored, keys, certificate, trust, dataKey }
+    this.#stored = { ...this.#stored, keys, certificate, trust, dataKey, meeting: undefined }
     this.credentials.replace({ own: { certificate, keys }, trust })
     await this.save()
   }
@@ -63,9 +63,26 @@ export class OwnKeys {
     return true
   }
 
+  /** See `StoredKeys.meeting`. */
+  get meeting(): Uint8Array | undefined {
+    return this.#stored.meeting
+  }
+
+  async keepMeeting(meeting: Uint8Array): Promise<void> {
+    this.#stored = { ...this.#stored, meeting }
+    await this.save()
+  }
+
+  /** One of the first: what it is to show and to write is known. */
+  async began(certificate: Uint8Array, trust: TrustNews['trust'], dataKey: Uint8Array, founding: Access): Promise<void> {
+    this.#stored = { ...this.#stored, certificate, trust, dataKey, founding }
+    this.credentials.replace({ own: { certificate, keys: this.keys }, trust })
+    await this.save()
+  }
+
   /** The first record is written: what it was made from is not needed any more. */
   async founded(): Promise<void> {
-    this.#stored = { ...this.#stored, founding: undefined }
+    this.#stored = { ...this.#stored, founding: undefined, meeting: undefined }
     await this.save()
   }
 

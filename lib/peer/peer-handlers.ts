@@ -19,6 +19,8 @@ export interface HandlerWorld {
   pool(): LinkPool
   /** How a worker passes its clients' calls on. */
   readonly relay: ControlCaller
+  /** Answers somebody who holds a founding token and asks whether there is a cluster. */
+  meet(question: unknown): Promise<unknown>
   localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
 }
 
@@ -66,6 +68,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     })
   }
   handlers.set('join.join', async (value, { binding }) => await manager().joining().join(readJoinRequest(value), binding))
+  handlers.set('join.meet', async (value) => await world.meet(value))
   handlers.set(
     'join.renew',
     async (value, { identity, binding }) => await manager().joining().renew(identity, readKeyRequest(value), binding),

@@ -14,9 +14,9 @@ import { tcpTriage } from '../overlay/swim/index.js'
 import { addressToAdvertise, type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
+import { ComingIn, foundingOf } from './coming-in.js'
 import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { drainNode } from './drain-node.js'
-import { joinCluster } from './join.js'
 import { KeyWork } from './key-work.js'
 import { listenAgain } from './listen.js'
 import { managerCalls } from './manager-calls.js'
@@ -39,7 +39,7 @@ import {
   type StoredIdentity,
   writeIdentity,
 } from './state-dir.js'
-import { systemClock, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
+import { systemClock, systemLookup, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
 import type { Metrics, Peer, PeerEvents, PeerNetwork } from './types.js'
 import { workerStatus } from './worker-status.js'
 
@@ -75,6 +75,7 @@ class RunningPeer implements Peer {
   readonly #handlers = new Map<string, RpcHandler>()
   readonly #relay: LinkCaller
   readonly #api: Cluster
+  readonly #comingIn = new ComingIn()
   #standing: Standing | undefined
   #dir: StateDir | undefined
   #storage: Storage | undefined
@@ -180,6 +181,7 @@ class RunningPeer implements Peer {
       managers: () => this.#managerAddresses(),
       pool: () => this.#thePool(),
       relay: this.#relay,
+      meet: (question) => this.#comingIn.asked(question, this.#ownKeys()),
       localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
     })
     this.#pool = await listenAgain((listen) => this.#listenOn(listen), { ...this.#o, last: stored?.address })
@@ -194,7 +196,7 @@ class RunningPeer implements Peer {
     })
     const address = addressToAdvertise(this.#pool.address, this.#o.advertise, thisMachinesAddresses())
     this.#identity = { ...this.#known(), address }
-    if (invitation !== undefined) await this.#join(invitation)
+    if (invitation !== undefined) this.#identity = await this.#enter(invitation)
     await this.#save()
     this.#keyWork = this.#startKeyWork()
     const gossip = this.#startGossip(this.#pool)
@@ -234,31 +236,24 @@ class RunningPeer implements Peer {
     )
   }
 
-  async #join({ token, addresses }: Invitation): Promise<void> {
+  async #enter(invitation: Invitation): Promise<StoredIdentity> {
     await this.#save() // the node id must outlive a crash in the middle: joining again is then the same joining
-    const { node: id, name, address } = this.#known()
-    const { availability, labels } = this.#o
-    const { role, root, secret } = token
-    const own = this.#ownKeys()
-    const answer = await joinCluster({
+    const { expect, availability, labels, logger } = this.#o
+    return await this.#comingIn.enter({
+      invitation,
+      expect,
+      identity: this.#known(),
+      availability,
+      labels,
+      own: this.#ownKeys(),
       pool: this.#thePool(),
-      addresses,
+      lookup: systemLookup,
+      standing: this.#standing as Standing,
       clock: systemClock,
       random: systemRandom,
+      logger,
       signal: this.#stopping.signal,
-      keys: own.keys,
-      root,
-      request: { id, role, secret, name, address, availability, labels },
     })
-    await own.certified(own.keys, answer)
-    const { joining: _, raftId: __, ...rest } = this.#known()
-    this.#identity = {
-      ...rest,
-      cluster: answer.trust.cluster,
-      role: answer.role,
-      managers: answer.managers.map(({ node, address }) => ({ node, address })),
-      ...(answer.raftId !== undefined && { raftId: answer.raftId }),
-    }
   }
 
   #startKeyWork(): KeyWork {
@@ -313,10 +308,10 @@ class RunningPeer implements Peer {
   }
 
   async #startManager(gossip: PeerGossip): Promise<void> {
-    const { node, cluster, raftId, founding, hasLog, name, address, managers } = this.#known()
+    const { node, cluster, raftId, founding, hasLog, managers } = this.#known()
     const own = this.#ownKeys()
-    const { dataKey, certificate, founding: access } = own
-    const { availability, labels, tickMs, electionTicks, votersWanted, logger } = this.#o
+    const { dataKey, certificate } = own
+    const { tickMs, electionTicks, votersWanted, logger } = this.#o
     const pool = this.#thePool()
     if (raftId === undefined || dataKey === undefined || certificate === undefined) {
       throw new SkeinError(
@@ -331,8 +326,7 @@ class RunningPeer implements Peer {
       cluster,
       raftId,
       dataKey,
-      founding:
-        founding === true && access !== undefined ? { access, certificate, name, address, availability, labels } : undefined,
+      founding: foundingOf(own, this.#known(), this.#o),
       raftDir: this.#dir?.raft,
       storage: shared(this.#theStorage()),
       pool,

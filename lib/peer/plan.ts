@@ -13,6 +13,7 @@ import {
   parseJoinString,
   type StoredKeys,
   trustOf,
+  trustOfToken,
 } from '../security/index.js'
 import type { StoredIdentity } from './state-dir.js'
 
@@ -51,7 +52,7 @@ export async function planPeer(world: PlanWorld): Promise<Plan> {
   const { role } = invitation.token
   return {
     identity: { ...fresh, managers: [], cluster: '', role, joining: true },
-    keys: newcomer(keys, invitation.token),
+    keys: newcomer(keys, invitation.token, world.keys?.meeting),
     invitation,
   }
 }
@@ -69,7 +70,7 @@ function comeBack({ dir, keys }: PlanWorld, stored: StoredIdentity, invitation: 
         { option: 'join' },
       )
     }
-    return { identity: stored, keys: newcomer(keys.keys, invitation.token), invitation }
+    return { identity: stored, keys: newcomer(keys.keys, invitation.token, keys.meeting), invitation }
   }
   if (invitation !== undefined && !isOf(keys, invitation.token)) {
     const words = `dir ${dir} belongs to cluster ${stored.cluster}, the join string to another one; give this peer another directory`
@@ -98,8 +99,8 @@ async function found(
   }
 }
 
-function newcomer(keys: StoredKeys['keys'], { root }: JoinToken): StoredKeys {
-  return { keys, certificate: undefined, trust: { type: 'pin', digest: root }, dataKey: undefined, founding: undefined }
+function newcomer(keys: StoredKeys['keys'], token: JoinToken, meeting: StoredKeys['meeting']): StoredKeys {
+  return { keys, certificate: undefined, trust: trustOfToken(token), dataKey: undefined, founding: undefined, meeting }
 }
 
 /** Whether the token pins one of the roots this directory knows. */

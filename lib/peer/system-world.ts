@@ -1,4 +1,5 @@
 /** The world as a peer meets it: the real clock and chance, and this machine. */
+import { lookup } from 'node:dns/promises'
 import { availableParallelism, cpus, freemem, hostname, networkInterfaces, totalmem } from 'node:os'
 import type { InterfaceAddress } from '../overlay/transport/index.js'
 
@@ -44,4 +45,9 @@ export function thisMachinesCpuTimes(): { readonly busy: number; readonly total:
 
 export function thisMachinesFreeMemory(): number {
   return freemem()
+}
+
+/** As the system's own resolver says it, with its hosts file. */
+export async function systemLookup(host: string): Promise<readonly string[]> {
+  return (await lookup(host, { all: true })).map(({ address }) => address)
 }

@@ -18,6 +18,7 @@ import {
   serialBytes,
   type Validity,
 } from './certificate.js'
+import type { FoundingRoot } from './founding-root.js'
 import type { TokenRole } from './identity.js'
 import { makeSecret, secretsEqual } from './join-token.js'
 import { type KeyPair, makeKeyPair, readPrivateKey, writePrivateKey } from './keys.js'
@@ -47,12 +48,20 @@ export interface AuthorityWorld {
   readonly nowMs: number
 }
 
-/** The first record: one root, two tokens. @param random must be unguessable. */
-export async function foundAccess(world: AuthorityWorld, random: Random): Promise<Access> {
-  const root = await makeRoot(world, random, undefined)
+/**
+ * The first record: one root, two tokens.
+ * @param random must be unguessable.
+ * @param before of a founding token: it certifies the root, so that the token's bearers can follow, and is retired from the beginning.
+ */
+export async function foundAccess(world: AuthorityWorld, random: Random, before?: FoundingRoot): Promise<Access> {
+  const root = await makeRoot(world, random, before?.issuer)
+  const retired = before && { certificate: before.certificate, cross: undefined, key: undefined, state: 'retired' as const }
   return {
-    roots: [root],
-    tokens: { manager: sealToken(world, 'manager', makeSecret(random)), worker: sealToken(world, 'worker', makeSecret(random)) },
+    roots: [root, ...(retired ? [retired] : [])],
+    tokens: {
+      manager: sealToken(world, 'manager', before?.secret ?? makeSecret(random)),
+      worker: sealToken(world, 'worker', makeSecret(random)),
+    },
     revoked: [],
     keyring: undefined,
   }

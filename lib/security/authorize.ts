@@ -23,6 +23,7 @@ const managers: Row = { manager: 'any' }
 export const permissions: Readonly<Record<string, Row>> = {
   // Newcomers, and members that ask for another certificate.
   'join.join': { newcomer: 'any' },
+  'join.meet': { newcomer: 'any' },
   'join.credential': { newcomer: 'any', worker: 'any', manager: 'any' },
   'join.renew': { manager: 'own', worker: 'own', returning: 'own' },
   'join.trust': { ...peers, returning: 'any' },

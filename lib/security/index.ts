@@ -11,13 +11,16 @@ export * from './authorize.js'
 export {
   certificateMaxBytes,
   digestOf,
+  issueCertificate,
   type ReadCertificate,
   readCertificate,
   type Subject,
+  serialBytes,
   type Validity,
 } from './certificate.js'
 export { openKeyring, withNextKeyring } from './cluster-keys.js'
 export * from './credentials.js'
+export { type FoundingRoot, foundingRoot } from './founding-root.js'
 export * from './identity.js'
 export * from './join-token.js'
 export * from './key-store.js'

@@ -1,8 +1,11 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { SkeinError } from '../base/errors.js'
 import { formatHostPort, type HostPort, parseHostPort } from '../base/host-port.js'
 import type { Random } from '../base/random.js'
+import { digestOf } from './certificate.js'
+import { foundingRoot, foundingSeedBytes } from './founding-root.js'
 import type { TokenRole } from './identity.js'
+import type { Trust } from './trust.js'
 
 /**
  * What a join token says: `SKN-1-<digest of the root>-<m|w><secret><checksum>`. The digest pins the cluster's root: the
@@ -14,6 +17,8 @@ export interface JoinToken {
   /** SHA-256 of the root's certificate, in hex. */
   readonly root: string
   readonly secret: string
+  /** Of a founding token: what root and secret follow from. It may also found the cluster it lets its bearer join. */
+  readonly seed?: Uint8Array
 }
 
 /** What a join string says: `skein://TOKEN@host:port[,host:port]`. */
@@ -40,17 +45,26 @@ export function makeSecret(random: Random): string {
   return secret
 }
 
+/** A new founding token: `SKN-F1-<seed><checksum>`. Whoever has it may found the cluster, and join it as a manager until that token is rotated. */
+export function makeFoundingToken(seed: Uint8Array = randomBytes(foundingSeedBytes)): string {
+  const body = `SKN-F1-${base36(seed)}`
+  return body + checksumOf(body)
+}
+
 /** The text of a token. */
-export function formatToken({ role, root, secret }: JoinToken): string {
+export function formatToken({ role, root, secret, seed }: JoinToken): string {
+  if (seed !== undefined) return makeFoundingToken(seed)
   const body = `SKN-1-${base36(Buffer.from(root, 'hex'))}-${role === 'manager' ? 'm' : 'w'}${secret}`
   return body + checksumOf(body)
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_JOIN_STRING; `detail.part` is what is wrong: prefix, version, root, role, secret, checksum */
+/** @throws {SkeinError} ERR_SKEIN_BAD_JOIN_STRING; `detail.part` is what is wrong: prefix, version, root, role, secret, seed, checksum */
 export function parseToken(text: string): JoinToken {
   const [prefix, version, root = '', last = '', ...rest] = text.split('-')
-  if (prefix !== 'SKN') throw badPart('prefix', 'a token begins with SKN-1-')
-  if (version !== '1') throw badPart('version', `token version ${version ?? 'none'} is not known here; this skein knows 1`)
+  if (prefix !== 'SKN') throw badPart('prefix', 'a token begins with SKN-1- or SKN-F1-')
+  if (version === 'F1') return parseFoundingToken(text, root, [last, ...rest].join(''))
+  if (version !== '1')
+    throw badPart('version', `token version ${version ?? 'none'} is not known here; this skein knows 1, and F1 for founding`)
   if (root.length !== digestLength || !/^[0-9a-z]+$/.test(root))
     throw badPart('root', `expected the digest of the cluster's root, ${digestLength} characters of [0-9a-z], got ${root.length}`)
   const letter = last[0]
@@ -61,11 +75,35 @@ export function parseToken(text: string): JoinToken {
     throw badPart('secret', `expected ${secretLength} characters of [0-9a-z] and a checksum, got ${Math.max(0, length)}${more}`)
   }
   const body = text.slice(0, -checksumLength)
-  if (checksumOf(body) !== text.slice(-checksumLength))
-    throw badPart('checksum', 'it does not fit the rest: a character of the token was mistyped or lost; copy it again')
+  if (checksumOf(body) !== text.slice(-checksumLength)) throw mistyped()
   const digest = hex(root)
   if (digest === undefined) throw badPart('root', 'larger than any digest')
   return { role: letter === 'm' ? 'manager' : 'worker', root: digest, secret: last.slice(1, 1 + secretLength) }
+}
+
+function parseFoundingToken(text: string, body: string, more: string): JoinToken {
+  const length = digestLength + checksumLength
+  if (more !== '' || body.length !== length || !/^[0-9a-z]+$/.test(body)) {
+    const got = more === '' ? body.length : 'more after a dash'
+    throw badPart('seed', `expected ${digestLength} characters of [0-9a-z] and a checksum of ${checksumLength}, got ${got}`)
+  }
+  if (checksumOf(text.slice(0, -checksumLength)) !== text.slice(-checksumLength)) throw mistyped()
+  const digits = hex(body.slice(0, digestLength))
+  if (digits === undefined) throw badPart('seed', 'larger than any seed')
+  const seed = new Uint8Array(Buffer.from(digits, 'hex'))
+  const { certificate, secret } = foundingRoot(seed)
+  return { role: 'manager', root: digestOf(certificate), secret, seed }
+}
+
+function mistyped(): SkeinError {
+  return badPart('checksum', 'it does not fit the rest: a character of the token was mistyped or lost; copy it again')
+}
+
+/** Whom the bearer of a token believes. */
+export function trustOfToken({ root, seed }: JoinToken): Trust {
+  if (seed === undefined) return { type: 'pin', digest: root }
+  const { cluster, certificate } = foundingRoot(seed)
+  return { type: 'roots', cluster, roots: [certificate], retired: [], crosses: [] }
 }
 
 /** Whether two secrets are equal, in a time that says nothing about where they differ. */

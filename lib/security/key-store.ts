@@ -22,6 +22,8 @@ export interface StoredKeys {
   readonly dataKey: Uint8Array | undefined
   /** The first record of a cluster that is being founded, until it is written. */
   readonly founding: Access | undefined
+  /** What this peer promised to those it founds the cluster with, and the beginning they chose; until the first record is written. */
+  readonly meeting?: Uint8Array | undefined
 }
 
 /** The file's name in a peer's directory. */
@@ -155,9 +157,10 @@ interface Packed {
   readonly trust: unknown
   readonly dataKey?: string | undefined
   readonly founding?: unknown
+  readonly meeting?: string | undefined
 }
 
-function pack({ keys, certificate, trust, dataKey, founding }: StoredKeys): Packed {
+function pack({ keys, certificate, trust, dataKey, founding, meeting }: StoredKeys): Packed {
   return {
     privateKey: text(writePrivateKey(keys)),
     certificate: certificate && text(certificate),
@@ -167,18 +170,20 @@ function pack({ keys, certificate, trust, dataKey, founding }: StoredKeys): Pack
         : { ...trust, roots: trust.roots.map(text), retired: trust.retired.map(text), crosses: trust.crosses.map(text) },
     dataKey: dataKey && text(dataKey),
     founding: founding && packAccess(founding),
+    meeting: meeting && text(meeting),
   }
 }
 
 function parse(plain: Uint8Array, file: string): StoredKeys {
   try {
-    const { privateKey, certificate, trust, dataKey, founding } = JSON.parse(Buffer.from(plain).toString()) as Packed
+    const { privateKey, certificate, trust, dataKey, founding, meeting } = JSON.parse(Buffer.from(plain).toString()) as Packed
     return {
       keys: readPrivateKey(bytes(privateKey), file),
       certificate: certificate === undefined ? undefined : bytes(certificate),
       trust: parseTrust(trust as Record<string, unknown>),
       dataKey: dataKey === undefined ? undefined : bytes(dataKey),
       founding: founding === undefined ? undefined : parseAccess(founding as ReturnType<typeof packAccess>),
+      ...(meeting !== undefined && { meeting: bytes(meeting) }),
     }
   } catch (cause) {
     throw corrupt(file, cause)

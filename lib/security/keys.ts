@@ -71,6 +71,7 @@ export function verifyBytes(spki: Uint8Array, bytes: Uint8Array, signature: Uint
   }
 }
 
-function keyPairOf(privateKey: KeyObject): KeyPair {
+/** The pair of this P-256 key. */
+export function keyPairOf(privateKey: KeyObject): KeyPair {
   return { privateKey, publicKey: createPublicKey(privateKey).export({ format: 'der', type: 'spki' }) }
 }

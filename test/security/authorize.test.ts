@@ -48,7 +48,7 @@ t.test('an app may no more than a worker, a newcomer may only join, one that ret
   for (const verb of Object.keys(permissions))
     if (verb.startsWith('control.') && allowed('app', verb)) t.ok(allowed('worker', verb), verb)
   const rights = (role: LinkRole): string[] => Object.keys(permissions).filter((verb) => allowed(role, verb))
-  t.strictSame(rights('newcomer').sort(), ['join.credential', 'join.join'])
+  t.strictSame(rights('newcomer').sort(), ['join.credential', 'join.join', 'join.meet'])
   t.strictSame(rights('returning').sort(), ['join.renew', 'join.trust'])
 })
 

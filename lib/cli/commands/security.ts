@@ -12,6 +12,7 @@ export function addSecurityCommands(program: Command, act: Act): void {
   addSharedOptions(
     token.command('rotate').description('revoke a join token and print the join string with the next one').addArgument(role),
   ).action(act(rotateToken))
+  token.command('new').description('print a new founding token, for skein up --expect; it asks no cluster').action(act(newToken))
   const ca = program.command('ca').description("the cluster's certificate authority")
   addSharedOptions(ca.command('show').description('its roots, and whom a rotation waits for')).action(act(showRoots))
   addSharedOptions(ca.command('rotate').description('make a new root; every node renews by itself')).action(act(rotateRoot))
@@ -25,6 +26,13 @@ function addDirCommand(program: Command, name: string, words: string): Command {
     .command(name)
     .description(words)
     .option('--dir <dir>', 'data directory of a peer that does not run (env SKEIN_DIR, default ./.skein)')
+}
+
+async function newToken(session: Session): Promise<ExitCode> {
+  const { makeFoundingToken } = await import('../../security/join-token.js')
+  const token = makeFoundingToken()
+  session.output.value({ token }, token, token)
+  return exitCodes.done
 }
 
 async function rotateToken(session: Session, role: NodeRole): Promise<ExitCode> {

@@ -21,6 +21,7 @@ interface UpOptions {
   readonly availability?: 'active' | 'pause' | 'drain'
   readonly managers?: number
   readonly datagrams: boolean
+  readonly expect?: number
   readonly format?: string
 }
 
@@ -32,6 +33,7 @@ export function addUpCommand(program: Command, world: CliWorld, finish: (code: n
     .option('--listen <host:port>', 'where links arrive; port 0 takes a free one (default 127.0.0.1:0)', hostPort)
     .option('--advertise <host:port>', 'where others reach it (default: where it listens)', hostPort)
     .option('--join <string>', 'join string of a cluster, skein://TOKEN@host:port (env SKEIN_JOIN)')
+    .option('--expect <number>', 'identical peers that found the cluster together; needs --join with a founding token', count)
     .option('--name <name>', "unique in the cluster (default: the host's name with a random ending)")
     .option('--label <key=value>', 'label of the node; may be repeated', pair)
     .addOption(new Option('--availability <state>', 'for tasks (default active)').choices(['active', 'pause', 'drain']))
@@ -88,6 +90,7 @@ function peerOptions(world: CliWorld, options: UpOptions, dir: string, signal: A
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.label === undefined ? {} : { labels: options.label }),
     ...(options.availability === undefined ? {} : { availability: options.availability }),
+    ...(options.expect === undefined ? {} : { expect: options.expect }),
     ...(options.managers === undefined ? {} : { managers: options.managers }),
     ...(options.datagrams ? {} : { datagrams: false }),
   }

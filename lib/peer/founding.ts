@@ -1,0 +1,281 @@
+/** Carries out a founding by several: asks who is there, and does what the core says. */
+import { randomBytes } from 'node:crypto'
+import { backoffMs } from '../base/backoff.js'
+import type { Clock } from '../base/clock.js'
+import { type Deferred, deferred } from '../base/deferred.js'
+import { messageOf, SkeinError } from '../base/errors.js'
+import type { Logger } from '../base/logger.js'
+import { below, type Random } from '../base/random.js'
+import { LinkPool } from '../overlay/transport/index.js'
+import {
+  Credentials,
+  type CredentialsState,
+  checkSecret,
+  foundAccess,
+  foundingRoot,
+  issueCertificate,
+  issueFrom,
+  type JoinToken,
+  type KeyPair,
+  lifetimes,
+  secretsEqual,
+  serialBytes,
+  trustOfToken,
+} from '../security/index.js'
+import { type Answer, type Attendee, type Effects, FoundingCore, type Outcome, type Question } from './founding-core.js'
+import {
+  type Beginning,
+  type MeetAnswer,
+  type MeetRequest,
+  type Person,
+  packBeginning,
+  packMemory,
+  readBeginning,
+  readMeetAnswer,
+  readMeetRequest,
+  readMemory,
+} from './founding-messages.js'
+import type { Seeds } from './seeds.js'
+
+/** A founding token's seed is there. */
+export type FoundingToken = JoinToken & { readonly seed: Uint8Array }
+
+export interface MeetingWorld {
+  readonly token: FoundingToken
+  /** How many found it. */
+  readonly expect: number
+  readonly self: Person
+  readonly seeds: Seeds
+  /** What an earlier start kept. */
+  readonly memory: Uint8Array | undefined
+  /** Durable when it resolves. */
+  save(memory: Uint8Array): Promise<void>
+  readonly clock: Clock
+  /** Must not be guessable. */
+  readonly random: Random
+  readonly logger: Logger
+  readonly signal: AbortSignal
+  /** Says what stands in the way. */
+  trouble(error: unknown): void
+}
+
+/** How the founding ended for this process: as one of the first, or as one who joins. */
+export type MeetingEnd = { readonly type: 'decided'; readonly beginning: Beginning } | { readonly type: 'founded' }
+
+const callMs = 3_000
+const [roundMinMs, roundMaxMs] = [200, 1_000]
+const meetingCertificateMs = 365 * 86_400_000
+
+/** A meeting of those who found a cluster together. */
+export class Meeting {
+  readonly #world: MeetingWorld
+  readonly #core: FoundingCore<Uint8Array>
+  readonly #pool: LinkPool
+  readonly #people = new Map<string, Person>()
+  /** Where somebody is known to be, or to have been. */
+  readonly #addresses = new Set<string>()
+  readonly #asking = new Set<string>()
+  readonly #end: Deferred<Outcome<Uint8Array>> = deferred<Outcome<Uint8Array>>()
+  #saving: Promise<void> = Promise.resolve()
+  #news: Deferred<void> = deferred()
+
+  constructor(world: MeetingWorld) {
+    const { token, self, expect, random, clock, memory } = world
+    this.#world = world
+    const { id, name, address } = self
+    const kept = memory && readMemory(token.root, memory)
+    this.#core = new FoundingCore({ id, name, address }, expect, random, kept)
+    this.#people.set(id, self)
+    const credentials = new Credentials({ own: undefined, trust: trustOfToken(token) }, () => clock.wallMs())
+    this.#pool = LinkPool.client(
+      { node: '', credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined },
+      { clock, random },
+    )
+  }
+
+  /** Resolves when the cluster's beginning is known, or that it is there already. @throws {SkeinError} ERR_SKEIN_ABORTED, ERR_SKEIN_DIR_UNUSABLE */
+  async hold(): Promise<MeetingEnd> {
+    const { signal, clock, random } = this.#world
+    const onAbort = (): void => this.#end.reject(new SkeinError('ERR_SKEIN_ABORTED', 'founding: aborted', { what: 'founding' }))
+    signal.addEventListener('abort', onAbort, { once: true })
+    if (signal.aborted) onAbort()
+    let over = false
+    const end = this.#end.promise.finally(() => {
+      over = true
+      this.#news.resolve()
+    })
+    const rounds = async (): Promise<void> => {
+      for (let round = 0; !over; round++) {
+        for (const address of await this.#everybody()) void this.#ask(address, { type: 'hello' })
+        this.#carryOut(this.#core.tick(clock.now()))
+        this.#sayWhoIsMissing()
+        this.#news = deferred()
+        const cancel = clock.after(backoffMs(round, { firstMs: roundMinMs, maxMs: roundMaxMs }, random), this.#news.resolve)
+        if (!over) await this.#news.promise
+        cancel()
+      }
+    }
+    try {
+      const [outcome] = await Promise.all([end, rounds()])
+      return outcome.type === 'founded' ? outcome : { type: 'decided', beginning: readBeginning(outcome.value) }
+    } finally {
+      signal.removeEventListener('abort', onAbort)
+      await this.#pool.stop()
+    }
+  }
+
+  /** What is answered to `join.meet` while this meeting lasts. @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_PRECONDITION */
+  async asked(given: unknown): Promise<MeetAnswer> {
+    const request = readMeetRequest(given)
+    if (!secretsEqual(request.secret, this.#world.token.secret)) throw wrongSecret()
+    this.#refuseOtherNumber(request.expect)
+    this.#meet(request.from, request.known)
+    const { answer, memory } = this.#core.asked(request.question)
+    if (memory !== undefined) await this.#save(memory)
+    return { from: this.#world.self, known: this.#known(), answer }
+  }
+
+  #refuseOtherNumber(theirs: number): void {
+    const { expect } = this.#world
+    if (theirs === expect) return
+    const words = `expect: one founds a cluster of ${expect}, another one of ${theirs}; give all of them the same number`
+    const error = new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'expect' })
+    this.#world.trouble(error)
+    throw error
+  }
+
+  async #everybody(): Promise<readonly string[]> {
+    const found = await this.#world.seeds.list()
+    for (const { said, why } of this.#world.seeds.unknown) this.#world.trouble(new Error(`${said}: ${why}`))
+    return [...new Set([...found, ...this.#addresses])].filter((address) => address !== this.#world.self.address)
+  }
+
+  #known(): readonly string[] {
+    return [...this.#people.values()].map(({ address }) => address).slice(0, 64)
+  }
+
+  #meet(person: Person, known: readonly string[]): void {
+    if (person.id !== this.#world.self.id) this.#people.set(person.id, person)
+    for (const address of [person.address, ...known]) if (this.#addresses.size < 256) this.#addresses.add(address)
+  }
+
+  /** One question at a time to each address: the core asks again. */
+  async #ask(address: string, question: Question<Uint8Array>): Promise<void> {
+    const { token, expect, self, signal, clock } = this.#world
+    const asking = `${question.type} ${address}`
+    if (this.#asking.has(asking)) return
+    this.#asking.add(asking)
+    try {
+      const link = await this.#pool.dial(address, { deadlineMs: callMs, purpose: 'bulk', signal })
+      try {
+        const request: MeetRequest = { secret: token.secret, expect, from: self, known: this.#known(), question }
+        const { from, known, answer } = readMeetAnswer(await link.call('join.meet', request, { deadlineMs: callMs }))
+        if (from !== undefined) this.#meet(from, known)
+        const { id, name } = from ?? { id: '', name: '' }
+        if (id === self.id) return // it was our own address
+        this.#carryOut(this.#core.heard({ id, name, address: from?.address ?? address }, answer, clock.now()))
+      } finally {
+        link.close('answered')
+      }
+    } catch (error) {
+      this.#world.trouble(new Error(`${address}: ${messageOf(error)}`, { cause: error }))
+    } finally {
+      this.#asking.delete(asking)
+    }
+  }
+
+  #carryOut(effects: Effects<Uint8Array>): void {
+    this.#act(effects).catch((error: unknown) => this.#end.reject(error))
+  }
+
+  async #act({ memory, ask, make, outcome }: Effects<Uint8Array>): Promise<void> {
+    if (memory !== undefined) await this.#save(memory)
+    for (const who of ask?.to ?? []) {
+      if (ask === undefined) break
+      if (who.id === this.#world.self.id) await this.#askSelf(who, ask.question)
+      else void this.#ask(who.address, ask.question)
+    }
+    if (make !== undefined) {
+      const value = await this.#make(make.members)
+      if (value !== undefined) this.#carryOut(this.#core.made(make.ballot, value))
+    }
+    if (outcome !== undefined) this.#end.resolve(outcome)
+  }
+
+  async #askSelf(self: Attendee, question: Question<Uint8Array>): Promise<void> {
+    const { answer, memory }: { readonly answer: Answer<Uint8Array>; readonly memory?: Parameters<typeof packMemory>[1] } =
+      this.#core.asked(question)
+    if (memory !== undefined) await this.#save(memory)
+    this.#carryOut(this.#core.heard(self, answer, this.#world.clock.now()))
+  }
+
+  /** Undefined when these cannot found a cluster. */
+  async #make(members: readonly Attendee[]): Promise<Uint8Array | undefined> {
+    const { token, clock, random, trouble } = this.#world
+    const people = members.flatMap(({ id }) => this.#people.get(id) ?? [])
+    const twice = people.find(({ name }, at) => people.findIndex((other) => other.name === name) !== at)
+    if (twice !== undefined) {
+      trouble(new Error(`name: two of those who found the cluster are named ${twice.name}; give each its own name`))
+      return undefined
+    }
+    return packBeginning(await makeBeginning(token, people, clock.wallMs(), random))
+  }
+
+  #sayWhoIsMissing(): void {
+    const present = this.#core.present(this.#world.clock.now())
+    const { expect, logger } = this.#world
+    logger.debug({ present: present.map(({ name }) => name), expect }, 'founding: who is here')
+  }
+
+  async #save(memory: Parameters<typeof packMemory>[1]): Promise<void> {
+    const packed = packMemory(this.#world.token.root, memory)
+    this.#saving = this.#saving.then(() => this.#world.save(packed))
+    await this.#saving
+  }
+}
+
+/** As whom a process takes links while it meets others: somebody that the token's root certifies. */
+export function meetingCredentials(token: FoundingToken, id: string, keys: KeyPair, nowMs: number): CredentialsState {
+  const { issuer, cluster } = foundingRoot(token.seed)
+  const validity = { notBeforeMs: nowMs - lifetimes.backdateMs, notAfterMs: nowMs + meetingCertificateMs }
+  const subject = { cluster, role: 'manager', id } as const
+  const certificate = issueCertificate(issuer, subject, keys.publicKey, validity, randomBytes(serialBytes))
+  return { own: { certificate, keys }, trust: trustOfToken(token) }
+}
+
+/** What somebody who still meets is answered by one who knows the end. @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_BAD_MESSAGE */
+export function answerLater(given: unknown, beginning: Beginning | undefined): MeetAnswer {
+  if (beginning === undefined) return { from: undefined, known: [], answer: { type: 'founded' } }
+  const { secret } = readMeetRequest(given)
+  const { cluster, dataKey, access, members } = beginning
+  const wrong = checkSecret(access, { cluster, dataKey }, 'manager', secret)
+  if (wrong !== undefined) throw wrong
+  const known = members.map(({ address }) => address)
+  return { from: undefined, known, answer: { type: 'decided', value: packBeginning(beginning) } }
+}
+
+async function makeBeginning(
+  { seed }: FoundingToken,
+  people: readonly Person[],
+  nowMs: number,
+  random: Random,
+): Promise<Beginning> {
+  const root = foundingRoot(seed)
+  const dataKey = new Uint8Array(randomBytes(32))
+  const authority = { cluster: root.cluster, dataKey, nowMs }
+  const access = await foundAccess(authority, random, root)
+  const taken = new Set<number>()
+  const members = people.map(({ publicKey, ...person }) => {
+    let raftId = 0
+    while (raftId === 0 || taken.has(raftId)) raftId = 1 + below(random, 2 ** 48 - 1)
+    taken.add(raftId)
+    const subject = { cluster: root.cluster, role: 'manager', id: person.id } as const
+    return { ...person, raftId, certificate: issueFrom(access, authority, subject, publicKey, lifetimes.nodeMs) }
+  })
+  return { cluster: root.cluster, dataKey, access, members }
+}
+
+function wrongSecret(): SkeinError<'ERR_SKEIN_BAD_JOIN_SECRET'> {
+  const words = 'join token, secret: it is not that of the founding token this peer was given'
+  return new SkeinError('ERR_SKEIN_BAD_JOIN_SECRET', words, { part: 'secret' })
+}

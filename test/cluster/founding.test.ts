@@ -1,0 +1,173 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { fileURLToPath } from 'node:url'
+import t from 'tap'
+import { createPeer, makeFoundingToken, type Peer, type PeerOptions } from '../../lib/index.js'
+import { eventually, freshDir, quick, startPeer } from './support.js'
+
+t.setTimeout(120_000)
+
+/** Ports nobody uses: identical processes must know each other's before they start. */
+async function freePorts(count: number): Promise<readonly number[]> {
+  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'))
+  await Promise.all(servers.map((server) => once(server, 'listening')))
+  const ports = servers.map((server) => (server.address() as { port: number }).port)
+  await Promise.all(servers.map((server) => once(server.close(), 'close')))
+  return ports
+}
+
+function joinString(ports: readonly number[], token = makeFoundingToken()): string {
+  return `skein://${token}@${ports.map((port) => `127.0.0.1:${port}`).join(',')}`
+}
+
+async function managersOf(peer: Peer): Promise<readonly string[]> {
+  const { items } = await peer.nodes.list()
+  return items.filter(({ role }) => role === 'manager').map(({ id }) => id)
+}
+
+t.test('three identical peers found one cluster, and each of them votes', { timeout: 60_000 }, async (t) => {
+  const ports = await freePorts(3)
+  const join = joinString(ports)
+  const peers = await Promise.all(
+    ports.map((port) => startPeer(t, { join, expect: 3, listen: `127.0.0.1:${port}`, dir: freshDir(t) })),
+  )
+  t.equal(new Set(peers.map((peer) => peer.status().cluster)).size, 1)
+  const [first] = peers as [Peer]
+  t.strictSame([...(await managersOf(first))].sort(), peers.map(({ id }) => id).sort())
+  await eventually('three voters', async () => first.status().quorum.voters === 3)
+  const { version } = await first.kv.put('a', Buffer.from('1')).then((version) => ({ version }))
+  t.ok(version > 0)
+
+  t.test('the same string lets more of them in, with and without expect', async (t) => {
+    const more = await startPeer(t, { join, expect: 3, dir: freshDir(t) })
+    t.equal(more.role, 'manager')
+    t.equal(more.status().cluster, first.status().cluster)
+    const plain = await startPeer(t, { join, dir: freshDir(t) })
+    t.equal(plain.status().cluster, first.status().cluster)
+  })
+})
+
+t.test('two of three found nothing, and say who is missing; the third makes them one', { timeout: 60_000 }, async (t) => {
+  const ports = await freePorts(3)
+  const join = joinString(ports)
+  const words: string[] = []
+  const logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: (_: object, msg: string) => void words.push(msg),
+    error: () => undefined,
+  }
+  const start = (at: number): Promise<Peer> =>
+    startPeer(t, { join, expect: 3, listen: `127.0.0.1:${ports[at]}`, dir: freshDir(t), logger })
+  let started = 0
+  const two = [start(0), start(1)].map(async (peer) => {
+    await peer
+    started++
+  })
+  await eventually('a word of who is waited for', async () => words.find((word) => /3 peers have met/.test(word)))
+  t.equal(started, 0)
+  t.ok(
+    words.some((word) => word.includes(String(ports[2]))),
+    'the address that does not answer is named',
+  )
+  const third = await start(2)
+  await Promise.all(two)
+  t.equal((await managersOf(third)).length, 3)
+})
+
+t.test('one seed address is enough: the others are heard of there', { timeout: 60_000 }, async (t) => {
+  const [port = 0] = await freePorts(1)
+  const join = joinString([port])
+  const options: PeerOptions = { join, expect: 3, timing: quick }
+  const peers = await Promise.all([
+    startPeer(t, options),
+    startPeer(t, { ...options, listen: `127.0.0.1:${port}` }),
+    startPeer(t, options),
+  ])
+  t.equal(new Set(peers.map((peer) => peer.status().cluster)).size, 1)
+  t.equal((await managersOf(peers[0] as Peer)).length, 3)
+})
+
+t.test('another founding token meets nobody, and another number is refused by both', { timeout: 60_000 }, async (t) => {
+  const ports = await freePorts(2)
+  const token = makeFoundingToken()
+  const words: string[] = []
+  const logger = {
+    debug: () => undefined,
+    info: () => undefined,
+    warn: (_: object, msg: string) => void words.push(msg),
+    error: () => undefined,
+  }
+  const giveUp = new AbortController()
+  t.teardown(() => giveUp.abort())
+  const common = { logger, signal: giveUp.signal, timing: quick }
+  const peers = [
+    createPeer({ ...common, join: joinString(ports, token), expect: 2, listen: `127.0.0.1:${ports[0]}` }),
+    createPeer({ ...common, join: joinString(ports, token), expect: 3, listen: `127.0.0.1:${ports[1]}` }),
+  ]
+  const foreign = createPeer({ ...common, join: joinString(ports), expect: 2 })
+  const ended = Promise.allSettled([...peers, foreign])
+  await eventually('a word about the numbers', async () => words.find((word) => /founds a cluster of/.test(word)))
+  giveUp.abort()
+  t.ok(
+    (await ended).every(({ status }) => status === 'rejected'),
+    'nobody founded a cluster',
+  )
+})
+
+t.test('an ordinary token with expect joins; expect without join is refused', { timeout: 60_000 }, async (t) => {
+  const first = await startPeer(t, {})
+  const worker = await startPeer(t, { join: await first.invite('worker'), expect: 3 })
+  t.equal(worker.role, 'worker')
+  await t.rejects(createPeer({ expect: 3 }), { code: 'ERR_SKEIN_INVALID_OPTION', detail: { option: 'expect' } })
+})
+
+const cli = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+
+t.test('processes killed at any moment of founding come back as one cluster', { timeout: 180_000 }, async (t) => {
+  for (let round = 0; round < 2; round++) {
+    const ports = await freePorts(3)
+    const join = joinString(ports)
+    const dirs = ports.map(() => freshDir(t))
+    const start = (at: number) => {
+      const dir = dirs[at] as string
+      const child = spawn(
+        process.execPath,
+        [cli, 'up', '--dir', dir, '--listen', `127.0.0.1:${ports[at]}`, '--expect', '3', '--format', 'json'],
+        {
+          env: { ...process.env, SKEIN_JOIN: join },
+          stdio: ['ignore', 'pipe', 'inherit'],
+        },
+      )
+      t.teardown(() => child.kill('SIGKILL'))
+      let text = ''
+      child.stdout.on('data', (chunk: Buffer) => {
+        text += chunk.toString()
+      })
+      return {
+        child,
+        ready: () => (text.includes('\n') ? (JSON.parse(text.slice(0, text.indexOf('\n'))) as { cluster: string }) : undefined),
+      }
+    }
+    let processes = ports.map((_, at) => start(at))
+    for (let kill = 0; kill < 5; kill++) {
+      await new Promise((resolve) => setTimeout(resolve, 150 + Math.random() * 700))
+      const at = Math.floor(Math.random() * 3)
+      const victim = processes[at]?.child
+      victim?.kill('SIGKILL')
+      await (victim?.exitCode === null && victim.signalCode === null ? once(victim, 'exit') : undefined)
+      processes = processes.map((each, other) => (other === at ? start(at) : each))
+    }
+    const clusters = await Promise.all(
+      processes.map(({ ready }, at) => eventually(`process ${at} is ready`, async () => ready())),
+    )
+    t.equal(new Set(clusters.map(({ cluster }) => cluster)).size, 1, `round ${round}: one cluster`)
+    await Promise.all(
+      processes.map(async ({ child }) => {
+        child.kill('SIGKILL')
+        if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+      }),
+    )
+  }
+})
