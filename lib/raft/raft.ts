@@ -69,11 +69,12 @@ export class Raft<C, R> implements AsyncDisposable {
   readonly #heardAtMs = new Map<RaftId, number>()
   readonly #autopilot: Autopilot | undefined
   #members: ReadonlySet<RaftId>
-  /** Members that left since this peer was opened. */
-  readonly #gone = new Set<RaftId>()
+  /** Members that left, ever: kept in snapshots. */
+  readonly #gone: Set<RaftId>
 
-  private constructor(runner: RaftRunner, options: RaftPeerOptions<C, R>, clock: Clock) {
+  private constructor(runner: RaftRunner, machine: TypedMachine<C, R>, options: RaftPeerOptions<C, R>, clock: Clock) {
     this.#runner = runner
+    this.#gone = machine.removed
     this.#machine = options.stateMachine
     this.#clock = clock
     this.#electionMs = electionMsOf(options)
@@ -91,14 +92,15 @@ export class Raft<C, R> implements AsyncDisposable {
     if (!isRaftId(id)) throw invalid('id', id, 'a whole number from 1 to 281474976710655')
     refuseUnlessMachine(stateMachine)
     if (autopilot !== undefined) resolveAutopilotOptions(autopilot, electionMsOf(options)) // refused before anything is opened
+    const machine = new TypedMachine(stateMachine)
     const runner = await RaftRunner.open({
       ...options,
-      stateMachine: new TypedMachine(stateMachine),
+      stateMachine: machine,
       bootstrap: bootstrap === undefined ? undefined : firstVoters(id, bootstrap),
       clock,
       random,
     })
-    return new Raft(runner, options, clock)
+    return new Raft(runner, machine, options, clock)
   }
 
   get id(): RaftId {
@@ -196,7 +198,7 @@ export class Raft<C, R> implements AsyncDisposable {
    * Adds a voter; resolves with the configuration in force. A newcomer without the log counts for the quorum at once:
    * `addLearner` and later `promote` cost nobody anything. A learner is promoted.
    * @throws {SkeinError} ERR_SKEIN_CONF_CHANGE (another change is under way, or the learner has not caught up),
-   *   ERR_SKEIN_REMOVED (one that comes back may have forgotten its votes), ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_NO_QUORUM, and
+   *   ERR_SKEIN_REMOVED (it was a member before: one that comes back may have forgotten its votes), ERR_SKEIN_INVALID_OPTION, ERR_SKEIN_NO_QUORUM, and
    *   those of `apply`
    */
   addVoter(id: RaftId, o?: WaitOptions): Promise<ConfState> {

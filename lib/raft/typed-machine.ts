@@ -1,6 +1,7 @@
-/** A state machine of commands rather than bytes, and the memory that makes retries exactly-once. */
+/** A state machine of commands rather than bytes, the memory that makes retries exactly-once, and that of who was a member. */
 import { decode, encode } from '../wire/codec.js'
-import { anything, array, badMessage, bytes, string } from '../wire/decode.js'
+import { anything, array, badMessage, bytes, natural, string } from '../wire/decode.js'
+import type { RaftId } from './core/index.js'
 import type { EntryPosition, StateMachine as RunnerStateMachine } from './runner/index.js'
 import { readTuple } from './wal/index.js'
 
@@ -25,6 +26,7 @@ const valueLimitBytes = 64 * 1024 * 1024
 const requestsPerChunk = 500
 const requestsTag = 1
 const stateTag = 2
+const removedTag = 3
 const nothing = new Uint8Array(0)
 
 /** An entry of the log: who retries, and what the machine's own codec made of the command. */
@@ -41,6 +43,8 @@ export class TypedMachine<C, R> implements RunnerStateMachine {
   readonly #machine: StateMachine<C, R>
   /** Results by request id, encoded: what a retry gets is the same before and after a restart. */
   readonly #results = new Map<string, Uint8Array>()
+  /** Members that have left, as of the last applied entry: whoever sees the configurations writes it, every snapshot carries it. */
+  readonly removed = new Set<RaftId>()
 
   constructor(machine: StateMachine<C, R>) {
     this.#machine = machine
@@ -61,15 +65,17 @@ export class TypedMachine<C, R> implements RunnerStateMachine {
   }
 
   snapshot(): AsyncIterable<Uint8Array> {
-    // Both are captured before this returns.
-    return tagged([...this.#results], this.#machine.snapshot())
+    // All of it is captured before this returns.
+    return tagged([...this.removed], [...this.#results], this.#machine.snapshot())
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const results: (readonly [string, Uint8Array])[] = []
-    await this.#machine.restore(withoutRequests(chunks, results))
+    const memory: Memory = { results: [], removed: [] }
+    await this.#machine.restore(withoutMemory(chunks, memory))
     this.#results.clear()
-    for (const [requestId, result] of results) this.#results.set(requestId, result)
+    for (const [requestId, result] of memory.results) this.#results.set(requestId, result)
+    this.removed.clear()
+    for (const id of memory.removed) this.removed.add(id)
   }
 
   #remember(requestId: string, result: Uint8Array): void {
@@ -80,26 +86,32 @@ export class TypedMachine<C, R> implements RunnerStateMachine {
   }
 }
 
+/** What a snapshot holds beside the machine's own state. */
+interface Memory {
+  readonly results: (readonly [string, Uint8Array])[]
+  readonly removed: RaftId[]
+}
+
 async function* tagged(
+  removed: readonly RaftId[],
   results: readonly (readonly [string, Uint8Array])[],
   state: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
+  if (removed.length > 0) yield Buffer.concat([Buffer.of(removedTag), encode(removed)])
   for (let from = 0; from < results.length; from += requestsPerChunk) {
     yield Buffer.concat([Buffer.of(requestsTag), encode(results.slice(from, from + requestsPerChunk))])
   }
   for await (const chunk of state) yield Buffer.concat([Buffer.of(stateTag), chunk])
 }
 
-/** The machine's own chunks; what is remembered of requests goes into `results`, also when the machine stops reading early. */
-async function* withoutRequests(
-  chunks: AsyncIterable<Uint8Array>,
-  results: (readonly [string, Uint8Array])[],
-): AsyncGenerator<Uint8Array> {
+/** The machine's own chunks; the rest, which comes before them, goes into `memory`. */
+async function* withoutMemory(chunks: AsyncIterable<Uint8Array>, { results, removed }: Memory): AsyncGenerator<Uint8Array> {
   for await (const chunk of chunks) {
     const body = chunk.subarray(1)
     if (chunk[0] === stateTag) yield body
     else if (chunk[0] === requestsTag) results.push(...readResults(body))
-    else throw badMessage('snapshot', 'a chunk of requests or of state', chunk[0])
+    else if (chunk[0] === removedTag) removed.push(...readRemoved(body))
+    else throw badMessage('snapshot', 'a chunk of members, requests or state', chunk[0])
   }
 }
 
@@ -108,6 +120,10 @@ function readResults(body: Uint8Array): readonly (readonly [string, Uint8Array])
     const [requestId, result] = readTuple(each, 2, 'snapshot.requests')
     return [string(requestId, 'snapshot.requests'), bytes(result, 'snapshot.requests')] as const
   })
+}
+
+function readRemoved(body: Uint8Array): readonly RaftId[] {
+  return array(natural)(decode(body, valueLimitBytes), 'snapshot.removed')
 }
 
 function encodeResult(result: unknown): Uint8Array {

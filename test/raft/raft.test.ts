@@ -116,6 +116,37 @@ t.test('a learner catches up by a snapshot, is promoted, demoted and removed', a
   await t.rejects(raft.promote(2), { code: 'ERR_SKEIN_NOT_FOUND' })
 })
 
+t.test('who was removed stays out, whoever leads and however often peers were started since', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'skein-raft-'))
+  t.teardown(() => rm(dir, { recursive: true, force: true }))
+  const peers = group(t)
+  const alone = { bootstrap: [1], dir: join(dir, '1'), trailingEntries: 0 }
+  await peers.start(1, alone)
+  const { raft } = await peers.leader()
+  for (const id of [8, 9]) {
+    await raft.addLearner(id)
+    await raft.remove(id)
+    await raft.snapshot()
+  }
+  await raft.addLearner(7)
+  await raft.remove(7) // in the log, behind the snapshot
+  await peers.stop(1)
+  await peers.start(1, alone)
+  const again = (await peers.leader()).raft
+  for (const id of [7, 8, 9]) await t.rejects(again.addVoter(id), { code: 'ERR_SKEIN_REMOVED', message: /a new id/ }, `${id}`)
+
+  await again.snapshot()
+  await again.addLearner(2)
+  await peers.start(2)
+  await peers.until(() => again.status().progress.get(2)?.state === 'StateReplicate')
+  await again.promote(2)
+  const newcomer = peers.member(2).raft
+  await newcomer.barrier()
+  await again.transferLeadership(2)
+  for (const id of [7, 8, 9]) await t.rejects(newcomer.addLearner(id), { code: 'ERR_SKEIN_REMOVED' }, 'it has it from a snapshot')
+  t.same((await newcomer.addLearner(10)).learners, [10])
+})
+
 t.test('a change that would lose the quorum is refused; the dead one may go', async (t) => {
   const peers = group(t)
   const { raft } = await peers.found(1, 2, 3)
