@@ -22,6 +22,7 @@ import { listenAgain } from './listen.js'
 import { managerCalls } from './manager-calls.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
+import { ownRecordGone } from './own-record.js'
 import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
 import { PeerMembership } from './peer-membership.js'
@@ -356,11 +357,24 @@ class RunningPeer implements Peer {
     manager.start()
     // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
     if (manager.store.view().cluster !== undefined) await this.#keyWork?.startControlFile()
-    await this.#until(
-      'a leader is known',
-      manager,
-      () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
-    )
+    const waiting = new AbortController()
+    void ownRecordGone({
+      node,
+      clock: systemClock,
+      random: systemRandom,
+      signal: AbortSignal.any([waiting.signal, this.#stopping.signal]),
+      linked: () => managers.flatMap((each) => (each.node !== node && pool.link(each.node) !== undefined ? [each.node] : [])),
+      forward: managerCalls(pool).forward,
+    }).then((error) => error && this.#standing?.fail(error))
+    try {
+      await this.#until(
+        'a leader is known',
+        manager,
+        () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
+      )
+    } finally {
+      waiting.abort()
+    }
     if (founding === true || hasLog !== true) {
       const { founding: _, ...rest } = this.#known()
       this.#identity = { ...rest, hasLog: true }

@@ -97,23 +97,25 @@ t.test(
   },
 )
 
-t.test('a worker whose record is gone ends and says so, instead of asking for ever', { timeout: 60_000 }, async (t) => {
-  const founderDir = freshDir(t)
-  const before = join(freshDir(t), 'before')
-  const founder = await startPeer(t, { name: 'm1', dir: founderDir })
-  const invitation = await founder.invite('worker')
-  await founder.stop()
-  await cp(founderDir, before, { recursive: true })
-  const again = await startPeer(t, { dir: founderDir })
-  const dir = freshDir(t)
-  await (await startPeer(t, { name: 'w1', dir, join: invitation })).stop()
-  await again.stop()
-  await startPeer(t, { dir: before })
-  await t.rejects(createPeer({ dir, timing: quick, signal: AbortSignal.timeout(20_000) }), {
-    code: 'ERR_SKEIN_NOT_FOUND',
-    message: /has no record of it; start it with an empty directory/,
+for (const role of ['worker', 'manager'] as const) {
+  t.test(`a ${role} whose record is gone ends and says so, instead of waiting for ever`, { timeout: 60_000 }, async (t) => {
+    const founderDir = freshDir(t)
+    const before = join(freshDir(t), 'before')
+    const founder = await startPeer(t, { name: 'm1', dir: founderDir })
+    const invitation = await founder.invite(role)
+    await founder.stop()
+    await cp(founderDir, before, { recursive: true })
+    const again = await startPeer(t, { dir: founderDir })
+    const dir = freshDir(t)
+    await (await startPeer(t, { name: 'w1', dir, join: invitation })).stop()
+    await again.stop()
+    await startPeer(t, { dir: before })
+    await t.rejects(createPeer({ dir, timing: quick, signal: AbortSignal.timeout(20_000) }), {
+      code: 'ERR_SKEIN_NOT_FOUND',
+      message: /has no record of it; start it with an empty directory/,
+    })
   })
-})
+}
 
 t.test(
   'a copied data directory started beside the original is refused, and the original goes on',
