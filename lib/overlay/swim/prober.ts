@@ -24,7 +24,7 @@ interface Probe {
   readonly id: NodeId
   readonly seq: number
   readonly sentMs: number
-  readonly deadlineMs: number
+  deadlineMs: number
   /** Taken while the answer can only be to the first ping. */
   isTimed: boolean
   nacksExpected: number
@@ -111,9 +111,12 @@ export class Prober {
     this.#errands.clear()
   }
 
-  /** We stood still: what is under way took longer than it did. */
-  distrustTimes(): void {
-    for (const probe of this.#probes.values()) probe.isTimed = false
+  /** We stood still: what is under way took longer than it did, and ends as much later as its timers run. */
+  postpone(byMs: number): void {
+    for (const probe of this.#probes.values()) {
+      probe.isTimed = false
+      probe.deadlineMs += byMs
+    }
   }
 
   prune(nowMs: number): void {

@@ -176,7 +176,7 @@ export class SwimCore {
       if (lateByMs > lateMs) {
         timers.postpone(lateByMs + graceMs)
         this.#ledger.suspicions.postpone(lateByMs)
-        this.#prober.distrustTimes()
+        this.#prober.postpone(lateByMs + graceMs)
         awareness.add(1)
         return
       }

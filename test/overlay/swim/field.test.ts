@@ -4,7 +4,15 @@
 import t from 'tap'
 import type { NodeId } from '../../../lib/base/ids.js'
 import { seededRandom } from '../../../lib/base/random.js'
-import { resolveSwimOptions, SwimCore, type SwimEvent } from '../../../lib/overlay/swim/index.js'
+import {
+  type Effect,
+  type MemberRecord,
+  type Packet,
+  Roster,
+  resolveSwimOptions,
+  SwimCore,
+  type SwimEvent,
+} from '../../../lib/overlay/swim/index.js'
 import { keepPeace, OverlaySim, pauseInTurns } from '../../../lib/sim/overlay/index.js'
 
 /** What everyone says of everyone while `run` runs. */
@@ -85,6 +93,37 @@ t.test('T10: whoever stands still itself, for two to twenty seconds, accuses nob
     t.ok(others(sim, 2).every((index) => sim.core(index).member(sim.idOf(2))?.state === 'alive'))
   }
 })
+
+t.test(
+  'who stood still between a ping and asking others for help gives them the time that is left, and that is some',
+  async (t) => {
+    const options = resolveSwimOptions()
+    const ids = ['self00000000', 'one000000000', 'two000000000', 'three0000000'] as NodeId[]
+    const records = ids.map((id): MemberRecord => {
+      const profile = { version: 1, address: `${id}:1`, lanes: 'both' as const, meta: new Uint8Array() }
+      return { id, epoch: 1, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
+    })
+    const [self] = ids as [NodeId]
+    const core = new SwimCore({
+      id: self,
+      epoch: 1,
+      address: 'self:1',
+      options,
+      random: seededRandom(1),
+      roster: new Roster(records),
+    })
+    core.start(0)
+    const sent = (effects: readonly Effect[]): Packet['message'][] =>
+      effects.flatMap((effect) => (effect.type === 'send' ? [effect.packet.message] : []))
+    // Nobody ever answers. Up to its first ping it is on time, then it stands still for far longer than a probe lasts.
+    while (!sent(core.tick(core.wakeAtMs)).some(({ type }) => type === 'ping'));
+    core.tick(core.wakeAtMs + 20_000)
+    let asked: Packet['message'][] = []
+    while (asked.length === 0) asked = sent(core.tick(core.wakeAtMs)).filter(({ type }) => type === 'ping-req')
+    for (const message of asked)
+      t.ok(message.type === 'ping-req' && message.remainingMs > 0 && message.remainingMs <= 1000, JSON.stringify(message))
+  },
+)
 
 t.test('a stopped process is degraded for others within seconds, and alive again when it goes on', async (t) => {
   const sim = new OverlaySim({ members: 10, seed: 6 })
