@@ -98,14 +98,16 @@ function walk(
   anchors: readonly Uint8Array[],
   state: Anchor['state'],
 ): Anchor | undefined {
-  const ends = anchors.map(readCertificate)
-  let left = between.map(readCertificate)
+  const ends = anchors.map(readRoot)
+  // Most certificates are a root's own issue: what lies between is read when it is needed.
+  let left: readonly ReadCertificate[] | undefined
   let reached: readonly { readonly at: ReadCertificate; readonly valid: Validity }[] = [{ at: from, valid: from }]
   for (let depth = 0; depth < depthMax && reached.length > 0; depth++) {
     for (const { at, valid } of reached) {
       const end = ends.find((each) => isIssuedBy(at, each))
       if (end !== undefined) return { state, ...both(valid, end) }
     }
+    left ??= between.map(readCertificate)
     const next = left.flatMap((at) => {
       const child = reached.find((each) => isIssuedBy(each.at, at))
       return child === undefined ? [] : [{ at, valid: both(child.valid, at) }]
@@ -114,6 +116,15 @@ function walk(
     reached = next
   }
   return undefined
+}
+
+/** As they were read: the same few at every handshake, and reading one takes longer than checking a signature. */
+const readRoots = new WeakMap<Uint8Array, ReadCertificate>()
+
+function readRoot(der: Uint8Array): ReadCertificate {
+  const known = readRoots.get(der) ?? readCertificate(der)
+  readRoots.set(der, known)
+  return known
 }
 
 function both(one: Validity, other: Validity): Validity {
