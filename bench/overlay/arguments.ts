@@ -1,0 +1,55 @@
+/** Each produces its rows of the table; `--only` chooses among them. */
+export const parts = ['simulator', 'formed', 'killed', 'traffic', 'stopped', 'loss', 'memberlist', 'leader-idle'] as const
+export type Part = (typeof parts)[number]
+
+export interface Arguments {
+  readonly format: 'text' | 'json'
+  /** `full`: as many seeds as the table asks for. */
+  readonly form: 'short' | 'full'
+  readonly only: ReadonlySet<Part>
+  readonly members: number
+  readonly kills: number
+  readonly minutes: number
+}
+
+const usage = `known are --format text|json, --sim, --only ${parts.join(',')}, --members N, --kills N, --minutes M`
+
+/** @throws on anything it does not know, naming it */
+export function parse(args: readonly string[]): Arguments {
+  const known = { format: 'text', only: parts.join(','), members: '100', kills: '20', minutes: '10' }
+  let form: Arguments['form'] = 'short'
+  for (let at = 0; at < args.length; at++) {
+    if (args[at] === '--sim') {
+      form = 'full'
+      continue
+    }
+    const [name = '', value] = [args[at]?.replace(/^--/, ''), args[at + 1]]
+    if (!Object.hasOwn(known, name) || value === undefined)
+      throw new Error(`unknown argument ${args[at]} ${value ?? ''}: ${usage}`)
+    known[name as keyof typeof known] = value
+    at++
+  }
+  const { format } = known
+  if (format !== 'text' && format !== 'json') throw new Error(`--format ${format}: expected text or json`)
+  const only = new Set(known.only.split(',').map(partNamed))
+  const members = integer('members', known.members, 5, 1000)
+  return { format, form, only, members, kills: integer('kills', known.kills, 1, 1000), minutes: minutesOf(known.minutes) }
+}
+
+function partNamed(name: string): Part {
+  const part = parts.find((one) => one === name)
+  if (part === undefined) throw new Error(`--only ${name}: expected some of ${parts.join(',')}`)
+  return part
+}
+
+function integer(name: string, text: string, least: number, most: number): number {
+  const number = Number(text)
+  if (Number.isInteger(number) && number >= least && number <= most) return number
+  throw new Error(`--${name} ${text}: expected an integer from ${least} to ${most}`)
+}
+
+function minutesOf(text: string): number {
+  const number = Number(text)
+  if (number > 0 && number <= 1440) return number
+  throw new Error(`--minutes ${text}: expected a number above 0, up to 1440`)
+}

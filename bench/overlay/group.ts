@@ -1,0 +1,190 @@
+/** A group of members, each a process of its own on this machine. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { TestAuthority } from '../../lib/testing/test-authority.js'
+import { loopback, type Network } from '../../test/chaos/network.js'
+import { until } from '../raft/cluster.js'
+import type { MemberCounts, MemberNews, MemberOrder, MemberSetup } from './member.js'
+import { monotonicMs } from './monotonic.js'
+
+const cluster = 'bench0000000'
+const memberFile = fileURLToPath(new URL('./member.js', import.meta.url))
+/** Members that others come in through, as workers do through managers. */
+const seedsMax = 3
+
+export interface Member {
+  readonly number: number
+  readonly node: string
+  readonly address: string
+  readonly pid: number
+}
+
+/** A member's word on another. `atMs` is the monotonic clock of this machine. */
+export interface Word {
+  readonly type: 'failed' | 'suspect'
+  readonly observer: string
+  readonly subject: string
+  readonly atMs: number
+}
+
+interface Running {
+  readonly number: number
+  readonly node: string
+  readonly epoch: number
+  readonly child: ChildProcess
+  address: string
+  isComplete: boolean
+}
+
+export interface GroupOptions {
+  readonly members: number
+  /** Where they live, numbered from 0; default: this machine's loopback. */
+  readonly network?: Network
+  /** Processes that start at the same time. Default 4. */
+  readonly startsMax?: number
+}
+
+export class MemberGroup {
+  readonly size: number
+  /** What was said of others since the start, in the order it was heard. */
+  readonly words: Word[] = []
+  /** When the last of all knew all, from the first process's start. */
+  formedMs = Number.NaN
+  readonly #authority: TestAuthority
+  readonly #network: Network
+  readonly #running = new Map<number, Running>()
+  #completedMs = 0
+  /** What ended by itself, which nothing here may. */
+  #fault: Error | undefined
+  #nextTag = 1
+  /** However the benchmark ends, also when one of them stands still and cannot notice. */
+  readonly #onExit = (): void => {
+    for (const { child } of this.#running.values()) child.kill('SIGKILL')
+  }
+
+  private constructor({ members, network = loopback }: GroupOptions, authority: TestAuthority) {
+    this.size = members
+    this.#network = network
+    this.#authority = authority
+    process.once('exit', this.#onExit)
+  }
+
+  /** Starts all from nothing; resolves when every member knows all of them alive. */
+  static async form(options: GroupOptions): Promise<MemberGroup> {
+    const group = new MemberGroup(options, await TestAuthority.make(cluster))
+    try {
+      const beganMs = monotonicMs()
+      const queue = Array.from({ length: options.members }, (_, number) => number)
+      // The first ones are there before anybody is told to come in through them.
+      for (const number of queue.splice(0, seedsMax)) await group.start(number)
+      const starters = Array.from({ length: options.startsMax ?? 4 }, async () => {
+        for (let number = queue.shift(); number !== undefined; number = queue.shift()) await group.start(number)
+      })
+      await Promise.all(starters)
+      await group.untilComplete()
+      group.formedMs = group.#completedMs - beganMs
+      return group
+    } catch (error) {
+      await group.stop()
+      throw error
+    }
+  }
+
+  get members(): readonly Member[] {
+    return [...this.#running.values()].map(({ number, node, address, child }) => {
+      return { number, node, address, pid: child.pid as number }
+    })
+  }
+
+  /** Resolves when it listens. One that was killed comes back at its old address, one epoch on. */
+  async start(number: number): Promise<void> {
+    const former = this.#running.get(number)
+    const node = `member${String(number).padStart(6, '0')}`
+    const seeds = [...this.#running.values()].filter((one) => one.number < seedsMax && one.number !== number)
+    const epoch = (former?.epoch ?? 0) + 1
+    const setup: MemberSetup = {
+      node,
+      cluster,
+      epoch,
+      listen: former?.address ?? this.#network.listen(number),
+      key: this.#authority.keyString('worker', node),
+      // Each through one of them, which is enough; the seeds through all that are there.
+      seeds: number < seedsMax ? seeds : seeds.filter((seed) => seed.number === number % seeds.length),
+      members: this.size,
+    }
+    const [file, args] = this.#network.command(number, process.execPath, [memberFile, JSON.stringify(setup)])
+    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const running: Running = { number, node, epoch, child, address: setup.listen, isComplete: false }
+    this.#running.set(number, running)
+    await new Promise<void>((resolve, reject) => {
+      child.on('message', (news: MemberNews) => {
+        if (news.type === 'listening') {
+          running.address = news.address
+          resolve()
+        } else this.#heard(running, news)
+      })
+      child.once('exit', (code, signal) => {
+        const fault = new Error(`member ${number} ended by itself with ${code ?? signal}`)
+        if (signal !== 'SIGKILL') this.#fault ??= fault
+        reject(fault)
+      })
+    })
+  }
+
+  /** Resolves when every member that runs knows all alive. */
+  async untilComplete(withinMs = 180_000): Promise<void> {
+    const isComplete = (): boolean => {
+      if (this.#fault !== undefined) throw this.#fault
+      return [...this.#running.values()].every((one) => one.isComplete)
+    }
+    await until(`all ${this.size} members know each other`, isComplete, withinMs)
+  }
+
+  signal({ number }: Member, name: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.#running.get(number)?.child.kill(name)
+  }
+
+  async counts({ number }: Member): Promise<MemberCounts> {
+    const { child } = this.#running.get(number) as Running
+    const tag = this.#nextTag++
+    return new Promise((resolve, reject) => {
+      const gone = (): void => reject(new Error(`member ${number} ended`))
+      const heard = (news: MemberNews): void => {
+        if (news.type !== 'counted' || news.tag !== tag) return
+        child.off('message', heard)
+        child.off('exit', gone)
+        resolve(news.counts)
+      }
+      child.on('message', heard)
+      child.once('exit', gone)
+      child.send({ type: 'count', tag } satisfies MemberOrder)
+    })
+  }
+
+  async stop(): Promise<void> {
+    const ends = [...this.#running.values()]
+      .filter(({ child }) => child.exitCode === null && child.signalCode === null)
+      .map(({ child }) => {
+        const gone = new Promise((resolve) => child.once('exit', resolve))
+        child.kill('SIGKILL')
+        return gone
+      })
+    await Promise.all(ends)
+    process.off('exit', this.#onExit)
+  }
+
+  #heard(member: Running, news: MemberNews): void {
+    // The last words of a process that was killed may come after its successor's first.
+    if (this.#running.get(member.number) !== member) return
+    switch (news.type) {
+      case 'complete':
+      case 'incomplete':
+        member.isComplete = news.type === 'complete'
+        this.#completedMs = Math.max(news.atMs, this.#completedMs)
+        return
+      case 'failed':
+      case 'suspect':
+        this.words.push({ type: news.type, observer: member.node, subject: news.subject, atMs: news.atMs })
+    }
+  }
+}
