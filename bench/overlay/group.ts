@@ -1,6 +1,7 @@
 /** A group of members, each a process of its own on this machine. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { unreachable } from '../../lib/base/assert.js'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
 import { loopback, type Network } from '../../test/chaos/network.js'
 import { until } from '../raft/cluster.js'
@@ -75,8 +76,8 @@ export class MemberGroup {
     try {
       const beganMs = monotonicMs()
       const queue = Array.from({ length: options.members }, (_, number) => number)
-      // The first ones are there before anybody is told to come in through them.
-      for (const number of queue.splice(0, seedsMax)) await group.start(number)
+      // One is there before anybody is told to come in through it.
+      for (const number of queue.splice(0, 1)) await group.start(number)
       const starters = Array.from({ length: options.startsMax ?? 4 }, async () => {
         for (let number = queue.shift(); number !== undefined; number = queue.shift()) await group.start(number)
       })
@@ -185,6 +186,12 @@ export class MemberGroup {
       case 'failed':
       case 'suspect':
         this.words.push({ type: news.type, observer: member.node, subject: news.subject, atMs: news.atMs })
+        return
+      case 'listening':
+      case 'counted':
+        return // whoever waits for these listens for itself
+      default:
+        unreachable(news)
     }
   }
 }
