@@ -53,6 +53,8 @@ export interface AgentStopOptions {
 
 /** Delay before the next try, drawn from [b/2, b), b doubling from firstMs to maxMs; begins anew with each session that opened. */
 const reconnect = { firstMs: 100, maxMs: 2_000 }
+/** A leader that bids to wait longer is not obeyed. */
+const waitMaxMs = 30_000
 /** Redirections followed without a wait: two managers that name each other must not be asked in a tight loop. */
 const redirectsMax = 3
 /** How long a stopping agent waits for its goodbye to be heard. */
@@ -210,8 +212,11 @@ export class Agent implements AsyncDisposable {
         mayHurry = false
         continue
       }
+      const waitMs = askedToWaitMs(outcome.error)
+      // Never earlier than told, and not all who were told the same at once.
+      const delayMs = waitMs === undefined ? backoffMs(attempt++, reconnect, random) : waitMs * (1 + random() / 10)
       // Aborted: the loop's head ends it.
-      await pause(clock, backoffMs(attempt++, reconnect, random), signal).catch(() => {})
+      await pause(clock, delayMs, signal).catch(() => {})
     }
   }
 
@@ -262,6 +267,13 @@ export class Agent implements AsyncDisposable {
 /** The leader has no record of this node, and a leader has every record: asking again would be answered the same. */
 function isUnknownNode(error: unknown, node: string): boolean {
   return isSkeinError(error, 'ERR_SKEIN_NOT_FOUND') && error.detail.kind === 'node' && error.detail.ref === node
+}
+
+/** What a busy leader bids; undefined when it bids nothing that makes sense. */
+function askedToWaitMs(error: unknown): number | undefined {
+  if (!isSkeinError(error, 'ERR_SKEIN_BUSY')) return undefined
+  const { retryAfterMs } = error.detail
+  return typeof retryAfterMs === 'number' && retryAfterMs >= 0 && retryAfterMs <= waitMaxMs ? retryAfterMs : undefined
 }
 
 interface SessionOutcome {

@@ -25,8 +25,8 @@ export interface ErrorDetail {
   ERR_SKEIN_NO_QUORUM: { readonly voters: number; readonly reachable: number }
   /** The write may or may not have happened; a retry with the same `requestId` is safe. */
   ERR_SKEIN_OUTCOME_UNKNOWN: { readonly requestId: string }
-  /** Too much is under way; try again later. */
-  ERR_SKEIN_BUSY: { readonly limit: string }
+  /** Too much is under way; try again later, where it is said after `retryAfterMs`. */
+  ERR_SKEIN_BUSY: { readonly limit: string; readonly retryAfterMs?: number }
   /** The deadline passed before an answer came; nothing was promised. */
   ERR_SKEIN_TIMEOUT: { readonly what: string; readonly timeoutMs: number }
   /** The caller's signal was aborted. */

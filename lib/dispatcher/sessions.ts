@@ -45,6 +45,14 @@ export class Sessions {
     return true
   }
 
+  /** It spoke, outside of a session. */
+  heard(node: string, nowMs: number): void {
+    const entry = this.#entries.get(node)
+    if (entry === undefined) return
+    entry.heardMs = nowMs
+    entry.ended = undefined
+  }
+
   /** A link to the node ended. What it proves holds until the node is heard again. */
   linkDown(node: string, evidence: Evidence, nowMs: number): void {
     const entry = this.#entries.get(node)

@@ -18,6 +18,7 @@ import type { Op, TaskObservation } from '../model/command.js'
 import { canAdvance, type TaskState } from '../model/task.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import type { Change, Store } from '../store/index.js'
+import { Admission, type AdmissionOptions } from './admission.js'
 import { AssignmentFeed } from './assignments.js'
 import type { DialFinding } from './confirmations.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
@@ -38,6 +39,8 @@ export interface DispatcherWorld {
   readonly membership?: Membership | undefined
   /** Connects to an address and hangs up, never rejects: what a broken link has to be confirmed by. undefined: none counts as proof. */
   readonly dial?: ((address: string) => Promise<DialFinding>) | undefined
+  /** How many workers may register at once, and a second. */
+  readonly admission?: AdmissionOptions | undefined
   /** What workers say of their tasks besides; undefined: only their sessions tell. */
   readonly rows?: Rows<TaskRow> | undefined
 }
@@ -61,6 +64,7 @@ const workerStates: ReadonlySet<TaskState> = new Set(reportedStates)
 export class Term {
   readonly #world: DispatcherWorld
   readonly #sessions: Sessions
+  readonly #admission: Admission
   readonly #streams = new Map<string, Stream>()
   readonly #nodes: StatusBatch<string, NodeStatus>
   readonly #tasks: StatusBatch<number, TaskObservation>
@@ -72,6 +76,7 @@ export class Term {
   constructor(world: DispatcherWorld) {
     this.#world = world
     this.#sessions = new Sessions(world.random)
+    this.#admission = new Admission(world.random, world.admission)
     this.#nodes = new StatusBatch({
       clock: world.clock,
       itemsMax: nodesPerProposal,
@@ -129,6 +134,13 @@ export class Term {
     this.#refuseStranger(node)
     const checked = checkNodeDescription(description)
     const { clock } = this.#world
+    const retryAfterMs = this.#admission.ask(clock.now())
+    if (retryAfterMs !== undefined) {
+      // Whoever knocks lives: waiting to be let in is no silence.
+      this.#sessions.heard(node, clock.now())
+      const words = `too many workers register at once; ask again in ${retryAfterMs} ms`
+      throw new SkeinError('ERR_SKEIN_BUSY', words, { limit: 'sessions', retryAfterMs })
+    }
     // Before the node is ready: what ended while it was away must not be seen as running on a node that is back.
     await this.#tasks.add(this.#newsOf(node, reports).news)
     const session = this.#sessions.register(node, clock.now())
@@ -246,8 +258,8 @@ export class Term {
       }
       if (change.kind !== 'node') continue
       this.#nodeChanged(change)
-      // The list of managers may be another one; whom it does not concern is told nothing.
-      for (const node of this.#streams.keys()) touched.add(node)
+      // The list of managers may be another one. Not for every worker: each wakes all, and when many come that is all by all.
+      if (concernsManagers(change)) for (const node of this.#streams.keys()) touched.add(node)
     }
     for (const node of touched) this.#wake(node)
   }
@@ -288,6 +300,12 @@ export class Term {
     const words = `node ${node}: this cluster has no record of it; start it with an empty directory and a join string`
     throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'node', ref: node })
   }
+}
+
+function concernsManagers(change: Extract<Change, { kind: 'node' }>): boolean {
+  const next = change.type === 'set' ? change.object : undefined
+  if (change.was?.role !== 'manager' && next?.role !== 'manager') return false
+  return change.was?.role !== next?.role || change.was?.address !== next?.address
 }
 
 export function notLeading(): SkeinError<'ERR_SKEIN_NOT_LEADER'> {

@@ -114,6 +114,7 @@ export class Manager {
   /** Nodes whose process seems to have died, by what their links said last; a new term begins with it. */
   readonly #dead = new Map<string, Evidence>()
   readonly #failed: Deferred<unknown> = deferred<unknown>()
+  #managersKnown: { readonly version: number; readonly known: readonly ManagerAddress[] } | undefined
   #undo: (() => void)[] = []
 
   private constructor(options: ManagerOptions, store: Store, raft: RaftRunner, links: RaftLinks) {
@@ -247,9 +248,13 @@ export class Manager {
   }
 
   managers(): readonly ManagerAddress[] {
-    const known = [...this.store.view().nodes()].flatMap(({ id, role, address }) =>
-      role === 'manager' ? [{ node: id, address }] : [],
-    )
+    const view = this.store.view()
+    // Asked for every worker that registers, over all nodes: once per state of the tables is enough.
+    if (this.#managersKnown?.version !== view.version) {
+      const known = [...view.nodes()].flatMap(({ id, role, address }) => (role === 'manager' ? [{ node: id, address }] : []))
+      this.#managersKnown = { version: view.version, known }
+    }
+    const { known } = this.#managersKnown
     return known.length > 0 ? known : this.#o.managers
   }
 

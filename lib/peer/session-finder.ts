@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
 import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
-import { SkeinError } from '../base/errors.js'
+import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
@@ -189,9 +189,15 @@ export class SessionFinder {
     }
     return {
       open: async (_node: string, hello: SessionHello) => {
-        const opened = (await call('session.open', hello)) as SessionOpened
-        this.#opened(opened)
-        return opened
+        try {
+          const opened = (await call('session.open', hello)) as SessionOpened
+          this.#opened(opened)
+          return opened
+        } catch (error) {
+          // The leader lets them in one by one: another manager would only ask the same leader, over a link still to be made.
+          if (isSkeinError(error, 'ERR_SKEIN_BUSY')) this.#tried.delete(node)
+          throw error
+        }
       },
       beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
       assignments: (_node, session, signal) =>

@@ -202,6 +202,20 @@ t.test('an open, a beat or a report without an answer ends the session in bounde
   }
 })
 
+t.test('a leader that is busy is asked again when it said, not before', async (t) => {
+  const { agent, manager, clock } = bench(t)
+  manager.openError = new SkeinError('ERR_SKEIN_BUSY', 'too many', { limit: 'sessions', retryAfterMs: 7_000 })
+  await agent.start()
+  await manager.until(() => manager.hellos.length === 1)
+  await settle()
+  clock.advance(6_999)
+  await settle()
+  t.equal(manager.hellos.length, 1)
+  manager.openError = undefined
+  clock.advance(701)
+  await manager.until(() => manager.hellos.length === 2)
+})
+
 t.test('a stream the manager ends ends the session', async (t) => {
   const { agent, manager, clock } = bench(t)
   await agent.start()
