@@ -241,7 +241,8 @@ export class Prober {
     const { table, nowMs, links } = this.#local
     const member = table.get(probe.id)
     if (member === undefined) return
-    const remainingMs = Math.round(probe.deadlineMs - nowMs)
+    // After a stall the deadline may be past already.
+    const remainingMs = Math.max(0, Math.round(probe.deadlineMs - nowMs))
     const relays = this.#relaysTo(member)
     probe.nacksExpected = relays.length
     for (const { id } of relays) this.#local.sendSurely(id, { type: 'ping-req', seq: probe.seq, target: probe.id, remainingMs })

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { connect, type Socket } from 'node:net'
-import { connect as tlsConnect } from 'node:tls'
+import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import t from 'tap'
 import { WebSocket } from 'ws'
 import { deferred } from '../../../lib/base/deferred.js'
@@ -110,6 +110,41 @@ t.test('a stranger learns that TLS is spoken, and nothing else: no certificate, 
     'TLS 1.2 is refused even to who knows the name',
   )
   t.equal(listener.turnedAway, 5)
+  await listener.close()
+})
+
+t.test('no session is resumed: whoever comes again shows its certificate again', async (t) => {
+  const transport = new WsTransport({ clock: systemClock })
+  const listener = await transport.listen('127.0.0.1:0', server, () => undefined)
+  const port = Number(listener.address.split(':')[1])
+  const dial = async (session: Buffer | undefined): Promise<TLSSocket> => {
+    const secureContext = client.context()
+    const socket = tlsConnect({
+      ...{ host: '127.0.0.1', port, rejectUnauthorized: false, servername: client.serverName, secureContext },
+      ...(session && { session }),
+    })
+    await once(socket, 'secureConnect')
+    return socket
+  }
+  const first = await dial(undefined)
+  const tickets: Buffer[] = []
+  first.on('session', (session: Buffer) => tickets.push(session))
+  const answered = once(first, 'data') // what comes after the tickets
+  first.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+  await answered
+  t.notOk(first.isSessionReused())
+  t.ok(tickets.length > 0, 'TLS itself hands out tickets')
+  for (const ticket of tickets) {
+    const isReused = await dial(ticket).then(
+      (again) => {
+        again.destroy()
+        return again.isSessionReused()
+      },
+      () => false, // the handshake fails: no context of sessions is kept
+    )
+    t.notOk(isReused)
+  }
+  first.destroy()
   await listener.close()
 })
 
