@@ -6,6 +6,9 @@ import { canAdvance, isTerminal } from '../model/task.js'
 /** Most reports in one message; the rest follows when it is acknowledged. */
 export const reportsMax = 1_000
 
+/** More words than that of a task's state are cut off. */
+const messageMaxChars = 1_000
+
 /** Where else the latest report of each task is kept. */
 export interface ReportSink {
   set(report: TaskReport): void
@@ -34,9 +37,11 @@ export class Reporter {
   update(report: TaskReport): boolean {
     const last = this.#latest.get(report.id)
     if (last !== undefined && !canAdvance(last.state, report.state)) return false
-    this.#latest.set(report.id, report)
+    // A driver's words may be of any length; one message over its bound would keep all others from being heard.
+    const told = { ...report, message: report.message.slice(0, messageMaxChars) }
+    this.#latest.set(report.id, told)
     this.#due.add(report.id)
-    this.#told?.set(report)
+    this.#told?.set(told)
     this.#wake()
     return true
   }

@@ -114,3 +114,23 @@ t.test('whatever order states come in, what is sent of a task only rises and end
     ),
   )
 })
+
+t.test(
+  'a first word carries what is not acknowledged, ends first, as many as asked for; endless words are cut off',
+  async (t) => {
+    const reporter = new Reporter()
+    reporter.update(report('a', 'running'))
+    reporter.update(report('b', 'failed'))
+    reporter.update({ ...report('c', 'running'), message: 'x'.repeat(100_000) })
+    t.same(
+      reporter.due(2).map(({ id }) => id),
+      ['b', 'a'],
+    )
+    t.equal(reporter.due(9)[2]?.message.length, 1_000)
+    const { end, ended } = session(t, reporter, async () => undefined)
+    await settle()
+    t.same(reporter.due(9), [], 'acknowledged')
+    end()
+    await ended
+  },
+)
