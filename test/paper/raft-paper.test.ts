@@ -34,11 +34,17 @@ function refuted(t: Test, role: Role): void {
   t.end()
 }
 
-t.test('§3.3: a follower takes over a higher term it hears of', (t) => refuted(t, 'StateFollower'))
-t.test('§3.3: a candidate that hears of a higher term becomes a follower at it', (t) => refuted(t, 'StateCandidate'))
-t.test('§3.3: a leader that hears of a higher term becomes a follower at it', (t) => refuted(t, 'StateLeader'))
+t.test('§3.3: a follower takes over a higher term it hears of [FollowerUpdateTermFromMessage]', (t) =>
+  refuted(t, 'StateFollower'),
+)
+t.test('§3.3: a candidate that hears of a higher term becomes a follower at it [CandidateUpdateTermFromMessage]', (t) =>
+  refuted(t, 'StateCandidate'),
+)
+t.test('§3.3: a leader that hears of a higher term becomes a follower at it [LeaderUpdateTermFromMessage]', (t) =>
+  refuted(t, 'StateLeader'),
+)
 
-t.test('§3.3: a message of a lower term changes nothing, in whatever role', (t) => {
+t.test('§3.3: a message of a lower term changes nothing, in whatever role [RejectStaleTermMessage]', (t) => {
   for (const role of ['StateFollower', 'StateCandidate', 'StateLeader'] as const) {
     const peer = inRole(role, 2)
     const before = { ...peer.node.basicStatus(), log: peer.terms(), elapsed: peer.node.raft.electionElapsed }
@@ -49,13 +55,13 @@ t.test('§3.3: a message of a lower term changes nothing, in whatever role', (t)
   t.end()
 })
 
-t.test('§3.4: a server starts as a follower without a leader', (t) => {
+t.test('§3.4: a server starts as a follower without a leader [StartAsFollower]', (t) => {
   const peer = new Peer(1)
   t.match(peer.node.basicStatus(), { raftState: 'StateFollower', term: 0, lead: 0 })
   t.end()
 })
 
-t.test('§3.4: a leader sends heartbeats to all others every heartbeat interval', (t) => {
+t.test('§3.4: a leader sends heartbeats to all others every heartbeat interval [LeaderBcastBeat]', (t) => {
   const leader = new Peer(1, { heartbeatTick: 3 }).becomeLeader().settle()
   leader.step('MsgAppResp', 2, 1, { index: 1 })
   leader.take()
@@ -97,38 +103,45 @@ function campaigns(t: Test, role: 'StateFollower' | 'StateCandidate'): void {
   t.end()
 }
 
-t.test('§3.4: a follower that hears nothing for an election timeout begins an election', (t) => campaigns(t, 'StateFollower'))
-t.test('§3.4: a candidate whose election comes to nothing begins another', (t) => campaigns(t, 'StateCandidate'))
+t.test('§3.4: a follower that hears nothing for an election timeout begins an election [FollowerStartElection]', (t) =>
+  campaigns(t, 'StateFollower'),
+)
+t.test('§3.4: a candidate whose election comes to nothing begins another [CandidateStartNewElection]', (t) =>
+  campaigns(t, 'StateCandidate'),
+)
 
-t.test('§3.4: a candidate wins with a majority of all voters, loses when none is possible, and else waits', (t) => {
-  const rows: [size: number, granted: number[], refused: number[], expected: Role][] = [
-    [1, [], [], 'StateLeader'],
-    [3, [2, 3], [], 'StateLeader'],
-    [3, [2], [], 'StateLeader'],
-    [5, [2, 3, 4, 5], [], 'StateLeader'],
-    [5, [2, 3, 4], [], 'StateLeader'],
-    [5, [2, 3], [], 'StateLeader'],
-    [3, [], [2, 3], 'StateFollower'],
-    [5, [], [2, 3, 4, 5], 'StateFollower'],
-    [5, [2], [3, 4, 5], 'StateFollower'],
-    [3, [], [], 'StateCandidate'],
-    [5, [2], [], 'StateCandidate'],
-    [5, [], [2, 3], 'StateCandidate'],
-    [5, [], [], 'StateCandidate'],
-  ]
-  for (const [size, granted, refused, expected] of rows) {
-    const peer = new Peer(1, { voters: Array.from({ length: size }, (_, at) => at + 1) })
-    peer.node.campaign()
-    peer.take()
-    for (const from of granted) peer.step('MsgVoteResp', from, 1)
-    for (const from of refused) peer.step('MsgVoteResp', from, 1, { reject: true })
-    t.equal(peer.state, expected, `${size} voters, ${granted.length} others for, ${refused.length} against`)
-    t.equal(peer.term, 1)
-  }
-  t.end()
-})
+t.test(
+  '§3.4: a candidate wins with a majority of all voters, loses when none is possible, and else waits [LeaderElectionInOneRoundRPC]',
+  (t) => {
+    const rows: [size: number, granted: number[], refused: number[], expected: Role][] = [
+      [1, [], [], 'StateLeader'],
+      [3, [2, 3], [], 'StateLeader'],
+      [3, [2], [], 'StateLeader'],
+      [5, [2, 3, 4, 5], [], 'StateLeader'],
+      [5, [2, 3, 4], [], 'StateLeader'],
+      [5, [2, 3], [], 'StateLeader'],
+      [3, [], [2, 3], 'StateFollower'],
+      [5, [], [2, 3, 4, 5], 'StateFollower'],
+      [5, [2], [3, 4, 5], 'StateFollower'],
+      [3, [], [], 'StateCandidate'],
+      [5, [2], [], 'StateCandidate'],
+      [5, [], [2, 3], 'StateCandidate'],
+      [5, [], [], 'StateCandidate'],
+    ]
+    for (const [size, granted, refused, expected] of rows) {
+      const peer = new Peer(1, { voters: Array.from({ length: size }, (_, at) => at + 1) })
+      peer.node.campaign()
+      peer.take()
+      for (const from of granted) peer.step('MsgVoteResp', from, 1)
+      for (const from of refused) peer.step('MsgVoteResp', from, 1, { reject: true })
+      t.equal(peer.state, expected, `${size} voters, ${granted.length} others for, ${refused.length} against`)
+      t.equal(peer.term, 1)
+    }
+    t.end()
+  },
+)
 
-t.test('§3.4: a voter gives one vote a term, to the first who asks, again if asked again', (t) => {
+t.test('§3.4: a voter gives one vote a term, to the first who asks, again if asked again [FollowerVote]', (t) => {
   const rows: [vote: number, candidate: number, refused: boolean][] = [
     [0, 2, false],
     [0, 3, false],
@@ -151,7 +164,7 @@ t.test('§3.4: a voter gives one vote a term, to the first who asks, again if as
   t.end()
 })
 
-t.test('§3.4: a candidate that hears from a leader of its term or a later one gives way', (t) => {
+t.test('§3.4: a candidate that hears from a leader of its term or a later one gives way [CandidateFallback]', (t) => {
   for (const term of [2, 3]) {
     const peer = inRole('StateCandidate', 2)
     peer.step('MsgApp', 2, term)
@@ -183,8 +196,12 @@ function timeoutsVary(t: Test, role: 'StateFollower' | 'StateCandidate'): void {
   t.end()
 }
 
-t.test('§3.4: the election timeouts of followers are random', (t) => timeoutsVary(t, 'StateFollower'))
-t.test('§3.4: the election timeouts of candidates are random', (t) => timeoutsVary(t, 'StateCandidate'))
+t.test('§3.4: the election timeouts of followers are random [FollowerElectionTimeoutRandomized]', (t) =>
+  timeoutsVary(t, 'StateFollower'),
+)
+t.test('§3.4: the election timeouts of candidates are random [CandidateElectionTimeoutRandomized]', (t) =>
+  timeoutsVary(t, 'StateCandidate'),
+)
 
 function collisionsAreRare(t: Test, role: 'StateFollower' | 'StateCandidate'): void {
   const random = seededRandom(7)
@@ -202,10 +219,14 @@ function collisionsAreRare(t: Test, role: 'StateFollower' | 'StateCandidate'): v
   t.end()
 }
 
-t.test('§3.4: in most rounds a single follower times out first', (t) => collisionsAreRare(t, 'StateFollower'))
-t.test('§3.4: in most rounds a single candidate times out first', (t) => collisionsAreRare(t, 'StateCandidate'))
+t.test('§3.4: in most rounds a single follower times out first [FollowersElectionTimeoutNonconflict]', (t) =>
+  collisionsAreRare(t, 'StateFollower'),
+)
+t.test('§3.4: in most rounds a single candidate times out first [CandidatesElectionTimeoutNonconflict]', (t) =>
+  collisionsAreRare(t, 'StateCandidate'),
+)
 
-t.test('§3.5: a leader appends a command to its log and sends it to all others at once', (t) => {
+t.test('§3.5: a leader appends a command to its log and sends it to all others at once [LeaderStartReplication]', (t) => {
   const leader = leaderOf(3)
   leader.replicate('', [2, 3])
   leader.propose('some data')
@@ -220,54 +241,63 @@ t.test('§3.5: a leader appends a command to its log and sends it to all others 
   t.end()
 })
 
-t.test('§3.5: an entry stored on a majority is committed, applied, and announced with the next messages', (t) => {
-  const leader = leaderOf(3)
-  leader.replicate('', [2, 3])
-  const before = leader.committed
-  const messages = leader.replicate('some data', [2, 3])
-  t.equal(leader.committed, before + 1)
-  t.equal(leader.applied.at(-1)?.data.toString(), 'some data')
-  const announced = messages.filter((m) => m.commit === before + 1)
-  t.same([...new Set(to(announced))].sort(), [2, 3])
-  t.end()
-})
-
-t.test('§3.5: an entry is committed exactly when a majority, the leader among it, has stored it', (t) => {
-  const rows: [size: number, acks: number[], committed: boolean][] = [
-    [1, [], true],
-    [3, [], false],
-    [3, [2], true],
-    [3, [2, 3], true],
-    [5, [], false],
-    [5, [2], false],
-    [5, [2, 3], true],
-    [5, [2, 3, 4], true],
-    [5, [2, 3, 4, 5], true],
-  ]
-  for (const [size, acks, committed] of rows) {
-    const leader = leaderOf(size)
-    leader.replicate('', [2, 3, 4, 5].slice(0, size - 1))
+t.test(
+  '§3.5: an entry stored on a majority is committed, applied, and announced with the next messages [LeaderCommitEntry]',
+  (t) => {
+    const leader = leaderOf(3)
+    leader.replicate('', [2, 3])
     const before = leader.committed
-    leader.replicate('some data', acks)
-    t.equal(leader.committed > before, committed, `${size} servers, stored by ${acks.length} others`)
-  }
-  t.end()
-})
+    const messages = leader.replicate('some data', [2, 3])
+    t.equal(leader.committed, before + 1)
+    t.equal(leader.applied.at(-1)?.data.toString(), 'some data')
+    const announced = messages.filter((m) => m.commit === before + 1)
+    t.same([...new Set(to(announced))].sort(), [2, 3])
+    t.end()
+  },
+)
 
-t.test('§3.5: committing an entry commits all entries before it, those of former leaders too', (t) => {
-  for (const log of [[], [2], [1, 2], [1]]) {
-    const leader = new Peer(1, { log, hardState: { term: 2, vote: 0, commit: 0 } }).becomeLeader().settle()
-    leader.replicate('some data', [2])
-    t.same(
-      leader.applied.map(({ term, index }) => [term, index]),
-      [...log, 3, 3].map((term, at) => [term, at + 1]),
-      `log of terms [${log}]`,
-    )
-  }
-  t.end()
-})
+t.test(
+  '§3.5: an entry is committed exactly when a majority, the leader among it, has stored it [LeaderAcknowledgeCommit]',
+  (t) => {
+    const rows: [size: number, acks: number[], committed: boolean][] = [
+      [1, [], true],
+      [3, [], false],
+      [3, [2], true],
+      [3, [2, 3], true],
+      [5, [], false],
+      [5, [2], false],
+      [5, [2, 3], true],
+      [5, [2, 3, 4], true],
+      [5, [2, 3, 4, 5], true],
+    ]
+    for (const [size, acks, committed] of rows) {
+      const leader = leaderOf(size)
+      leader.replicate('', [2, 3, 4, 5].slice(0, size - 1))
+      const before = leader.committed
+      leader.replicate('some data', acks)
+      t.equal(leader.committed > before, committed, `${size} servers, stored by ${acks.length} others`)
+    }
+    t.end()
+  },
+)
 
-t.test('§3.5: a follower applies an entry, in log order, once it learns that it is committed', (t) => {
+t.test(
+  '§3.5: committing an entry commits all entries before it, those of former leaders too [LeaderCommitPrecedingEntries]',
+  (t) => {
+    for (const log of [[], [2], [1, 2], [1]]) {
+      const leader = new Peer(1, { log, hardState: { term: 2, vote: 0, commit: 0 } }).becomeLeader().settle()
+      leader.replicate('some data', [2])
+      t.same(
+        leader.applied.map(({ term, index }) => [term, index]),
+        [...log, 3, 3].map((term, at) => [term, at + 1]),
+        `log of terms [${log}]`,
+      )
+    }
+    t.end()
+  },
+)
+
+t.test('§3.5: a follower applies an entry, in log order, once it learns that it is committed [FollowerCommitEntry]', (t) => {
   for (const [count, commit] of [
     [1, 1],
     [2, 2],
@@ -285,27 +315,30 @@ t.test('§3.5: a follower applies an entry, in log order, once it learns that it
   t.end()
 })
 
-t.test('§3.5: a follower refuses entries whose predecessor it does not have, and says where the logs may meet', (t) => {
-  const rows: [prevTerm: number, prevIndex: number, index: number, reject: boolean, hint: number, hintTerm: number][] = [
-    [0, 0, 1, false, 0, 0],
-    [1, 1, 1, false, 0, 0],
-    [2, 2, 2, false, 0, 0],
-    [1, 2, 2, true, 1, 1],
-    [3, 3, 3, true, 2, 2],
-  ]
-  for (const [logTerm, prevIndex, index, reject, rejectHint, hintTerm] of rows) {
-    const follower = new Peer(1, { log: [1, 2], hardState: { term: 2, vote: 0, commit: 1 } })
-    follower.step('MsgApp', 2, 2, { logTerm, index: prevIndex })
-    t.match(
-      follower.take(),
-      [{ type: 'MsgAppResp', to: 2, term: 2, index, reject, rejectHint, logTerm: hintTerm }],
-      `entries after term ${logTerm}, index ${prevIndex}`,
-    )
-  }
-  t.end()
-})
+t.test(
+  '§3.5: a follower refuses entries whose predecessor it does not have, and says where the logs may meet [FollowerCheckMsgApp]',
+  (t) => {
+    const rows: [prevTerm: number, prevIndex: number, index: number, reject: boolean, hint: number, hintTerm: number][] = [
+      [0, 0, 1, false, 0, 0],
+      [1, 1, 1, false, 0, 0],
+      [2, 2, 2, false, 0, 0],
+      [1, 2, 2, true, 1, 1],
+      [3, 3, 3, true, 2, 2],
+    ]
+    for (const [logTerm, prevIndex, index, reject, rejectHint, hintTerm] of rows) {
+      const follower = new Peer(1, { log: [1, 2], hardState: { term: 2, vote: 0, commit: 1 } })
+      follower.step('MsgApp', 2, 2, { logTerm, index: prevIndex })
+      t.match(
+        follower.take(),
+        [{ type: 'MsgAppResp', to: 2, term: 2, index, reject, rejectHint, logTerm: hintTerm }],
+        `entries after term ${logTerm}, index ${prevIndex}`,
+      )
+    }
+    t.end()
+  },
+)
 
-t.test('§3.5: a follower replaces what conflicts, keeps what does not, and writes nothing twice', (t) => {
+t.test('§3.5: a follower replaces what conflicts, keeps what does not, and writes nothing twice [FollowerAppendEntries]', (t) => {
   const rows: [prevTerm: number, prevIndex: number, sent: number[], log: number[], written: number[]][] = [
     [2, 2, [3], [1, 2, 3], [3]],
     [1, 1, [3, 4], [1, 3, 4], [3, 4]],
@@ -325,7 +358,7 @@ t.test('§3.5: a follower replaces what conflicts, keeps what does not, and writ
   t.end()
 })
 
-t.test('§3.5: a leader brings every log of Figure 3.6 into step with its own', (t) => {
+t.test('§3.5: a leader brings every log of Figure 3.6 into step with its own [LeaderSyncFollowerLog]', (t) => {
   const leading = [1, 1, 1, 4, 4, 5, 5, 6, 6, 6]
   const logs = [
     [1, 1, 1, 4, 4, 5, 5, 6, 6],
@@ -350,7 +383,7 @@ t.test('§3.5: a leader brings every log of Figure 3.6 into step with its own', 
   t.end()
 })
 
-t.test('§3.6.1: a vote request tells where the candidate’s log ends', (t) => {
+t.test('§3.6.1: a vote request tells where the candidate’s log ends [VoteRequest]', (t) => {
   for (const log of [[2], [1, 2]]) {
     const peer = new Peer(1, { log, hardState: { term: 2, vote: 0, commit: 0 } })
     peer.node.campaign()
@@ -363,7 +396,7 @@ t.test('§3.6.1: a vote request tells where the candidate’s log ends', (t) => 
   t.end()
 })
 
-t.test('§3.6.1: a voter refuses a candidate whose log is less up to date than its own', (t) => {
+t.test('§3.6.1: a voter refuses a candidate whose log is less up to date than its own [Voter]', (t) => {
   const rows: [log: number[], logTerm: number, index: number, reject: boolean][] = [
     [[1], 1, 1, false],
     [[1], 1, 2, false],
@@ -384,19 +417,22 @@ t.test('§3.6.1: a voter refuses a candidate whose log is less up to date than i
   t.end()
 })
 
-t.test('§3.6.2: only entries of the leader’s own term are committed by counting', (t) => {
-  const rows: [acked: number, committed: number][] = [
-    [1, 0],
-    [2, 0],
-    [3, 3],
-  ]
-  for (const [acked, committed] of rows) {
-    const leader = new Peer(1, { log: [1, 2], hardState: { term: 2, vote: 0, commit: 0 } }).becomeLeader().settle()
-    leader.step('MsgAppResp', 2, 3, { index: acked })
-    t.equal(leader.committed, committed, `a majority has stored the log up to ${acked}`)
-  }
-  t.end()
-})
+t.test(
+  '§3.6.2: only entries of the leader’s own term are committed by counting [LeaderOnlyCommitsLogFromCurrentTerm, CannotCommitWithoutNewTermEntry]',
+  (t) => {
+    const rows: [acked: number, committed: number][] = [
+      [1, 0],
+      [2, 0],
+      [3, 3],
+    ]
+    for (const [acked, committed] of rows) {
+      const leader = new Peer(1, { log: [1, 2], hardState: { term: 2, vote: 0, commit: 0 } }).becomeLeader().settle()
+      leader.step('MsgAppResp', 2, 3, { index: acked })
+      t.equal(leader.committed, committed, `a majority has stored the log up to ${acked}`)
+    }
+    t.end()
+  },
+)
 
 t.test('§3.6.2: the leader of Figure 3.7 does not commit an old entry that another leader then replaces', (t) => {
   const voters = [1, 2, 3, 4, 5]

@@ -4,22 +4,25 @@ import { conf, entry, Group, group, Peer, snapshotAt } from './harness.js'
 
 const TRANSFER = Buffer.from('CampaignTransfer')
 
-t.test('a learner votes: it may not know yet that it was made a voter', (t) => {
+t.test('a learner votes: it may not know yet that it was made a voter [LearnerCanVote]', (t) => {
   const learner = new Peer(2, { voters: [1], learners: [2] })
   learner.step('MsgVote', 1, 2, { logTerm: 11, index: 11 })
   t.match(learner.take(), [{ type: 'MsgVoteResp', to: 1, term: 2, reject: false }])
   t.end()
 })
 
-t.test('neither a learner nor an outsider campaigns, whatever it is told', (t) => {
-  for (const peer of [new Peer(2, { voters: [1], learners: [2] }), new Peer(3, { voters: [1, 2] })]) {
-    peer.tick(50)
-    peer.node.campaign()
-    peer.step('MsgTimeoutNow', 1, 1)
-    t.same([peer.state, peer.take().filter((m) => m.type === 'MsgVote')], ['StateFollower', []])
-  }
-  t.end()
-})
+t.test(
+  'neither a learner nor an outsider campaigns, whatever it is told [LearnerCampaign, TransferNonMember, NonPromotableVoterWithCheckQuorum]',
+  (t) => {
+    for (const peer of [new Peer(2, { voters: [1], learners: [2] }), new Peer(3, { voters: [1, 2] })]) {
+      peer.tick(50)
+      peer.node.campaign()
+      peer.step('MsgTimeoutNow', 1, 1)
+      t.same([peer.state, peer.take().filter((m) => m.type === 'MsgVote')], ['StateFollower', []])
+    }
+    t.end()
+  },
+)
 
 t.test('granting a vote restarts the election clock; refusing one, or granting a pre-vote, does not', (t) => {
   const rows: [type: 'MsgVote' | 'MsgPreVote', logTerm: number, elapsed: number][] = [
@@ -90,7 +93,7 @@ t.test('the own vote counts only once it is durable', (t) => {
   t.end()
 })
 
-t.test('an own vote that comes after the election was lost changes nothing', (t) => {
+t.test('an own vote that comes after the election was lost changes nothing [CandidateSelfVoteAfterLostElection]', (t) => {
   for (const preVote of [false, true]) {
     const peer = new Peer(1, { preVote })
     peer.node.campaign()
@@ -104,19 +107,22 @@ t.test('an own vote that comes after the election was lost changes nothing', (t)
   t.end()
 })
 
-t.test('an own pre-vote that comes after the election began is no vote', (t) => {
-  const peer = new Peer(1, { voters: [1, 2, 3], preVote: true })
-  peer.node.campaign()
-  peer.node.ready()
-  for (const from of [2, 3]) peer.step('MsgPreVoteResp', from, 1)
-  t.equal(peer.state, 'StateCandidate', 'the pre-votes of the others sufficed')
-  peer.node.advance() // delivers the own pre-vote
-  peer.step('MsgPreVoteResp', 2, 1)
-  t.equal(peer.state, 'StateCandidate')
-  t.end()
-})
+t.test(
+  'an own pre-vote that comes after the election began is no vote [CandidateDeliversPreCandidateSelfVoteAfterBecomingCandidate]',
+  (t) => {
+    const peer = new Peer(1, { voters: [1, 2, 3], preVote: true })
+    peer.node.campaign()
+    peer.node.ready()
+    for (const from of [2, 3]) peer.step('MsgPreVoteResp', from, 1)
+    t.equal(peer.state, 'StateCandidate', 'the pre-votes of the others sufficed')
+    peer.node.advance() // delivers the own pre-vote
+    peer.step('MsgPreVoteResp', 2, 1)
+    t.equal(peer.state, 'StateCandidate')
+    t.end()
+  },
+)
 
-t.test('§9.6: a pre-candidate that cannot win leaves term and vote as they are', (t) => {
+t.test('§9.6: a pre-candidate that cannot win leaves term and vote as they are [DuelingPreCandidates]', (t) => {
   const cluster = group(3, { preVote: true })
   cluster.elect(1)
   cluster.isolate(3)
@@ -139,7 +145,7 @@ t.test('§9.6: a pre-vote wins a real election', (t) => {
   t.end()
 })
 
-t.test('a split vote ends with the next timeout, with pre-votes too', (t) => {
+t.test('a split vote ends with the next timeout, with pre-votes too [PreVoteWithSplitVote]', (t) => {
   const cluster = group(3, { preVote: true })
   cluster.elect(1)
   cluster.isolate(1)
@@ -153,65 +159,112 @@ t.test('a split vote ends with the next timeout, with pre-votes too', (t) => {
   t.end()
 })
 
-t.test('a pre-vote of a lower term is answered, so that its sender learns the term', (t) => {
-  const voter = new Peer(1, { hardState: { term: 3, vote: 0, commit: 0 } })
-  voter.step('MsgPreVote', 2, 2)
-  t.match(voter.take(), [{ type: 'MsgPreVoteResp', to: 2, term: 3, reject: true }])
-  const asker = new Peer(2, { preVote: true, hardState: { term: 1, vote: 0, commit: 0 } })
-  asker.node.campaign()
-  asker.step('MsgPreVoteResp', 1, 3, { reject: true })
-  t.match(asker.node.basicStatus(), { raftState: 'StateFollower', term: 3 })
-  t.end()
-})
-
-t.test('§4.2.3: whoever hears a leader ignores candidates for an election timeout, but not the leader’s successor', (t) => {
-  for (const type of ['MsgVote', 'MsgPreVote'] as const) {
-    const voter = new Peer(1, { checkQuorum: true })
-    voter.step('MsgHeartbeat', 2, 1)
-    voter.take()
-    voter.tick(9)
-    voter.step(type, 3, 9)
-    t.same([voter.take(), voter.term], [[], 1], `${type} is not even answered`)
-    voter.step(type, 3, 9, { context: TRANSFER })
-    t.match(voter.take(), [{ to: 3, reject: false, term: 9 }], `${type} on behalf of the leader`)
-  }
-  const late = new Peer(1, { checkQuorum: true, random: () => 0.9 })
-  late.step('MsgHeartbeat', 2, 1)
-  late.take()
-  late.tick(10)
-  late.step('MsgVote', 3, 9)
-  t.match(late.take(), [{ to: 3, reject: false }], 'after an election timeout it listens')
-  t.end()
-})
-
-t.test('§6.2: a leader that hears no quorum for an election timeout steps down, one that does stays', (t) => {
-  const leader = new Peer(1, { voters: [1, 2, 3, 4, 5], checkQuorum: true }).becomeLeader().settle()
-  for (let round = 0; round < 5; round++) {
-    for (const from of [2, 3]) leader.step('MsgHeartbeatResp', from, 1)
-    leader.tick(10)
-    t.equal(leader.state, 'StateLeader')
-  }
-  leader.step('MsgHeartbeatResp', 2, 1) // two of five
-  leader.tick(10)
-  t.match(leader.node.basicStatus(), { raftState: 'StateFollower', lead: 0, term: 1 })
-  t.end()
-})
-
-t.test('a candidate stuck at a higher term is freed: the leader hears of its term and steps down', (t) => {
-  const cluster = group(3, { checkQuorum: true })
+t.test('with pre-votes and check-quorum a leader that is cut off is replaced, and no sooner [PreVoteWithCheckQuorum]', (t) => {
+  const cluster = group(3, { preVote: true, checkQuorum: true })
   cluster.elect(1)
+  cluster.isolate(1)
+  cluster.elect(2)
+  t.match(cluster.peer(2).node.basicStatus(), { raftState: 'StatePreCandidate', term: 1 }, '3 has just heard the leader')
+  cluster.peer(3).node.setRandomizedElectionTimeout(19) // it does not ask by itself
+  cluster.peer(3).tick(10)
+  cluster.elect(2)
+  t.match(cluster.peer(2).node.basicStatus(), { raftState: 'StateLeader', term: 2 })
+  t.equal(cluster.peer(3).node.basicStatus().lead, 2)
+  t.end()
+})
+
+t.test('a peer left at a higher term from before there were pre-votes costs one election [PreVoteMigration]', (t) => {
+  const start = { preVote: true, log: [1, 1], hardState: { term: 2, vote: 0, commit: 2 } }
+  const cluster = group(3, start)
+  Object.assign(cluster, {
+    peers: [...cluster.peers.slice(0, 2), new Peer(3, { ...start, log: [1], hardState: { term: 7, vote: 3, commit: 1 } })],
+  })
   cluster.isolate(3)
-  for (let round = 0; round < 3; round++) cluster.elect(3)
+  cluster.elect(1)
+  t.match(cluster.peer(1).node.basicStatus(), { raftState: 'StateLeader', term: 3 })
   cluster.heal()
-  t.ok(cluster.peer(3).term > cluster.peer(1).term)
   cluster.peer(1).tick()
   cluster.settle()
-  t.equal(cluster.peer(1).term, cluster.peer(3).term)
-  t.equal(cluster.peer(1).state, 'StateFollower')
+  t.match(cluster.peer(1).node.basicStatus(), { raftState: 'StateFollower', term: 7 }, 'it says its term, and cannot win')
+  cluster.elect(3)
+  t.not(cluster.peer(3).state, 'StateLeader')
+  cluster.elect(1)
+  t.match(cluster.peer(1).node.basicStatus(), { raftState: 'StateLeader', term: 8 })
+  t.same(cluster.peer(3).terms(), cluster.peer(1).terms())
   t.end()
 })
 
-t.test('a server with a higher term and a shorter log does not win, and does not hold up who can', (t) => {
+t.test(
+  'a pre-vote of a lower term is answered, so that its sender learns the term [NodeWithSmallerTermCanCompleteElection]',
+  (t) => {
+    const voter = new Peer(1, { hardState: { term: 3, vote: 0, commit: 0 } })
+    voter.step('MsgPreVote', 2, 2)
+    t.match(voter.take(), [{ type: 'MsgPreVoteResp', to: 2, term: 3, reject: true }])
+    const asker = new Peer(2, { preVote: true, hardState: { term: 1, vote: 0, commit: 0 } })
+    asker.node.campaign()
+    asker.step('MsgPreVoteResp', 1, 3, { reject: true })
+    t.match(asker.node.basicStatus(), { raftState: 'StateFollower', term: 3 })
+    t.end()
+  },
+)
+
+t.test(
+  '§4.2.3: whoever hears a leader ignores candidates for an election timeout, but not the leader’s successor [LeaderSupersedingWithCheckQuorum]',
+  (t) => {
+    for (const type of ['MsgVote', 'MsgPreVote'] as const) {
+      const voter = new Peer(1, { checkQuorum: true })
+      voter.step('MsgHeartbeat', 2, 1)
+      voter.take()
+      voter.tick(9)
+      voter.step(type, 3, 9)
+      t.same([voter.take(), voter.term], [[], 1], `${type} is not even answered`)
+      voter.step(type, 3, 9, { context: TRANSFER })
+      t.match(voter.take(), [{ to: 3, reject: false, term: 9 }], `${type} on behalf of the leader`)
+    }
+    const late = new Peer(1, { checkQuorum: true, random: () => 0.9 })
+    late.step('MsgHeartbeat', 2, 1)
+    late.take()
+    late.tick(10)
+    late.step('MsgVote', 3, 9)
+    t.match(late.take(), [{ to: 3, reject: false }], 'after an election timeout it listens')
+    t.end()
+  },
+)
+
+t.test(
+  '§6.2: a leader that hears no quorum for an election timeout steps down, one that does stays [LeaderStepdownWhenQuorumActive, LeaderStepdownWhenQuorumLost]',
+  (t) => {
+    const leader = new Peer(1, { voters: [1, 2, 3, 4, 5], checkQuorum: true }).becomeLeader().settle()
+    for (let round = 0; round < 5; round++) {
+      for (const from of [2, 3]) leader.step('MsgHeartbeatResp', from, 1)
+      leader.tick(10)
+      t.equal(leader.state, 'StateLeader')
+    }
+    leader.step('MsgHeartbeatResp', 2, 1) // two of five
+    leader.tick(10)
+    t.match(leader.node.basicStatus(), { raftState: 'StateFollower', lead: 0, term: 1 })
+    t.end()
+  },
+)
+
+t.test(
+  'a candidate stuck at a higher term is freed: the leader hears of its term and steps down [FreeStuckCandidateWithCheckQuorum, DisruptiveFollower]',
+  (t) => {
+    const cluster = group(3, { checkQuorum: true })
+    cluster.elect(1)
+    cluster.isolate(3)
+    for (let round = 0; round < 3; round++) cluster.elect(3)
+    cluster.heal()
+    t.ok(cluster.peer(3).term > cluster.peer(1).term)
+    cluster.peer(1).tick()
+    cluster.settle()
+    t.equal(cluster.peer(1).term, cluster.peer(3).term)
+    t.equal(cluster.peer(1).state, 'StateFollower')
+    t.end()
+  },
+)
+
+t.test('a server with a higher term and a shorter log does not win, and does not hold up who can [DuelingCandidates]', (t) => {
   const cluster = group(3)
   cluster.isolate(3)
   cluster.elect(1)
@@ -227,21 +280,24 @@ t.test('a server with a higher term and a shorter log does not win, and does not
   t.end()
 })
 
-t.test('a peer with a committed configuration change that it has not applied does not campaign', (t) => {
-  const change = { ...entry(1, 2, 'v4'), type: 'EntryConfChangeV2' as const }
-  for (const kind of ['timeout', 'transfer'] as const) {
-    const peer = new Peer(1, { maxCommittedSizePerReady: 1 })
-    peer.step('MsgApp', 2, 1, { entries: [entry(1, 1), change], commit: 2 })
-    t.equal(peer.node.raft.log.applied, 0)
-    if (kind === 'timeout') peer.node.campaign()
-    else peer.step('MsgTimeoutNow', 2, 1)
-    t.equal(peer.state, 'StateFollower', kind)
-    peer.settle()
-    peer.node.campaign()
-    t.equal(peer.state, 'StateCandidate', 'applied, it does')
-  }
-  t.end()
-})
+t.test(
+  'a peer with a committed configuration change that it has not applied does not campaign [ConfChangeCheckBeforeCampaign]',
+  (t) => {
+    const change = { ...entry(1, 2, 'v4'), type: 'EntryConfChangeV2' as const }
+    for (const kind of ['timeout', 'transfer'] as const) {
+      const peer = new Peer(1, { maxCommittedSizePerReady: 1 })
+      peer.step('MsgApp', 2, 1, { entries: [entry(1, 1), change], commit: 2 })
+      t.equal(peer.node.raft.log.applied, 0)
+      if (kind === 'timeout') peer.node.campaign()
+      else peer.step('MsgTimeoutNow', 2, 1)
+      t.equal(peer.state, 'StateFollower', kind)
+      peer.settle()
+      peer.node.campaign()
+      t.equal(peer.state, 'StateCandidate', 'applied, it does')
+    }
+    t.end()
+  },
+)
 
 t.test('in a joint configuration both halves elect', (t) => {
   const joint = { ...conf([1, 2, 3]), votersOutgoing: [1, 4, 5] }

@@ -54,7 +54,7 @@ t.test('inflights keep their order while the ring turns and grows', (t) => {
   t.end()
 })
 
-t.test('probing, one append with entries waits for its answer', (t) => {
+t.test('probing, one append with entries waits for its answer [SendAppendForProgressProbe]', (t) => {
   const peer = progress(3, 4)
   peer.sentEntries(0, 0)
   t.notOk(peer.paused, 'an empty append does not wait')
@@ -64,7 +64,7 @@ t.test('probing, one append with entries waits for its answer', (t) => {
   t.end()
 })
 
-t.test('streaming, appends are sent ahead until the window is full', (t) => {
+t.test('streaming, appends are sent ahead until the window is full [SendAppendForProgressReplicate]', (t) => {
   const peer = progress(3, 4, { maxMessages: 2, maxBytes: 1000 })
   peer.becomeReplicate()
   peer.sentEntries(2, 20)
@@ -77,18 +77,21 @@ t.test('streaming, appends are sent ahead until the window is full', (t) => {
   t.end()
 })
 
-t.test('a snapshot under way stops appends; behind it, probing goes on after the snapshot', (t) => {
-  const peer = progress(1, 2)
-  peer.becomeSnapshot(10)
-  t.match(peer, { paused: true, next: 11, pendingSnapshot: 10, sentCommit: 10 })
-  t.throws(() => peer.sentEntries(1, 1), { name: 'SkeinBug' })
-  peer.becomeProbe()
-  t.match(peer, { paused: false, next: 11, pendingSnapshot: 0, match: 1 })
-  peer.becomeSnapshot(20)
-  peer.abortSnapshot()
-  t.match(peer, { next: 2, pendingSnapshot: 0 }, 'one that did not arrive leaves it where it was')
-  t.end()
-})
+t.test(
+  'a snapshot under way stops appends; behind it, probing goes on after the snapshot [SendAppendForProgressSnapshot]',
+  (t) => {
+    const peer = progress(1, 2)
+    peer.becomeSnapshot(10)
+    t.match(peer, { paused: true, next: 11, pendingSnapshot: 10, sentCommit: 10 })
+    t.throws(() => peer.sentEntries(1, 1), { name: 'SkeinBug' })
+    peer.becomeProbe()
+    t.match(peer, { paused: false, next: 11, pendingSnapshot: 0, match: 1 })
+    peer.becomeSnapshot(20)
+    peer.abortSnapshot()
+    t.match(peer, { next: 2, pendingSnapshot: 0 }, 'one that did not arrive leaves it where it was')
+    t.end()
+  },
+)
 
 t.test('an acknowledgement moves match up, never down, and next ahead of it', (t) => {
   const rows: [index: number, news: boolean, match: number, next: number][] = [

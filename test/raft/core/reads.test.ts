@@ -51,23 +51,26 @@ t.test('a leader that is cut off answers no read', (t) => {
   t.end()
 })
 
-t.test('an answer to an earlier heartbeat does not confirm a later read, though both are called the same', (t) => {
-  const leader = readyLeader()
-  leader.node.readIndex(ctx('same'))
-  const early = leader.take()
-  leader.step('MsgHeartbeatResp', 2, 1, { context: early[0]!.context })
-  leader.take()
-  t.same(reads(leader), ['same@1'])
-  leader.node.readIndex(ctx('same'))
-  leader.take()
-  leader.step('MsgHeartbeatResp', 3, 1, { context: early[1]!.context }) // late
-  leader.step('MsgHeartbeatResp', 2, 1, { context: early[0]!.context }) // twice
-  leader.take()
-  t.same(reads(leader), ['same@1'], 'the second read still waits')
-  t.end()
-})
+t.test(
+  'an answer to an earlier heartbeat does not confirm a later read, though both are called the same [ReadOnlyDuplicateRequest]',
+  (t) => {
+    const leader = readyLeader()
+    leader.node.readIndex(ctx('same'))
+    const early = leader.take()
+    leader.step('MsgHeartbeatResp', 2, 1, { context: early[0]!.context })
+    leader.take()
+    t.same(reads(leader), ['same@1'])
+    leader.node.readIndex(ctx('same'))
+    leader.take()
+    leader.step('MsgHeartbeatResp', 3, 1, { context: early[1]!.context }) // late
+    leader.step('MsgHeartbeatResp', 2, 1, { context: early[0]!.context }) // twice
+    leader.take()
+    t.same(reads(leader), ['same@1'], 'the second read still waits')
+    t.end()
+  },
+)
 
-t.test('one confirmation answers every read before it, in order, and none after', (t) => {
+t.test('one confirmation answers every read before it, in order, and none after [RaftFreesReadOnlyMem]', (t) => {
   const leader = readyLeader()
   leader.node.readIndex(ctx('a'))
   leader.node.readIndex(ctx('b'))
@@ -111,7 +114,7 @@ t.test('a lost round of heartbeats is made up by the next periodic one', (t) => 
   t.end()
 })
 
-t.test('§6.4: a new leader answers reads only after the first commit of its term', (t) => {
+t.test('§6.4: a new leader answers reads only after the first commit of its term [ReadOnlyForNewLeader]', (t) => {
   const leader = new Peer(1, { log: [1, 1], hardState: { term: 1, vote: 0, commit: 1 } }).becomeLeader()
   leader.take()
   leader.node.readIndex(ctx('early'))

@@ -45,7 +45,7 @@ t.test('a write must be synced for a term, a vote or an entry, and not for a com
   t.end()
 })
 
-t.test('a Ready holds what is new, once', (t) => {
+t.test('a Ready holds what is new, once [RawNodeConsumeReady]', (t) => {
   const leader = new Peer(1, { voters: [1] }).becomeLeader().settle()
   t.notOk(leader.node.hasReady())
   leader.propose('x')
@@ -186,17 +186,20 @@ t.test('entries that were being applied when a snapshot came do not turn the clo
   t.end()
 })
 
-t.test('committed entries are handed out a bounded number of bytes at a time, after a restart too', (t) => {
-  const hardState = { term: 1, vote: 0, commit: 5 }
-  const peer = new Peer(1, { log: [1, 1, 1, 1, 1], hardState, maxCommittedSizePerReady: 32 })
-  const pages: number[][] = []
-  while (peer.node.hasReady()) {
-    pages.push(peer.node.ready().committedEntries.map(({ index }) => index))
-    peer.node.advance()
-  }
-  t.same(pages, [[1, 2], [3, 4], [5]])
-  t.end()
-})
+t.test(
+  'committed entries are handed out a bounded number of bytes at a time, after a restart too [CommitPagination, CommitPaginationAfterRestart]',
+  (t) => {
+    const hardState = { term: 1, vote: 0, commit: 5 }
+    const peer = new Peer(1, { log: [1, 1, 1, 1, 1], hardState, maxCommittedSizePerReady: 32 })
+    const pages: number[][] = []
+    while (peer.node.hasReady()) {
+      pages.push(peer.node.ready().committedEntries.map(({ index }) => index))
+      peer.node.advance()
+    }
+    t.same(pages, [[1, 2], [3, 4], [5]])
+    t.end()
+  },
+)
 
 t.test('without an answer from the applier no more than the bound is handed out', (t) => {
   const hardState = { term: 1, vote: 0, commit: 3 }

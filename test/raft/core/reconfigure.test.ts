@@ -21,7 +21,7 @@ function lastEntry(peer: Peer): Entry {
   return log.entriesFrom(log.lastIndex(), Number.POSITIVE_INFINITY)[0]!
 }
 
-t.test('§4.1: while a change is not applied another one is committed as an empty entry', (t) => {
+t.test('§4.1: while a change is not applied another one is committed as an empty entry [StepIgnoreConfig]', (t) => {
   const leader = new Peer(1).becomeLeader().settle()
   leader.step('MsgAppResp', 2, 1, { index: 1 })
   leader.take()
@@ -39,7 +39,7 @@ t.test('§4.1: while a change is not applied another one is committed as an empt
   t.end()
 })
 
-t.test('§4.1: a new leader takes no change before all it found is applied', (t) => {
+t.test('§4.1: a new leader takes no change before all it found is applied [NewLeaderPendingConfig]', (t) => {
   const leader = new Peer(1, { log: [1], hardState: { term: 1, vote: 0, commit: 0 } }).becomeLeader().settle()
   leader.node.proposeConfChange(change('v4'))
   t.equal(lastEntry(leader).type, 'EntryNormal', 'entry 1 may be a change; so much for the single-server bug of 2015')
@@ -110,7 +110,7 @@ t.test('an automatic joint configuration is left by one proposal, not by one for
   t.end()
 })
 
-t.test('an automatic joint configuration is left by the next leader if the first one fails', (t) => {
+t.test('an automatic joint configuration is left by the next leader if the first one fails [RawNodeJointAutoLeave]', (t) => {
   const cluster = elected(3)
   const leader = cluster.peer(1)
   leader.node.proposeConfChange(change('l4 l5'))
@@ -139,7 +139,7 @@ t.test('a transfer puts off leaving a joint configuration, and a failed transfer
   t.end()
 })
 
-t.test('a change takes effect with what a quorum of the new configuration has stored', (t) => {
+t.test('a change takes effect with what a quorum of the new configuration has stored [CommitAfterRemoveNode]', (t) => {
   const leader = new Peer(1, { voters: [1, 2] }).becomeLeader().settle()
   leader.step('MsgAppResp', 2, 1, { index: 1 })
   leader.take()
@@ -153,20 +153,23 @@ t.test('a change takes effect with what a quorum of the new configuration has st
   t.end()
 })
 
-t.test('a new member is probed at once, and its silence is not held against the leader before it had a chance', (t) => {
-  const leader = new Peer(1, { voters: [1], checkQuorum: true }).becomeLeader().settle()
-  leader.node.proposeConfChange(change('v2'))
-  const sent = leader.take()
-  t.match(
-    sent.filter((m) => m.to === 2),
-    [{ type: 'MsgApp' }],
-  )
-  leader.tick(10)
-  t.equal(leader.state, 'StateLeader')
-  leader.tick(10)
-  t.equal(leader.state, 'StateFollower', 'an election timeout later it is')
-  t.end()
-})
+t.test(
+  'a new member is probed at once, and its silence is not held against the leader before it had a chance [AddNodeCheckQuorum]',
+  (t) => {
+    const leader = new Peer(1, { voters: [1], checkQuorum: true }).becomeLeader().settle()
+    leader.node.proposeConfChange(change('v2'))
+    const sent = leader.take()
+    t.match(
+      sent.filter((m) => m.to === 2),
+      [{ type: 'MsgApp' }],
+    )
+    leader.tick(10)
+    t.equal(leader.state, 'StateLeader')
+    leader.tick(10)
+    t.equal(leader.state, 'StateFollower', 'an election timeout later it is')
+    t.end()
+  },
+)
 
 t.test('a leader that is removed or made a learner takes no proposals; asked to, it steps down', (t) => {
   for (const type of ['r', 'l'] as const) {

@@ -46,7 +46,7 @@ t.test('the leader does not count its own write before it is done', (t) => {
   t.end()
 })
 
-t.test('an acknowledgement to oneself from an earlier term is ignored', (t) => {
+t.test('an acknowledgement to oneself from an earlier term is ignored [LeaderMsgAppSelfAckAfterTermChange]', (t) => {
   const leader = leaderOfTwo()
   leader.propose('x')
   const ready = leader.node.ready() // its advance will acknowledge the entry in term 1
@@ -58,35 +58,38 @@ t.test('an acknowledgement to oneself from an earlier term is ignored', (t) => {
   t.end()
 })
 
-t.test('a window full of messages lets nothing through but an empty append for each heartbeat', (t) => {
-  const leader = leaderOfTwo({ maxInflightMsgs: 3 })
-  for (const text of ['a', 'b', 'c', 'd', 'e']) leader.propose(text)
-  t.same(
-    toTwo(leader.take()).map((m) => m.entries.length),
-    [1, 1, 1],
-    'three are under way, two wait',
-  )
-  t.match(progressOf(leader), { inflight: 3, inflightFull: true, paused: true })
-  for (let round = 0; round < 2; round++) {
-    leader.step('MsgHeartbeatResp', 2, 1)
+t.test(
+  'a window full of messages lets nothing through but an empty append for each heartbeat [MsgAppFlowControlFull, MsgAppFlowControlRecvHeartbeat]',
+  (t) => {
+    const leader = leaderOfTwo({ maxInflightMsgs: 3 })
+    for (const text of ['a', 'b', 'c', 'd', 'e']) leader.propose(text)
     t.same(
       toTwo(leader.take()).map((m) => m.entries.length),
-      [0],
-      'were all three lost, only this would find out',
+      [1, 1, 1],
+      'three are under way, two wait',
     )
-    t.ok(progressOf(leader).paused)
-  }
-  leader.step('MsgAppResp', 2, 1, { index: 3 })
-  const sent = toTwo(leader.take())
-  t.same(
-    sent.flatMap((m) => m.entries.map(({ index }) => index)),
-    [5, 6],
-    'two arrived: there is room for the waiting ones',
-  )
-  t.end()
-})
+    t.match(progressOf(leader), { inflight: 3, inflightFull: true, paused: true })
+    for (let round = 0; round < 2; round++) {
+      leader.step('MsgHeartbeatResp', 2, 1)
+      t.same(
+        toTwo(leader.take()).map((m) => m.entries.length),
+        [0],
+        'were all three lost, only this would find out',
+      )
+      t.ok(progressOf(leader).paused)
+    }
+    leader.step('MsgAppResp', 2, 1, { index: 3 })
+    const sent = toTwo(leader.take())
+    t.same(
+      sent.flatMap((m) => m.entries.map(({ index }) => index)),
+      [5, 6],
+      'two arrived: there is room for the waiting ones',
+    )
+    t.end()
+  },
+)
 
-t.test('late acknowledgements do not move the window back', (t) => {
+t.test('late acknowledgements do not move the window back [MsgAppFlowControlMoveForward]', (t) => {
   const leader = leaderOfTwo({ maxInflightMsgs: 4 })
   for (const text of ['a', 'b', 'c', 'd']) leader.propose(text)
   leader.take()
@@ -129,7 +132,7 @@ t.test('a message carries as many entries as fit, and at least one', (t) => {
   t.end()
 })
 
-t.test('a probed follower gets one message until it answers or a heartbeat passes', (t) => {
+t.test('a probed follower gets one message until it answers or a heartbeat passes [MsgAppRespWaitReset]', (t) => {
   const leader = new Peer(1).becomeLeader()
   leader.take()
   t.match(progressOf(leader), { state: 'StateProbe', paused: true })
@@ -162,7 +165,7 @@ t.test('a follower reported unreachable is probed from what it is known to have'
   t.end()
 })
 
-t.test('diverged logs are brought together in a few probes, not one for each entry', (t) => {
+t.test('diverged logs are brought together in a few probes, not one for each entry [FastLogRejection]', (t) => {
   const rows: [leading: number[], following: number[], probes: number][] = [
     [[1, 3, 3, 3, 3, 3, 3, 3, 3, 3], [1, 2, 2, 2, 2, 2, 2, 2, 2], 3],
     [[1, 1, 1, 1, 1, 1, 1, 1, 1, 9], [1, 1, 4, 4, 4, 4, 4, 4, 4, 4], 3],
@@ -184,26 +187,29 @@ t.test('diverged logs are brought together in a few probes, not one for each ent
   t.end()
 })
 
-t.test('proposals past the bound of uncommitted bytes are dropped, but empty and first ones never', (t) => {
-  const leader = leaderOfTwo({ maxUncommittedEntriesSize: 20 })
-  leader.propose('0123456789012345678901234') // larger than the bound, and the first
-  t.equal(
-    leader.proposalRefused(() => leader.propose('1')),
-    'too-much-uncommitted',
-  )
-  leader.propose('')
-  leader.take()
-  leader.step('MsgAppResp', 2, 1, { index: 3 })
-  leader.take()
-  t.equal(leader.node.raft.uncommittedBytes, 0, 'applied is applied')
-  for (const text of ['0123456789', '0123456789']) leader.propose(text)
-  t.equal(
-    leader.proposalRefused(() => leader.propose('1')),
-    'too-much-uncommitted',
-  )
-  t.equal(leader.node.raft.uncommittedBytes, 20)
-  t.end()
-})
+t.test(
+  'proposals past the bound of uncommitted bytes are dropped, but empty and first ones never [RawNodeBoundedLogGrowthWithPartition]',
+  (t) => {
+    const leader = leaderOfTwo({ maxUncommittedEntriesSize: 20 })
+    leader.propose('0123456789012345678901234') // larger than the bound, and the first
+    t.equal(
+      leader.proposalRefused(() => leader.propose('1')),
+      'too-much-uncommitted',
+    )
+    leader.propose('')
+    leader.take()
+    leader.step('MsgAppResp', 2, 1, { index: 3 })
+    leader.take()
+    t.equal(leader.node.raft.uncommittedBytes, 0, 'applied is applied')
+    for (const text of ['0123456789', '0123456789']) leader.propose(text)
+    t.equal(
+      leader.proposalRefused(() => leader.propose('1')),
+      'too-much-uncommitted',
+    )
+    t.equal(leader.node.raft.uncommittedBytes, 20)
+    t.end()
+  },
+)
 
 t.test('a follower passes proposals on, unless it knows no leader or is told not to', (t) => {
   const follower = new Peer(2)
@@ -221,7 +227,7 @@ t.test('a follower passes proposals on, unless it knows no leader or is told not
   t.end()
 })
 
-t.test('a follower does not commit past the last entry that the message brought', (t) => {
+t.test('a follower does not commit past the last entry that the message brought [HandleMsgApp]', (t) => {
   const follower = new Peer(2, { log: [1, 1, 1], hardState: { term: 1, vote: 0, commit: 0 } })
   // Entries 2 and 3 may be leftovers that the leader of term 2 never had.
   follower.step('MsgApp', 1, 2, { index: 1, logTerm: 1, commit: 3 })
@@ -236,7 +242,7 @@ t.test('an old append of entries that are committed is answered with the commit 
   t.end()
 })
 
-t.test('a new leader replaces what its predecessor did not commit, and nothing else', (t) => {
+t.test('a new leader replaces what its predecessor did not commit, and nothing else [LeaderElectionOverwriteNewerLogs]', (t) => {
   const cluster = group(5)
   cluster.elect(1)
   cluster.peer(1).propose('committed')
@@ -258,7 +264,7 @@ t.test('a new leader replaces what its predecessor did not commit, and nothing e
   t.end()
 })
 
-t.test('acknowledgements lost or turned around cost time, not entries', (t) => {
+t.test('acknowledgements lost or turned around cost time, not entries [LogReplicationWithReorderedMessage]', (t) => {
   const cluster = group(3)
   cluster.elect(1)
   const held: Message[] = []

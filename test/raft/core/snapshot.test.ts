@@ -45,26 +45,29 @@ t.test('no snapshot is sent to a follower that was not heard of', (t) => {
   t.end()
 })
 
-t.test('a snapshot that was sent is probed behind; one that failed is sent again after a heartbeat', (t) => {
-  const rows: [ok: boolean, next: number, after: string][] = [
-    [true, 4, 'MsgApp'],
-    [false, 1, 'MsgSnap'],
-  ]
-  for (const [ok, next, after] of rows) {
-    const leader = compactedLeader()
-    refuse(leader)
-    leader.take()
-    leader.node.reportSnapshot(3, ok)
-    t.match(leader.node.status().progress.get(3), { state: 'StateProbe', next, paused: true, pendingSnapshot: 0 })
-    leader.propose('c')
-    t.same(toThree(leader.take()), [], 'not at once')
-    leader.step('MsgHeartbeatResp', 3, 1)
-    t.same(toThree(leader.take()), [after])
-  }
-  t.end()
-})
+t.test(
+  'a snapshot that was sent is probed behind; one that failed is sent again after a heartbeat [SnapshotSucceed, SnapshotFailure]',
+  (t) => {
+    const rows: [ok: boolean, next: number, after: string][] = [
+      [true, 4, 'MsgApp'],
+      [false, 1, 'MsgSnap'],
+    ]
+    for (const [ok, next, after] of rows) {
+      const leader = compactedLeader()
+      refuse(leader)
+      leader.take()
+      leader.node.reportSnapshot(3, ok)
+      t.match(leader.node.status().progress.get(3), { state: 'StateProbe', next, paused: true, pendingSnapshot: 0 })
+      leader.propose('c')
+      t.same(toThree(leader.take()), [], 'not at once')
+      leader.step('MsgHeartbeatResp', 3, 1)
+      t.same(toThree(leader.take()), [after])
+    }
+    t.end()
+  },
+)
 
-t.test('a report about a snapshot that is no longer under way changes nothing', (t) => {
+t.test('a report about a snapshot that is no longer under way changes nothing [SnapshotAbort]', (t) => {
   const leader = compactedLeader()
   refuse(leader)
   leader.take()
@@ -96,27 +99,30 @@ t.test('a snapshot that storage does not have yet is asked for again', (t) => {
   t.end()
 })
 
-t.test('a restored snapshot brings log, commit index and configuration', (t) => {
-  const rows = [
-    conf([1, 2, 3]),
-    conf([2, 3], [1]),
-    { ...conf([2, 3]), votersOutgoing: [1, 2], autoLeave: true },
-    { ...conf([2, 3]), votersOutgoing: [1, 2], learnersNext: [1] },
-  ]
-  for (const confState of rows) {
-    const follower = new Peer(1, { log: [1, 1], hardState: { term: 1, vote: 0, commit: 1 } })
-    follower.step('MsgSnap', 2, 2, { snapshot: snapshotAt(11, 2, confState) })
-    t.notOk(follower.node.raft.promotable, 'until it is in place it must not lead')
-    t.match(follower.take(), [{ type: 'MsgAppResp', to: 2, index: 11, reject: false }])
-    t.match(
-      { last: follower.node.raft.log.lastIndex(), committed: follower.committed, applied: follower.node.raft.log.applied },
-      { last: 11, committed: 11, applied: 11 },
-    )
-    t.match(follower.node.status().config, confState)
-    t.same(follower.storage.initialState().hardState?.commit, 11, 'durable with the snapshot')
-  }
-  t.end()
-})
+t.test(
+  'a restored snapshot brings log, commit index and configuration [RestoreWithVotersOutgoing, RestoreVoterToLearner]',
+  (t) => {
+    const rows = [
+      conf([1, 2, 3]),
+      conf([2, 3], [1]),
+      { ...conf([2, 3]), votersOutgoing: [1, 2], autoLeave: true },
+      { ...conf([2, 3]), votersOutgoing: [1, 2], learnersNext: [1] },
+    ]
+    for (const confState of rows) {
+      const follower = new Peer(1, { log: [1, 1], hardState: { term: 1, vote: 0, commit: 1 } })
+      follower.step('MsgSnap', 2, 2, { snapshot: snapshotAt(11, 2, confState) })
+      t.notOk(follower.node.raft.promotable, 'until it is in place it must not lead')
+      t.match(follower.take(), [{ type: 'MsgAppResp', to: 2, index: 11, reject: false }])
+      t.match(
+        { last: follower.node.raft.log.lastIndex(), committed: follower.committed, applied: follower.node.raft.log.applied },
+        { last: 11, committed: 11, applied: 11 },
+      )
+      t.match(follower.node.status().config, confState)
+      t.same(follower.storage.initialState().hardState?.commit, 11, 'durable with the snapshot')
+    }
+    t.end()
+  },
+)
 
 t.test('a snapshot of what is committed is not restored; the answer tells what is', (t) => {
   const follower = new Peer(1, { log: [1, 1, 1], hardState: { term: 1, vote: 0, commit: 2 } })
@@ -134,7 +140,7 @@ t.test('a snapshot from before the own log begins is not restored', (t) => {
   t.end()
 })
 
-t.test('a snapshot of what the log has only moves the commit index', (t) => {
+t.test('a snapshot of what the log has only moves the commit index [RestoreIgnoreSnapshot]', (t) => {
   const follower = new Peer(1, { log: [1, 1, 1], hardState: { term: 1, vote: 0, commit: 1 } })
   follower.step('MsgSnap', 2, 1, { snapshot: snapshotAt(2, 1, conf([1, 2, 3])) })
   t.match(follower.take(), [{ type: 'MsgAppResp', index: 2 }])

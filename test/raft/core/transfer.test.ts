@@ -24,20 +24,23 @@ function transferee(peer: Peer): number {
   return peer.node.status().leadTransferee
 }
 
-t.test('§3.10: leadership goes to an up-to-date follower at once, and back', (t) => {
-  for (const start of [{}, { preVote: true, checkQuorum: true }]) {
-    const cluster = elected(3, start)
-    cluster.peer(1).node.transferLeader(2)
-    cluster.settle()
-    t.ok(leads(cluster, 2))
-    cluster.peer(2).node.transferLeader(1)
-    cluster.settle()
-    t.ok(leads(cluster, 1))
-  }
-  t.end()
-})
+t.test(
+  '§3.10: leadership goes to an up-to-date follower at once, and back [LeaderTransferToUpToDateNode, LeaderTransferBack]',
+  (t) => {
+    for (const start of [{}, { preVote: true, checkQuorum: true }]) {
+      const cluster = elected(3, start)
+      cluster.peer(1).node.transferLeader(2)
+      cluster.settle()
+      t.ok(leads(cluster, 2))
+      cluster.peer(2).node.transferLeader(1)
+      cluster.settle()
+      t.ok(leads(cluster, 1))
+    }
+    t.end()
+  },
+)
 
-t.test('a follower asked to hand over passes the request on', (t) => {
+t.test('a follower asked to hand over passes the request on [LeaderTransferToUpToDateNodeFromFollower]', (t) => {
   const cluster = elected()
   cluster.peer(2).node.transferLeader(3)
   const [m] = cluster.peer(2).take()
@@ -48,7 +51,7 @@ t.test('a follower asked to hand over passes the request on', (t) => {
   t.end()
 })
 
-t.test('a follower that lags gets the log first', (t) => {
+t.test('a follower that lags gets the log first [LeaderTransferToSlowFollower]', (t) => {
   const cluster = elected()
   cluster.isolate(3)
   cluster.peer(1).propose('x')
@@ -64,7 +67,7 @@ t.test('a follower that lags gets the log first', (t) => {
   t.end()
 })
 
-t.test('a follower whose entries are compacted gets a snapshot first', (t) => {
+t.test('a follower whose entries are compacted gets a snapshot first [LeaderTransferAfterSnapshot]', (t) => {
   const cluster = elected()
   const leader = cluster.peer(1)
   cluster.isolate(3)
@@ -81,18 +84,21 @@ t.test('a follower whose entries are compacted gets a snapshot first', (t) => {
   t.end()
 })
 
-t.test('while leadership is handed over proposals are refused; after an election timeout it is given up', (t) => {
-  const cluster = stuckTransfer()
-  const leader = cluster.peer(1)
-  t.equal(leader.proposalRefused(), 'transferring')
-  leader.tick(9)
-  t.equal(transferee(leader), 3)
-  leader.tick()
-  t.equal(transferee(leader), 0)
-  t.equal(leader.proposalRefused(), undefined)
-  t.equal(leader.state, 'StateLeader')
-  t.end()
-})
+t.test(
+  'while leadership is handed over proposals are refused; after an election timeout it is given up [LeaderTransferIgnoreProposal, LeaderTransferTimeout]',
+  (t) => {
+    const cluster = stuckTransfer()
+    const leader = cluster.peer(1)
+    t.equal(leader.proposalRefused(), 'transferring')
+    leader.tick(9)
+    t.equal(transferee(leader), 3)
+    leader.tick()
+    t.equal(transferee(leader), 0)
+    t.equal(leader.proposalRefused(), undefined)
+    t.equal(leader.state, 'StateLeader')
+    t.end()
+  },
+)
 
 t.test('a transfer has a whole election timeout, whenever it begins', (t) => {
   const cluster = elected()
@@ -107,7 +113,7 @@ t.test('a transfer has a whole election timeout, whenever it begins', (t) => {
   t.end()
 })
 
-t.test('asking again does not prolong a transfer', (t) => {
+t.test('asking again does not prolong a transfer [LeaderTransferSecondTransferToSameNode]', (t) => {
   const cluster = stuckTransfer()
   const leader = cluster.peer(1)
   leader.tick(5)
@@ -117,7 +123,7 @@ t.test('asking again does not prolong a transfer', (t) => {
   t.end()
 })
 
-t.test('a second target replaces the first; asking for oneself calls it off', (t) => {
+t.test('a second target replaces the first; asking for oneself calls it off [LeaderTransferSecondTransferToAnotherNode]', (t) => {
   const cluster = stuckTransfer()
   cluster.peer(1).node.transferLeader(2)
   cluster.settle()
@@ -129,18 +135,21 @@ t.test('a second target replaces the first; asking for oneself calls it off', (t
   t.end()
 })
 
-t.test('nobody hands over to a learner, an outsider or oneself', (t) => {
-  const cluster = elected(3, { learners: [4] })
-  for (const id of [1, 4, 9]) {
-    cluster.peer(1).node.transferLeader(id)
-    t.equal(transferee(cluster.peer(1)), 0, `${id}`)
-  }
-  cluster.settle()
-  t.ok(leads(cluster, 1))
-  t.end()
-})
+t.test(
+  'nobody hands over to a learner, an outsider or oneself [LeaderTransferToSelf, LeaderTransferToNonExistingNode, LeaderTransferToLearner]',
+  (t) => {
+    const cluster = elected(3, { learners: [4] })
+    for (const id of [1, 4, 9]) {
+      cluster.peer(1).node.transferLeader(id)
+      t.equal(transferee(cluster.peer(1)), 0, `${id}`)
+    }
+    cluster.settle()
+    t.ok(leads(cluster, 1))
+    t.end()
+  },
+)
 
-t.test('an election that someone else wins ends a transfer', (t) => {
+t.test('an election that someone else wins ends a transfer [LeaderTransferReceiveHigherTermVote]', (t) => {
   const cluster = stuckTransfer()
   cluster.heal()
   cluster.elect(2)
@@ -149,7 +158,7 @@ t.test('an election that someone else wins ends a transfer', (t) => {
   t.end()
 })
 
-t.test('a target that is removed or made a learner is no target', (t) => {
+t.test('a target that is removed or made a learner is no target [LeaderTransferRemoveNode, LeaderTransferDemoteNode]', (t) => {
   for (const type of ['r', 'l'] as const) {
     const cluster = stuckTransfer()
     const leader = cluster.peer(1)
@@ -159,16 +168,19 @@ t.test('a target that is removed or made a learner is no target', (t) => {
   t.end()
 })
 
-t.test('whoever is told to campaign does so without asking around, and is heard though there is a leader', (t) => {
-  const cluster = elected(3, { preVote: true, checkQuorum: true })
-  cluster.peer(1).node.transferLeader(2)
-  const types: string[] = []
-  cluster.lost = (m) => {
-    types.push(m.type)
-    return false
-  }
-  cluster.settle()
-  t.notOk(types.includes('MsgPreVote'))
-  t.ok(leads(cluster, 2))
-  t.end()
-})
+t.test(
+  'whoever is told to campaign does so without asking around, and is heard though there is a leader [LeaderTransferWithCheckQuorum]',
+  (t) => {
+    const cluster = elected(3, { preVote: true, checkQuorum: true })
+    cluster.peer(1).node.transferLeader(2)
+    const types: string[] = []
+    cluster.lost = (m) => {
+      types.push(m.type)
+      return false
+    }
+    cluster.settle()
+    t.notOk(types.includes('MsgPreVote'))
+    t.ok(leads(cluster, 2))
+    t.end()
+  },
+)

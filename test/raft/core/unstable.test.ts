@@ -22,7 +22,7 @@ function next(unstable: Unstable): number[] {
   return unstable.nextEntries().map(({ index }) => index)
 }
 
-t.test('appending replaces from the first new index on; what is replaced is written again', (t) => {
+t.test('appending replaces from the first new index on; what is replaced is written again [UnstableTruncateAndAppend]', (t) => {
   type Row = [had: number[], inProgress: number, from: number, add: number[], offset: number, terms: number[], next: number[]]
   const rows: Row[] = [
     [[1], 0, 6, [1, 1], 5, [1, 1, 1], [5, 6, 7]],
@@ -42,7 +42,7 @@ t.test('appending replaces from the first new index on; what is replaced is writ
   t.end()
 })
 
-t.test('a finished write makes entries stable only if they are still those that were written', (t) => {
+t.test('a finished write makes entries stable only if they are still those that were written [UnstableStableTo]', (t) => {
   const rows: [had: number[], index: number, term: number, offset: number, left: number[]][] = [
     [[1], 5, 1, 6, []],
     [[1, 2], 5, 1, 6, [2]],
