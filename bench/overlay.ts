@@ -34,7 +34,7 @@ const given = parseOrExit(process.argv.slice(2))
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1)) // 'exit' kills what runs
 const before = machine()
 const rows: Row[] = []
-if (given.only.has('simulator')) rows.push(...simulatorRows(given.form))
+if (given.only.has('simulator')) rows.push(...simulatorRows(given.form, note))
 rows.push(...(await processRows(given, note)))
 if (given.only.has('leader-idle')) rows.push(...(await leaderIdleRows()))
 print({ machine: before, rows }, given.format, [

@@ -33,7 +33,7 @@ export function machine(): Report['machine'] {
 
 /** A row whose figure must be at most `atMost`. */
 export function atMost(figure: string, skein: number, bound: number, unit: string, rival: number | null = null): Row {
-  const ratio = rival === null ? null : Math.round((rival / skein) * 100) / 100
+  const ratio = rival === null || skein === 0 ? null : Math.round((rival / skein) * 100) / 100
   return { figure, skein, rival, ratio, bar: `≤ ${bound} ${unit}`, ok: skein <= bound }
 }
 

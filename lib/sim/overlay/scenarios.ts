@@ -15,6 +15,8 @@ export interface ScenarioOptions {
 export interface Detection {
   readonly firstMs: number | undefined
   readonly allMs: number | undefined
+  /** When a given one of those that live knew of the first: a leader, which acts on it. */
+  readonly leaderMs: number | undefined
 }
 
 /** One or more members die at once, as a process (its machine refuses for it) or with their machines. */
@@ -30,13 +32,13 @@ export function detectDeath(options: ScenarioOptions, how: 'process' | 'machine'
     ).slice(0, count),
   )
   const startMs = sim.nowMs
-  let firstMs: number | undefined
-  const missing = new Map([...victims].map((victim) => [victim, options.members - count]))
+  const leader = Array.from({ length: options.members }, (_, index) => index).find((index) => !victims.has(index))
+  let [firstMs, leaderMs]: (number | undefined)[] = []
   let open = count * (options.members - count)
   sim.watch(({ atMs, observer, subject, event }) => {
     if (event.type !== 'failed' || victims.has(observer) || !victims.has(subject)) return
     firstMs ??= atMs - startMs
-    missing.set(subject, (missing.get(subject) ?? 0) - 1)
+    if (observer === leader) leaderMs ??= atMs - startMs
     open--
   })
   for (const victim of victims) {
@@ -44,7 +46,7 @@ export function detectDeath(options: ScenarioOptions, how: 'process' | 'machine'
     else sim.powerOff(victim)
   }
   const allMs = sim.runUntil(() => open === 0, 120_000)
-  return { firstMs, allMs }
+  return { firstMs, allMs, leaderMs }
 }
 
 /** How long one member's news takes to 99 % and to all. */
@@ -115,6 +117,25 @@ export function pauseInTurns(count: number, pausedMs: number, awakeMs: number): 
         sim.after(pausedMs + awakeMs, again)
       }
       sim.after(index * 37, again)
+    }
+  }
+}
+
+/** `count` members stand still over and over, each time for as long as chance says, and go on for `awakeMs` between. */
+export function stallAtRandom(
+  count: number,
+  [leastMs, mostMs]: readonly [number, number],
+  awakeMs: number,
+): (sim: OverlaySim) => void {
+  return (sim) => {
+    const random = seededRandom(count)
+    for (let index = 0; index < count; index++) {
+      const again = (): void => {
+        const stalledMs = leastMs + random() * (mostMs - leastMs)
+        sim.pause(index, stalledMs)
+        sim.after(stalledMs + awakeMs, again)
+      }
+      sim.after(random() * awakeMs, again)
     }
   }
 }
