@@ -128,6 +128,32 @@ t.test('quick restarts of every node one after another leave nothing different w
   t.notOk(net.shown(idOf(0)).includes('first'), 'one value for each, of its present life')
 })
 
+t.test(
+  'halves that were apart for ten minutes, each writing and deleting, hold the same within 5 s of meeting again (moby#53715)',
+  async (t) => {
+    const net = netOf(12)
+    for (let number = 0; number < 12; number++) for (let key = 0; key < 20; key++) net.write(idOf(number), `k${key}`, 'before')
+    net.run(3_000)
+    net.split(new Map(Array.from({ length: 12 }, (_each, number) => [idOf(number), number % 2] as const)))
+    for (const half of [0, 1])
+      for (const { space } of [...net.nodes.values()].filter(({ id }) => Number(id.slice(1)) % 2 !== half))
+        for (let number = half; number < 12; number += 2) space.standing(idOf(number), 'failed', net.nowMs)
+    for (let minute = 0; minute < 10; minute++) {
+      for (let number = 0; number < 12; number++) {
+        net.write(idOf(number), `k${minute}`, `minute ${minute}`)
+        net.remove(idOf(number), `k${19 - minute}`)
+      }
+      net.run(60_000)
+    }
+    t.notOk(net.agrees)
+    net.heal()
+    for (const { space } of net.nodes.values()) for (const id of net.nodes.keys()) space.standing(id, 'alive', net.nowMs)
+    t.ok(until(net, 20_000, () => net.agrees) <= 5_000)
+    const rows = net.shown(idOf(0)).match(/=/g) ?? []
+    t.equal(rows.length, 12 * 10, 'ten rows of each, and none that was deleted')
+  },
+)
+
 t.test('a row deleted while a node was away longer than tombstones are kept does not come back with it', async (t) => {
   const net = new GossipNet(3, { tombstoneMs: 2_000 })
   for (let number = 0; number < 5; number++) net.start(idOf(number))
