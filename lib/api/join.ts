@@ -139,7 +139,7 @@ const renewAnswerSchema = v.object({
 })
 const credentialAnswerSchema = v.object({ ...certified, role: v.picklist(['manager', 'worker', 'operator', 'app']) })
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
-const clusterKey = v.object({ id: whole, secret: bytes(keyBytes) })
+const clusterKey = v.object({ id: whole, secret: bytes(keyBytes), removals: whole })
 const keyringSchema = v.object({ previous: v.nullish(clusterKey), primary: clusterKey, next: clusterKey, rotatedAtMs: whole })
 const newsSchema = v.object({
   trust: trustSchema,

@@ -128,13 +128,13 @@ export class JoinServer implements JoinApi {
 
   /** Milliseconds until the keys of datagrams are to be rotated; 0: now, or there are none yet. */
   get rotationDueInMs(): number {
-    const { keyring } = this.#cluster().access
-    return keyring === undefined ? 0 : rotationDueInMs(keyring, this.#world.wallMs())
+    const { access, removedNodes } = this.#cluster()
+    return access.keyring === undefined ? 0 : rotationDueInMs(access.keyring, this.#world.wallMs(), removedNodes.length)
   }
 
   /** The next keys of datagrams, or the first. */
   async rotateKeyring(): Promise<void> {
-    await this.#changeAccess((access) => withNextKeyring(access, this.#authority()))
+    await this.#changeAccess((access) => withNextKeyring(access, this.#authority(), this.#cluster().removedNodes.length))
   }
 
   /** The roots, for people. */

@@ -15,7 +15,7 @@ export interface KeyringKeeperWorld {
 /** Before a rotation that could not be recorded is tried again. */
 const againMs = 5_000
 
-/** Makes the first keys of datagrams, and the next ones in time. */
+/** Makes the first keys of datagrams, and the next ones in time: sooner after a node was removed. */
 export class KeyringKeeper implements Duty {
   readonly name = 'keyring'
   readonly #world: KeyringKeeperWorld

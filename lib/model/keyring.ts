@@ -11,6 +11,8 @@ export interface ClusterKey {
   readonly id: number
   /** 32 random bytes. */
   readonly secret: Uint8Array
+  /** Nodes that had been removed from the cluster when it was made: whoever is removed later may have it. */
+  readonly removals: number
 }
 
 export interface Keyring {
@@ -28,20 +30,29 @@ export const keyBytes = 32
 /** A key seals for this long: far below the 2^32 packets NIST allows one, and short enough for a node away to miss only one rotation a day. */
 export const rotationPeriodMs = 12 * 3_600_000
 
+/** Between the rotations that follow a removal: long enough for every node that is up to hear of each. */
+export const removalPeriodMs = 30_000
+
 /** The first ring of a cluster. */
-export function foundKeyring(secrets: readonly [Uint8Array, Uint8Array], atMs: number): Keyring {
-  return { previous: undefined, primary: { id: 0, secret: secrets[0] }, next: { id: 1, secret: secrets[1] }, rotatedAtMs: atMs }
+export function foundKeyring([first, second]: readonly [Uint8Array, Uint8Array], atMs: number, removals = 0): Keyring {
+  const primary = { id: 0, secret: first, removals }
+  return { previous: undefined, primary, next: { id: 1, secret: second, removals }, rotatedAtMs: atMs }
 }
 
 /** Everything moves one place: the key all nodes hold already becomes the primary. */
-export function rotateKeyring({ primary, next }: Keyring, secret: Uint8Array, atMs: number): Keyring {
+export function rotateKeyring({ primary, next }: Keyring, secret: Uint8Array, atMs: number, removals = 0): Keyring {
   assert(secret.length === keyBytes, 'a cluster key has 32 bytes')
-  return { previous: primary, primary: next, next: { id: (next.id + 1) & 0xff, secret }, rotatedAtMs: atMs }
+  return { previous: primary, primary: next, next: { id: (next.id + 1) & 0xff, secret, removals }, rotatedAtMs: atMs }
 }
 
-/** Milliseconds until the next rotation is due; 0: now. A wall clock that jumped back never delays it by more than a period. */
-export function rotationDueInMs({ rotatedAtMs }: Keyring, nowMs: number): number {
-  return Math.min(rotationPeriodMs, Math.max(0, rotatedAtMs + rotationPeriodMs - nowMs))
+/**
+ * Milliseconds until the next rotation is due; 0: now. Sooner while a removed node may still have one of the keys. A wall clock that
+ * jumped back never delays it by more than a period.
+ */
+export function rotationDueInMs({ previous, primary, next, rotatedAtMs }: Keyring, nowMs: number, removals = 0): number {
+  const isClean = [previous, primary, next].every((key) => key === undefined || key.removals === removals)
+  const periodMs = isClean ? rotationPeriodMs : removalPeriodMs
+  return Math.min(periodMs, Math.max(0, rotatedAtMs + periodMs - nowMs))
 }
 
 /** The key of this id, wherever it stands in the ring. */

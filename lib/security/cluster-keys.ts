@@ -7,13 +7,13 @@ import { seal, unseal } from './seal.js'
 
 type Sealing = Pick<AuthorityWorld, 'cluster' | 'dataKey'>
 
-/** The record with its keys moved on one place, or with its first ones. */
-export function withNextKeyring(access: Access, world: AuthorityWorld): Access {
+/** The record with its keys moved on one place, or with its first ones. @param removals nodes removed from the cluster so far */
+export function withNextKeyring(access: Access, world: AuthorityWorld, removals: number): Access {
   const { keyring } = access
   const next =
     keyring === undefined
-      ? foundKeyring([randomBytes(keyBytes), randomBytes(keyBytes)], world.nowMs)
-      : rotateKeyring(openKeyring(keyring, world), randomBytes(keyBytes), world.nowMs)
+      ? foundKeyring([randomBytes(keyBytes), randomBytes(keyBytes)], world.nowMs, removals)
+      : rotateKeyring(openKeyring(keyring, world), randomBytes(keyBytes), world.nowMs, removals)
   return { ...access, keyring: eachKey(next, ({ id, secret }) => seal(world.dataKey, purposeOf(id, world), secret)) }
 }
 
@@ -23,7 +23,7 @@ export function openKeyring(sealed: Keyring, world: Sealing): Keyring {
 }
 
 function eachKey(ring: Keyring, secretOf: (key: ClusterKey) => Uint8Array): Keyring {
-  const turned = (key: ClusterKey): ClusterKey => ({ id: key.id, secret: secretOf(key) })
+  const turned = (key: ClusterKey): ClusterKey => ({ ...key, secret: secretOf(key) })
   return { ...ring, previous: ring.previous && turned(ring.previous), primary: turned(ring.primary), next: turned(ring.next) }
 }
 

@@ -62,7 +62,7 @@ const settings = object({ heartbeatMs: number, graceFactor: number, pauseToleran
 const maybeBytes: Reader<Uint8Array | undefined> = (value, path) =>
   value === undefined || value === null ? undefined : bytes(value, path)
 
-const clusterKey = object({ id: natural, secret: bytes })
+const clusterKey = object({ id: natural, secret: bytes, removals: natural })
 const maybeKey: Reader<ClusterKey | undefined> = (value, path) =>
   value === undefined || value === null ? undefined : clusterKey(value, path)
 const keyring = object({ previous: maybeKey, primary: clusterKey, next: clusterKey, rotatedAtMs: natural })

@@ -117,7 +117,7 @@ const rootForm = fields<Root>({
   state: plain(oneOf('trusted', 'retired')),
 })
 
-const clusterKeyForm = fields<ClusterKey>({ id: count, secret: plain(bytes) })
+const clusterKeyForm = fields<ClusterKey>({ id: count, secret: plain(bytes), removals: count })
 
 const accessForm = fields<Access>({
   roots: list(rootForm),

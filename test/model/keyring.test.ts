@@ -1,5 +1,13 @@
 import t from 'tap'
-import { checkKeyring, foundKeyring, keyOf, rotateKeyring, rotationDueInMs, rotationPeriodMs } from '../../lib/model/keyring.js'
+import {
+  checkKeyring,
+  foundKeyring,
+  keyOf,
+  removalPeriodMs,
+  rotateKeyring,
+  rotationDueInMs,
+  rotationPeriodMs,
+} from '../../lib/model/keyring.js'
 
 const secret = (n: number): Uint8Array => new Uint8Array(32).fill(n)
 
@@ -26,6 +34,21 @@ t.test('a rotation is due after twelve hours, and never later than that however 
 
 t.test('a ring with a short secret or two keys of one id is refused', async (t) => {
   const ring = foundKeyring([secret(0), secret(1)], 0)
-  t.throws(() => checkKeyring({ ...ring, next: { id: 1, secret: new Uint8Array(31) } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
-  t.throws(() => checkKeyring({ ...ring, next: { id: 0, secret: secret(1) } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
+  t.throws(() => checkKeyring({ ...ring, next: { id: 1, secret: new Uint8Array(31), removals: 0 } }), {
+    code: 'ERR_SKEIN_INVALID_SPEC',
+  })
+  t.throws(() => checkKeyring({ ...ring, next: { id: 0, secret: secret(1), removals: 0 } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
+})
+
+t.test('after a removal rotations come half a minute apart until no key is left that the removed node had', async (t) => {
+  let ring = rotateKeyring(foundKeyring([secret(0), secret(1)], 0), secret(2), 0)
+  const had = [ring.previous, ring.primary, ring.next]
+  t.equal(rotationDueInMs(ring, 1_000, 0), rotationPeriodMs - 1_000)
+  t.equal(rotationDueInMs(ring, 1_000, 1), removalPeriodMs - 1_000)
+  for (let nowMs = removalPeriodMs, n = 0; n < 3; nowMs += removalPeriodMs, n++) {
+    t.equal(rotationDueInMs(ring, nowMs, 1), 0)
+    ring = rotateKeyring(ring, secret(3 + n), nowMs, 1)
+  }
+  t.equal(rotationDueInMs(ring, ring.rotatedAtMs, 1), rotationPeriodMs, 'and then every twelve hours again')
+  for (const key of had) t.notOk([ring.previous, ring.primary, ring.next].includes(key))
 })

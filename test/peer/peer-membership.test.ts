@@ -173,7 +173,11 @@ t.test('packets of another cluster, of another key and of nobody are counted, dr
   const known = members()
   const strangers = [
     { cluster: 'otherother00', ring: firstRing, reason: 'other-cluster' },
-    { cluster, ring: rotateKeyring({ ...firstRing, next: { id: 1, secret: secret(9) } }, secret(8), 0), reason: 'bad-seal' },
+    {
+      cluster,
+      ring: rotateKeyring({ ...firstRing, next: { id: 1, secret: secret(9), removals: 0 } }, secret(8), 0),
+      reason: 'bad-seal',
+    },
   ] as const
   for (const [number, { cluster, ring, reason }] of strangers.entries()) {
     const socket = town.datagrams.bind(`stranger${number}:1`)

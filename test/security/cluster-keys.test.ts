@@ -7,7 +7,7 @@ const authority = await TestAuthority.make()
 
 t.test('the record holds keys of datagrams sealed: whoever reads it without the data key learns their ids', async (t) => {
   const world = authority.world(1_000)
-  const { keyring } = withNextKeyring(authority.access, world)
+  const { keyring } = withNextKeyring(authority.access, world, 0)
   if (keyring === undefined) throw new Error('no keys')
   const ring = openKeyring(keyring, world)
   t.equal(ring.rotatedAtMs, 1_000)
@@ -26,9 +26,9 @@ t.test('the record holds keys of datagrams sealed: whoever reads it without the 
 
 t.test('a rotation keeps what all nodes hold already: the next key becomes the primary', async (t) => {
   const world = authority.world(1_000)
-  const first = withNextKeyring(authority.access, world)
+  const first = withNextKeyring(authority.access, world, 0)
   const later = authority.world(1_000 + rotationPeriodMs)
-  const second = withNextKeyring(first, later)
+  const second = withNextKeyring(first, later, 0)
   if (first.keyring === undefined || second.keyring === undefined) throw new Error('no keys')
   const [before, after] = [openKeyring(first.keyring, world), openKeyring(second.keyring, later)]
   t.same(after.previous, before.primary)

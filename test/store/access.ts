@@ -7,8 +7,8 @@ export const someAccess: Access = {
   revoked: [],
   keyring: {
     previous: undefined,
-    primary: { id: 0, secret: Uint8Array.of(5) },
-    next: { id: 1, secret: Uint8Array.of(6) },
+    primary: { id: 0, secret: Uint8Array.of(5), removals: 0 },
+    next: { id: 1, secret: Uint8Array.of(6), removals: 1 },
     rotatedAtMs: 7,
   },
 }
