@@ -6,6 +6,8 @@
  * May import: base, wire, raft/core, raft/wal, raft/runner, raft/autopilot. Must never know: services, tasks, links.
  * @module
  */
+export type { Clock } from '../base/clock.js'
+export type { Random } from '../base/random.js'
 export type { AutopilotOptions, AutopilotPlan, AutopilotStep, Waiting } from './autopilot/index.js'
 export {
   APPEND_THREAD,
@@ -54,6 +56,7 @@ export {
   type RaftRunnerOptions,
   type RaftRunnerStatus,
   type RaftTransport,
+  type SnapshotTransfer,
   type StateMachine as RunnerStateMachine,
   type Summary,
   type WaitOptions,
