@@ -80,6 +80,8 @@ export interface SwimCounters {
 }
 
 const user = 'swim'
+/** Lost members a link is tried to at once; for the next one the oldest is given up. */
+const soughtMax = 8
 /** Two rounds of gossip: six others know by then, and pass it on. */
 const farewellMs = 250
 /** The wall clock running ahead of ours by so much means that the host slept, or that somebody set it; either way we look afresh. */
@@ -90,7 +92,10 @@ export class SwimRunner implements Membership, AsyncDisposable {
   readonly core: SwimCore
   readonly #o: SwimRunnerOptions
   readonly #watchers = new Set<(event: SwimEvent) => void>()
+  /** Peers links are held to, or tried, for the sake of membership. */
   readonly #kept = new Set<string>()
+  /** Those of them that are only tried, the oldest first. */
+  readonly #sought = new Set<string>()
   readonly #count = {
     datagrams: 0,
     links: 0,
@@ -249,16 +254,16 @@ export class SwimRunner implements Membership, AsyncDisposable {
       case 'neighbours': {
         const wanted = new Map(effect.peers.map(({ id, profile }) => [id as string, profile?.address]))
         for (const kept of this.#kept) {
-          if (wanted.has(kept)) continue
-          this.#kept.delete(kept)
-          links.release(kept, user)
+          if (!wanted.has(kept)) this.#release(kept)
         }
-        for (const [peer, address] of wanted) if (address !== undefined) this.#keep(peer, address)
+        for (const [peer, address] of wanted) {
+          this.#sought.delete(peer)
+          if (address !== undefined) this.#keep(peer, address)
+        }
         return
       }
       case 'connect':
-        // Held until the neighbours are told anew: enough to find out whether it is there again.
-        this.#keep(effect.peer, effect.address)
+        this.#seek(effect.peer, effect.address)
         return
       case 'event':
         for (const watcher of [...this.#watchers]) watcher(effect.event)
@@ -281,6 +286,21 @@ export class SwimRunner implements Membership, AsyncDisposable {
   #keep(peer: string, address: string): void {
     this.#kept.add(peer)
     this.#o.links.keep(peer, address, user)
+  }
+
+  #release(peer: string): void {
+    this.#kept.delete(peer)
+    this.#sought.delete(peer)
+    this.#o.links.release(peer, user)
+  }
+
+  /** Tries a lost member until the neighbours are told anew. However many are lost, or made up, few are tried at once. */
+  #seek(peer: string, address: string): void {
+    if (this.#kept.has(peer)) return
+    this.#sought.add(peer)
+    this.#keep(peer, address)
+    const [oldest] = this.#sought
+    if (this.#sought.size > soughtMax && oldest !== undefined) this.#release(oldest)
   }
 
   #send({ lane, address, packet }: Extract<Effect, { type: 'send' }>): void {

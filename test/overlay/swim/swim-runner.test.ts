@@ -6,6 +6,8 @@ import { seededRandom } from '../../../lib/base/random.js'
 import { foundKeyring } from '../../../lib/model/keyring.js'
 import { DatagramLane, UdpSocket } from '../../../lib/overlay/datagram/index.js'
 import {
+  encodePacket,
+  type MemberRecord,
   type SwimDatagrams,
   type SwimEvent,
   SwimRunner,
@@ -181,6 +183,36 @@ t.test('bytes that are no packet, and packets of somebody else than the link pro
   receive('other0000000', sent[0] as Uint8Array)
   t.match(runner.counters, { received: 2, malformed: 1, impostors: 1 })
   t.equal(runner.members().length, 1)
+})
+
+t.test('of a thousand lost members that no datagram reaches, a few are tried by link at a time', async (t) => {
+  const clock = new ManualClock()
+  const { runner, kept, receive } = alone(clock)
+  runner.start()
+  runner.evidence('other0000000', 'linked')
+  const lost = Array.from({ length: 1_000 }, (_each, at): MemberRecord => {
+    const id = `lost${String(at).padStart(8, '0')}` as NodeId
+    const profile = { version: 1, address: `10.0.0.1:${at + 1}`, lanes: 'stream', meta: new Uint8Array(0) } as const
+    return { id, epoch: 1, incarnation: 1, state: 'dead', profileVersion: 1, profile, accusations: [] }
+  })
+  const tried = new Set<string>()
+  for (let from = 0; from < lost.length; from += 100) {
+    const message = { type: 'share' } as const
+    const records = lost.slice(from, from + 100)
+    receive(
+      'other0000000',
+      encodePacket({ to: 'self00000000' as NodeId, from: 'other0000000' as NodeId, epoch: 1, incarnation: 1, message, records }),
+    )
+  }
+  t.equal(runner.members().length, 1_001)
+  for (let second = 0; second < 120; second++) {
+    clock.advance(1_000)
+    for (const node of kept) tried.add(node)
+    t.ok(kept.size <= 8, `${kept.size} links are held or tried`)
+  }
+  t.ok(tried.size > 20, `${tried.size} had their turn`)
+  runner.stop()
+  t.equal(kept.size, 0)
 })
 
 t.test('a host that slept for an hour makes a new incarnation', async (t) => {
