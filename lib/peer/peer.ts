@@ -8,14 +8,15 @@ import type { Call, Cluster, LogLine, Status } from '../api/types.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
-import type { NodeDescription, NodeRole } from '../model/node.js'
+import type { NodeRole } from '../model/node.js'
 import type { DatagramLane } from '../overlay/datagram/index.js'
 import { tcpTriage } from '../overlay/swim/index.js'
 import { addressToAdvertise, type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
-import { type Identity, type Invitation, KeyStore } from '../security/index.js'
+import { type Identity, type Invitation, KeyStore, parseJoinString } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
 import { ComingIn, foundingOf } from './coming-in.js'
 import { datagramMetrics, openDatagrams } from './datagrams.js'
+import { describeNode } from './describe-node.js'
 import { drainNode } from './drain-node.js'
 import { KeyWork } from './key-work.js'
 import { listenAgain } from './listen.js'
@@ -28,6 +29,8 @@ import { installHandlers } from './peer-handlers.js'
 import { PeerMembership } from './peer-membership.js'
 import { planPeer } from './plan.js'
 import { raftMetricsOf } from './raft-metrics.js'
+import { SeedKeeper } from './seed-keeper.js'
+import { Seeds } from './seeds.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
 import { Standing } from './standing.js'
@@ -78,6 +81,8 @@ class RunningPeer implements Peer {
   readonly #api: Cluster
   readonly #comingIn = new ComingIn()
   #standing: Standing | undefined
+  #seeds: Seeds | undefined
+  #seedKeeper: SeedKeeper | undefined
   #dir: StateDir | undefined
   #storage: Storage | undefined
   #identity: StoredIdentity | undefined
@@ -203,6 +208,7 @@ class RunningPeer implements Peer {
     const gossip = this.#startGossip(this.#pool)
     this.#membership = await this.#startMembership(this.#pool)
     if (this.#identity.role === 'manager') await this.#startManager(gossip)
+    else if (this.#seeds !== undefined) this.#startSeedKeeper(this.#seeds, this.#pool)
     await this.#startAgent(gossip)
     await this.#keyWork.startControlFile()
   }
@@ -215,6 +221,7 @@ class RunningPeer implements Peer {
     const keys = await store?.read(words)
     if (words !== undefined && store?.seals === false) await store.setPassphrase(words)
     const joinString = typeof join === 'function' ? await join() : join
+    if (joinString !== undefined) this.#seeds = new Seeds(parseJoinString(joinString).addresses, systemLookup, systemClock)
     const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: systemClock.wallMs(), random: systemRandom })
     this.#identity = { ...plan.identity, epoch: nextEpoch(stored?.epoch, systemClock.wallMs()) }
     this.#keys = new OwnKeys(plan.keys, store, systemClock)
@@ -255,6 +262,12 @@ class RunningPeer implements Peer {
       logger,
       signal: this.#stopping.signal,
     })
+  }
+
+  #startSeedKeeper(seeds: Seeds, pool: LinkPool): void {
+    const [managers, heard] = [() => this.#managerAddresses(), (news: readonly ManagerAddress[]) => this.#heardManagers(news)]
+    this.#seedKeeper = new SeedKeeper({ seeds, pool, clock: systemClock, managers, heard })
+    this.#seedKeeper.start()
   }
 
   #startKeyWork(): KeyWork {
@@ -396,7 +409,7 @@ class RunningPeer implements Peer {
     const registered = deferred()
     this.#agent = new Agent({
       node: this.id,
-      description: () => this.#describe(),
+      description: async () => describeNode(this.#o.drivers.map(({ name }) => name)),
       address: this.address,
       drivers: this.#o.drivers,
       storage: shared(this.#theStorage()),
@@ -449,6 +462,7 @@ class RunningPeer implements Peer {
         this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
       }
     }
+    this.#seedKeeper?.stop()
     // Made only under the directory's lock: the file of a peer that runs there is not touched.
     await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
@@ -478,18 +492,6 @@ class RunningPeer implements Peer {
       ...this.#gossip?.metrics(),
       ...this.#membership?.metrics(),
       ...(this.#datagrams && datagramMetrics(this.#datagrams)),
-    }
-  }
-
-  async #describe(): Promise<NodeDescription> {
-    const { hostname, os, arch, pid, cpus, memoryBytes } = thisMachine()
-    return {
-      hostname,
-      os,
-      arch,
-      pid,
-      resources: { cpuNanos: cpus * 1e9, memoryBytes },
-      drivers: this.#o.drivers.map(({ name }) => name),
     }
   }
 

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { createPeer, makeFoundingToken, type Peer, type PeerOptions } from '../../lib/index.js'
+import { connect, createPeer, makeFoundingToken, type Peer, type PeerOptions } from '../../lib/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 t.setTimeout(120_000)
@@ -46,6 +46,15 @@ t.test('three identical peers found one cluster, and each of them votes', { time
     const plain = await startPeer(t, { join, dir: freshDir(t) })
     t.equal(plain.status().cluster, first.status().cluster)
   })
+
+  t.test('with it a client operates, and after a rotation nobody comes in by it any more', async (t) => {
+    await using client = await connect(join)
+    await client.nodes.list()
+    await client.tokens.rotate('manager')
+    const refusal = { code: 'ERR_SKEIN_BAD_JOIN_SECRET', detail: { part: 'revoked' } }
+    await t.rejects(createPeer({ join, expect: 3, timing: quick }), refusal)
+    await t.rejects(connect(join), refusal)
+  })
 })
 
 t.test('two of three found nothing, and say who is missing; the third makes them one', { timeout: 60_000 }, async (t) => {
@@ -74,6 +83,22 @@ t.test('two of three found nothing, and say who is missing; the third makes them
   const third = await start(2)
   await Promise.all(two)
   t.equal((await managersOf(third)).length, 3)
+})
+
+t.test('one of the first comes back with the same options, as the same node', { timeout: 60_000 }, async (t) => {
+  const ports = await freePorts(2)
+  const join = joinString(ports)
+  const options = ports.map((port) => ({ join, expect: 2, listen: `127.0.0.1:${port}`, dir: freshDir(t) }))
+  const peers = await Promise.all(options.map((each) => startPeer(t, each)))
+  const [first, second] = peers as [Peer, Peer]
+  await first.kv.put('kept', 'here')
+  const { id } = second
+  await second.stop()
+  await first.stop()
+  const again = await Promise.all(options.map((each) => startPeer(t, each)))
+  t.equal(again[1]?.id, id)
+  t.equal(again[1]?.status().cluster, first.status().cluster)
+  t.equal(Buffer.from((await again[0]?.kv.get('kept'))?.value ?? []).toString(), 'here')
 })
 
 t.test('one seed address is enough: the others are heard of there', { timeout: 60_000 }, async (t) => {

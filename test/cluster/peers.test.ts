@@ -188,3 +188,23 @@ t.test('a removed node is refused for ever', { timeout: 60_000 }, async (t) => {
   )
   t.ok(isSkeinError(error, 'ERR_SKEIN_REMOVED'), String(error))
 })
+
+t.test('a worker whose managers have all moved finds them where its join string says now', { timeout: 60_000 }, async (t) => {
+  const [managerDir, dir] = [freshDir(t), freshDir(t)]
+  const before = await startPeer(t, { name: 'm1', dir: managerDir })
+  const string = await before.invite('worker')
+  const worker = await startPeer(t, { name: 'w1', dir, join: string })
+  const { id } = worker
+  await worker.stop()
+  await before.stop()
+  // Somebody else is where it was.
+  const { host, port } = new URL(`http://${before.address}`)
+  const squatter = createServer().listen(Number(port), host.split(':')[0])
+  await once(squatter, 'listening')
+  t.teardown(() => squatter.close())
+  const after = await startPeer(t, { dir: managerDir, listen: '127.0.0.1:0' })
+  t.not(after.address, before.address)
+  const back = await startPeer(t, { dir, join: string.replace(before.address, after.address) })
+  t.equal(back.id, id)
+  await back.kv.put('found', 'again')
+})

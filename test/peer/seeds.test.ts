@@ -52,6 +52,25 @@ t.test('a name that names nobody is asked for at every try, and says why', async
   t.strictSame(await seeds.list(), ['10.0.0.1:1'])
 })
 
+t.test('a name service that never answers keeps nobody waiting for the other addresses', async (t) => {
+  const clock = new ManualClock()
+  const asked: string[] = []
+  const lookup = async (host: string): Promise<readonly string[]> => {
+    asked.push(host)
+    return host === 'slow' ? await new Promise(() => undefined) : ['10.0.0.1']
+  }
+  const seeds = new Seeds(['slow:1', 'a:1'], lookup, clock)
+  const list = seeds.list()
+  await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(2_000)
+  t.strictSame(await list, ['10.0.0.1:1'])
+  const again = seeds.list()
+  await new Promise((resolve) => setImmediate(resolve))
+  clock.advance(2_000)
+  await again
+  t.strictSame(asked, ['slow', 'a'], 'one question at a time to each name')
+})
+
 /** A pool in which dials end as told. */
 function ask(dial: (address: string) => Promise<Link>, addresses: AskOptions['addresses'], timeoutMs = 2_000) {
   const clock = new ManualClock()

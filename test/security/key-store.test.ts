@@ -27,7 +27,8 @@ t.test('keys come back as they were written, readable by their owner alone', asy
   const dir = t.testdir()
   const store = new KeyStore(dir)
   t.equal(await store.read(undefined), undefined, 'none yet')
-  for (const each of [stored, { ...stored, certificate: undefined, dataKey: undefined, founding: undefined }]) {
+  const meeting = Uint8Array.of(1, 2, 3)
+  for (const each of [stored, { ...stored, certificate: undefined, dataKey: undefined, founding: undefined, meeting }]) {
     await store.write(each)
     t.strictSame(plain(await new KeyStore(dir).read(undefined)), plain(each))
   }
