@@ -101,7 +101,9 @@ export class MemberGroup {
   async start(number: number): Promise<void> {
     const former = this.#running.get(number)
     const node = `member${String(number).padStart(6, '0')}`
-    const seeds = [...this.#running.values()].filter((one) => one.number < seedsMax && one.number !== number)
+    const seeds = [...this.#running.values()]
+      .filter((one) => one.number < seedsMax && one.number !== number)
+      .map((one) => ({ number: one.number, node: one.node, address: one.address }))
     const epoch = (former?.epoch ?? 0) + 1
     const setup: MemberSetup = {
       node,

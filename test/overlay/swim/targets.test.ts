@@ -25,7 +25,7 @@ function within(t: Test, name: string, values: readonly (number | undefined)[], 
   t.ok(worst <= 2 * barMs, `${name}: worst ${worst} ms (seed ${seeds[values.indexOf(worst)]})`)
 }
 
-t.test('T1, T2: a process that dies is known within moments', async (t) => {
+t.test('T1, T2, T17: a process that dies is known within moments, to a leader too', async (t) => {
   for (const [members, firstMs, allMs] of [
     [3, 300, 500],
     [100, 500, 1000],
@@ -43,12 +43,18 @@ t.test('T1, T2: a process that dies is known within moments', async (t) => {
       runs.map((run) => run.allMs),
       allMs,
     )
+    within(
+      t,
+      `T17, ${members}: the leader`,
+      runs.map((run) => run.leaderMs),
+      firstMs + 200,
+    )
   }
   const large = detectDeath({ members: 1000, seed: 1 }, 'process')
   t.ok((large.firstMs ?? 1e9) <= 500 && (large.allMs ?? 1e9) <= 1500, `1,000: ${large.firstMs} and ${large.allMs} ms`)
 })
 
-t.test('T3, T4: a machine that falls silent is known after its suspicion', async (t) => {
+t.test('T3, T4, T17: a machine that falls silent is known after its suspicion, to a leader too', async (t) => {
   for (const [members, firstMs, allMs] of [
     [3, 4000, 4200],
     [100, 6000, 6500],
@@ -65,6 +71,12 @@ t.test('T3, T4: a machine that falls silent is known after its suspicion', async
       `${members} all`,
       runs.map((run) => run.allMs),
       allMs,
+    )
+    within(
+      t,
+      `T17, ${members}: the leader`,
+      runs.map((run) => run.leaderMs),
+      firstMs + 200,
     )
   }
 })
