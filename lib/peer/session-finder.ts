@@ -34,7 +34,7 @@ export const leaderWaitMs = 1_000
 /** Workers that lost the same manager come to the next one within this, not all at once. */
 const switchWithinMs = 100
 /** The link that is only held ready is made within this: handshakes are what costs managers most. */
-const standbyWithinMs = 2_000
+const standbyWithinMs = 1_000
 
 /**
  * Finds the way to the leader for the agent. On a manager: itself, or the leader it knows. On a worker: any manager, since each passes
