@@ -144,6 +144,7 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
       skein_swim_received_total: counters.received,
       skein_swim_received_bytes_total: counters.receivedBytes,
       skein_swim_unsent_total: counters.unsent,
+      skein_swim_outbid_total: counters.outbid,
       skein_swim_dropped_total: counters.malformed + counters.impostors,
       skein_swim_stream_only: counters.isStreamOnly,
     }

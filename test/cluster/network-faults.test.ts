@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
 import { inlineDriver, type Peer, type PeerOptions } from '../../lib/index.js'
+import { UdpSocket } from '../../lib/overlay/datagram/index.js'
+import { tcpTriage } from '../../lib/overlay/swim/index.js'
 import { everybody, LinkFaults, parseAddress, WsTransport } from '../../lib/overlay/transport/index.js'
 import { createPeerOver } from '../../lib/peer/index.js'
 import { systemClock } from '../../lib/peer/system-world.js'
@@ -31,7 +33,11 @@ class Place {
   async start(options: PeerOptions = {}): Promise<Peer> {
     const functions = { web: ({ signal }: { signal: AbortSignal }) => untilAborted(signal) }
     this.#peer = await createPeerOver(
-      { transport: this.faults.over(new WsTransport({ clock: systemClock })) },
+      {
+        transport: this.faults.over(new WsTransport({ clock: systemClock })),
+        datagrams: async (address) => this.faults.losing(await UdpSocket.bind(address)),
+        triage: this.faults.trying(tcpTriage(systemClock), systemClock),
+      },
       { name: this.name, dir: this.#dir, timing: quick, drivers: [inlineDriver({ functions })], ...options },
     )
     return this.#peer

@@ -31,6 +31,8 @@ export interface GossipCounters {
   readonly malformed: number
   /** Messages of scopes this process does not hold. */
   readonly strange: number
+  /** Owners dropped because their rows weighed too much. */
+  readonly overfull: number
 }
 
 /** Who this process holds the rows of one scope with. */
@@ -71,6 +73,7 @@ export class Gossip implements AsyncDisposable {
       unsent: this.#unsent,
       malformed: this.#malformed,
       strange: this.#strange,
+      overfull: [...this.#scopes.values()].reduce((sum, { space }) => sum + space.overfull, 0),
     }
   }
 

@@ -81,7 +81,7 @@ export class Space {
   readonly #hiddenSinceMs = new Map<string, number>()
   readonly #hot = new Map<string, Hot>()
   /** Owners whose rows weighed too much. */
-  refused = 0
+  overfull = 0
   #changes: RowChange[] = []
   #partners: readonly string[] = []
   #dueMs = Number.NEGATIVE_INFINITY
@@ -405,7 +405,7 @@ export class Space {
 
   /** It writes without end. Nothing more of this life of it is held here, or asked for; what its next one says is heard. */
   #refuse({ owner, summary }: Keyspace): void {
-    this.refused++
+    this.overfull++
     this.#drop(owner, summary.epoch)
   }
 

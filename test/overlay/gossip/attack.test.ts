@@ -46,7 +46,7 @@ t.test('a worker that writes without end is dropped at its bound, and heard agai
   const space = manager()
   heard(space, 'w2', deltas('w2', 1, 0, [{ table: 'load', key: 'cpu', version: 1, value: Uint8Array.of(1) }]))
   flood(space, 1, Math.ceil(ownerMaxBytes / 48_000) + 50)
-  t.equal(space.refused, 1)
+  t.equal(space.overfull, 1)
   t.equal([...space.rows('load')].filter(({ owner }) => owner === 'w1').length, 0, 'nothing of it is held')
   t.equal([...space.rows('load')].filter(({ owner }) => owner === 'w2').length, 1, 'others are not concerned')
   t.equal(heard(space, 'w1', deltas('w1', 1, 2_000, [])).length, 0, 'and nothing of it is asked for')
@@ -67,7 +67,7 @@ t.test('a row that is written over and over, or deleted and made again, weighs n
       ]),
     )
   }
-  t.equal(space.refused, 0)
+  t.equal(space.overfull, 0)
 })
 
 t.test('a worker can neither write, delete, hide, nor begin anew what another owns, nor is it told of it', async (t) => {

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import t from 'tap'
+import { MemoryDatagrams } from '../../../lib/overlay/datagram/index.js'
 import {
   type Connection,
   type ConnectionEnd,
@@ -136,6 +137,49 @@ t.test('one named peer is cut off, the others are not', async (t) => {
   t.equal(faults.of('someoneelse0'), 'silent')
   t.equal(faults.of('servingnode0', 'there:1'), undefined)
   here.destroy()
+})
+
+t.test('datagrams of a faulty peer are lost in the directions that its links are', async (t) => {
+  for (const [fault, isHeard] of [
+    ['silent', { here: false, there: false }],
+    ['deaf', { here: false, there: true }],
+    ['mute', { here: true, there: false }],
+    [undefined, { here: true, there: true }],
+  ] as const) {
+    const [faults, network] = [new LinkFaults(), new MemoryDatagrams()]
+    const [here, there] = [faults.losing(network.bind('here:1')), network.bind('there:1')]
+    const heard = { here: false, there: false }
+    here.open(() => {
+      heard.here = true
+    })
+    there.open(() => {
+      heard.there = true
+    })
+    if (fault !== undefined) faults.set('there:1', fault)
+    here.send('there:1', Uint8Array.of(1))
+    there.send('here:1', Uint8Array.of(2))
+    network.deliver()
+    t.same(heard, isHeard, fault ?? 'no fault')
+  }
+})
+
+t.test('who tries to connect to a faulty peer finds silence for as long as it waits, or is refused at once', async (t) => {
+  const [faults, clock] = [new LinkFaults(), new ManualClock()]
+  const trying = faults.trying(async () => 'accepting' as const, clock)
+  t.equal(await trying('there:1', 500), 'accepting')
+  faults.set('there:1', 'refused')
+  t.equal(await trying('there:1', 500), 'refused')
+  faults.set('there:1', 'silent')
+  let saw: string | undefined
+  const tried = trying('there:1', 500).then((answer) => {
+    saw = answer
+  })
+  clock.advance(499)
+  await turn()
+  t.equal(saw, undefined)
+  clock.advance(1)
+  await tried
+  t.equal(saw, 'silent')
 })
 
 t.test('a listener that closes waits for no path that is dead', async (t) => {
