@@ -34,6 +34,7 @@ interface Running {
   readonly epoch: number
   readonly child: ChildProcess
   address: string
+  isListening: boolean
   isComplete: boolean
 }
 
@@ -102,8 +103,8 @@ export class MemberGroup {
     const former = this.#running.get(number)
     const node = `member${String(number).padStart(6, '0')}`
     const seeds = [...this.#running.values()]
-      .filter((one) => one.number < seedsMax && one.number !== number)
-      .map((one) => ({ number: one.number, node: one.node, address: one.address }))
+      .filter((one) => one.isListening && one.number < seedsMax && one.number !== number)
+      .map((one) => ({ node: one.node, address: one.address }))
     const epoch = (former?.epoch ?? 0) + 1
     const setup: MemberSetup = {
       node,
@@ -112,17 +113,18 @@ export class MemberGroup {
       listen: former?.address ?? this.#network.listen(number),
       key: this.#authority.keyString('worker', node),
       // Each through one of them, which is enough; the seeds through all that are there.
-      seeds: number < seedsMax ? seeds : seeds.filter((seed) => seed.number === number % seeds.length),
+      seeds: number < seedsMax ? seeds : seeds.filter((_, at) => at === number % seeds.length),
       members: this.size,
     }
     const [file, args] = this.#network.command(number, process.execPath, [memberFile, JSON.stringify(setup)])
     const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    const running: Running = { number, node, epoch, child, address: setup.listen, isComplete: false }
+    const running: Running = { number, node, epoch, child, address: setup.listen, isListening: false, isComplete: false }
     this.#running.set(number, running)
     await new Promise<void>((resolve, reject) => {
       child.on('message', (news: MemberNews) => {
         if (news.type === 'listening') {
           running.address = news.address
+          running.isListening = true
           resolve()
         } else this.#heard(running, news)
       })
