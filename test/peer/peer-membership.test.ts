@@ -233,3 +233,29 @@ t.test('who is removed from the cluster is no member, whatever it says', async (
   for (const { membership } of rest) t.equal(membership.member(removed.node), undefined)
   t.ok(town.isOne(rest))
 })
+
+for (const datagrams of ['on', 'off'] as const) {
+  t.test(`datagrams ${datagrams}: a peer that can dial out and not be dialled stays a member`, async (t) => {
+    const town = new Town(t)
+    await town.form(8, { datagrams })
+    const hidden = await town.add({ datagrams, address: 'nowhere:1' })
+    await town.until(() => town.isOne(), 20_000)
+    const seen: string[] = []
+    for (const { membership } of town.residents.slice(0, -1))
+      membership.observe(() => {
+        const state = membership.member(hidden.node)?.state ?? 'gone'
+        if (state !== seen.at(-1)) seen.push(state)
+      })
+    // Each member finds out for itself that this address refuses though somebody lives behind it.
+    await town.pass(60_000)
+    t.ok(seen.filter((state) => state === 'failed').length <= 2, seen.join())
+    t.ok(seen.length < 20, `${seen.length} changes of mind`)
+    seen.length = 0
+    const bytes = (): number => Number(hidden.membership.metrics().skein_swim_sent_bytes_total)
+    const before = bytes()
+    await town.pass(60_000)
+    t.same(seen, [], 'and then it is in peace')
+    t.ok((bytes() - before) / 60 < 600, `${Math.round((bytes() - before) / 60)} bytes a second`)
+    t.ok(town.isOne())
+  })
+}

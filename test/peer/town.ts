@@ -28,6 +28,8 @@ export interface ResidentWishes {
   readonly node?: string
   readonly epoch?: number
   readonly keyring?: Keyring
+  /** What it says of where it is reached; default the truth. */
+  readonly address?: string
   /** Host it lives on; default one of its own. */
   readonly name?: string
 }
@@ -71,7 +73,7 @@ export class Town {
       ...options,
       node,
       epoch,
-      address: pool.address,
+      address: wishes.address ?? pool.address,
       pool,
       datagrams: lane,
       triage: this.#triage(name, host.credentials),

@@ -11,6 +11,8 @@ const recheckMs = 500
 const recheckDegradedMs = 2000
 /** Testimony that travels with a verdict: as much as it takes to be believed. */
 const proofs = 2
+/** A member that refused us and lives is behind something that answers for it (NAT, a firewall): for so long its refusals say nothing. */
+const undialableMs = 300_000
 
 interface Suspicion {
   sinceMs: number
@@ -34,6 +36,8 @@ export class Suspicions {
   readonly #open = new Map<NodeId, Suspicion>()
   /** When a member's machine last answered for it; kept past the suspicion, for the next one. */
   readonly #degraded = new Map<NodeId, number>()
+  /** Members that refused our dials and objected to what we made of it. */
+  readonly #undialable = new Map<NodeId, number>()
   readonly credibility = new Credibility()
 
   constructor(local: Local, judged: Judged) {
@@ -49,13 +53,20 @@ export class Suspicions {
   accuse(id: NodeId, saw: Seen): void {
     const held = this.#local.table.get(id)
     if (held === undefined || id === this.#local.id || held.state === 'left' || held.state === 'dead') return
-    const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw }])
+    const what = saw === 'refused' && this.isUndialable(id) ? 'silent' : saw
+    const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw: what }])
     const isNews = accusations !== held.accusations
     if (isNews) this.#judged.say({ ...held, state: 'suspect', accusations })
     const suspicion = this.#open.get(id)
     if (suspicion === undefined) return
     this.#recheckLater(id, suspicion)
     if (isNews) this.#tellObservers(id)
+  }
+
+  /** True of a member that lives behind an address that refuses. */
+  isUndialable(id: NodeId): boolean {
+    const atMs = this.#undialable.get(id)
+    return atMs !== undefined && this.#local.nowMs - atMs < undialableMs
   }
 
   /** The table now holds this member as suspect, or holds more testimony. */
@@ -71,6 +82,8 @@ export class Suspicions {
         recheck: undefined,
       }
       this.#open.set(member.id, suspicion)
+      // Whoever holds a link to the accused lets it know at once, so that it can object in time.
+      if (this.#local.links.has(member.id)) this.#local.sendSurely(member.id, { type: 'gossip' }, [inShort(member)])
     }
     if (isDegraded(member) && !this.#isDegradedLately(member.id)) this.#degraded.set(member.id, nowMs)
     if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= nowMs
@@ -88,6 +101,7 @@ export class Suspicions {
     this.#open.delete(held.id)
     if (next.state !== 'alive' || next.epoch !== held.epoch) return
     for (const { by, saw } of held.accusations) {
+      if (saw === 'refused' && by === this.#local.id) this.#undialable.set(held.id, this.#local.nowMs)
       // Who saw a stopped process, or one that was just starting, saw right.
       if (saw !== 'silent') continue
       if (by === this.#local.id) this.#local.awareness.add(1)
@@ -131,6 +145,7 @@ export class Suspicions {
   prune(nowMs: number): void {
     for (const [id, atMs] of this.#degraded)
       if (nowMs - atMs > this.#local.options.pauseToleranceMs && !this.#open.has(id)) this.#degraded.delete(id)
+    for (const [id, atMs] of this.#undialable) if (nowMs - atMs >= undialableMs) this.#undialable.delete(id)
     this.credibility.prune(nowMs)
   }
 
@@ -176,7 +191,9 @@ export class Suspicions {
     const member = table.get(id)
     if (member?.state !== 'suspect') return
     const records = [inShort(member)]
-    for (const { id: observer } of table.predecessors(id, options.observers))
+    const { observers } = options
+    // Those before it on the ring watch it; those after it hold its own links, also where nobody can dial it.
+    for (const { id: observer } of [...table.predecessors(id, observers), ...table.successors(id, observers)])
       if (observer !== own) this.#local.send(observer, { type: 'gossip' }, { records })
   }
 

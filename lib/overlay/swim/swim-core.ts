@@ -226,7 +226,8 @@ export class SwimCore {
       }
       this.#prober.onTriage(peer, saw)
       // A process that died has lost its links first; one that only dials out refuses everybody.
-      if (saw === 'refused' && !links.has(peer)) this.#ledger.suspicions.accuse(peer, 'refused')
+      if (saw === 'refused' && !links.has(peer) && !this.#ledger.suspicions.isUndialable(peer))
+        this.#ledger.suspicions.accuse(peer, 'refused')
     })
   }
 
