@@ -38,7 +38,7 @@ export interface AgentOptions {
   readonly clock: Clock
   readonly random: Random
   readonly logger?: Logger
-  /** Finds the leading manager; called again whenever the last way is gone. */
+  /** Finds a way to the leading manager; called again whenever the last one is gone. */
   readonly connect: (signal: AbortSignal) => Promise<AgentLink>
   /** Keeps the latest report of each task for others to read, besides what is told to the leader. */
   readonly rows?: ReportSink

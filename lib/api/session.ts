@@ -3,11 +3,14 @@ import type { ResolvedServiceSpec } from '../model/service.js'
 import type { DesiredState, TaskState } from '../model/task.js'
 
 /**
- * SessionApi: what a worker asks of the leading manager. The node's id comes from the link's identity, never from the payload.
+ * SessionApi: what a worker asks of the leading manager, itself or through another one. The node's id comes from the link's identity, never from the payload.
  * Source: Docker Swarm's dispatcher.
  */
 export interface SessionApi {
-  /** Registers the node and opens a session. @throws ERR_SKEIN_NOT_LEADER (detail.leader, detail.address), ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND */
+  /**
+   * Registers the node and opens a session.
+   * @throws ERR_SKEIN_NOT_LEADER (detail.leader, detail.address), ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_BUSY (detail.retryAfterMs)
+   */
   open(node: string, hello: SessionHello): Promise<SessionOpened>
   /** Keeps the session alive. @throws ERR_SKEIN_SESSION_INVALID, ERR_SKEIN_NOT_LEADER */
   beat(node: string, session: string): Promise<{ readonly heartbeatMs: number }>
