@@ -17,6 +17,9 @@ export type {
   Node,
   Nodes,
   Progress,
+  Secret,
+  SecretSpec,
+  Secrets,
   Service,
   Services,
   Status,
@@ -37,6 +40,6 @@ export {
   type UnitEnd,
   type UnitLogLine,
 } from './drivers/index.js'
-export type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from './model/service.js'
+export type { Placement, RestartPolicy, SecretUse, ServiceSpec, TaskTemplate } from './model/service.js'
 export { connect, createPeer, type Metrics, type Peer, type PeerEvents, type PeerOptions } from './peer/index.js'
 export { makeFoundingToken } from './security/index.js'

@@ -251,6 +251,7 @@ export class Agent implements AsyncDisposable {
       return { error, wasOpen, isLeaderGone: closed?.aborted === true || isNotLeader, isRedirected }
     } finally {
       this.#session = undefined
+      this.#worker.sessionEnded()
       // Whoever still listens for the end of this session need not.
       end()
       signal.removeEventListener('abort', end)

@@ -83,6 +83,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     reserve: reservation,
     limit: limitation,
     options: optional(anything),
+    secrets: optional(array(object({ id: string, target: string }))),
   }),
   // Keys that hold `undefined` do not survive encoding; a resolved spec has every key.
   (spec) => ({
@@ -90,6 +91,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     workingDir: spec.workingDir,
     limit: { cpuNanos: spec.limit.cpuNanos, memoryBytes: spec.limit.memoryBytes },
     options: spec.options,
+    secrets: spec.secrets ?? [],
   }),
 )
 

@@ -20,6 +20,8 @@ export interface TaskRunnerOptions {
   readonly unit?: Unit | undefined
   /** @throws {SkeinError} ERR_SKEIN_NO_DRIVER */
   readonly driver: (name: string) => RuntimeDriver
+  /** The task's secrets by target, once they are here. @throws {SkeinError} ERR_SKEIN_TASK_REJECTED, ERR_SKEIN_ABORTED */
+  readonly secrets: (task: AssignedTask, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
   /** Resolves when the state is remembered; only then is it acted on. */
   readonly record: (report: TaskReport) => Promise<void>
   readonly clock: Clock
@@ -166,8 +168,9 @@ export class TaskRunner {
     const { signal } = this.#stopWanted
     let work: Promise<Unit> | undefined
     try {
-      const { spec } = this.#options.task
-      work = this.#options.driver(spec.driver).prepare(assignedOf(this.#options.task), signal)
+      const { task } = this.#options
+      const driver = this.#options.driver(task.spec.driver)
+      work = driver.prepare(assignedOf(task, await this.#options.secrets(task, signal)), signal)
       this.#hold(await abortable(work, signal, 'prepare'))
       return { type: 'prepared' }
     } catch (error) {
@@ -258,6 +261,9 @@ export class TaskRunner {
 }
 
 /** The task as its driver is told of it. */
-export function assignedOf({ id, service, slot, spec }: AssignedTask): Assigned {
-  return { id, service, slot: String(slot), spec, secrets: new Map(), configs: new Map() }
+export function assignedOf(
+  { id, service, slot, spec }: AssignedTask,
+  secrets: ReadonlyMap<string, Uint8Array> = new Map(),
+): Assigned {
+  return { id, service, slot: String(slot), spec, secrets, configs: new Map() }
 }

@@ -7,6 +7,7 @@ import type { DriverRegistry } from '../drivers/registry.js'
 import { addResources, noResources, type Resources } from '../model/resources.js'
 import { isTerminal, rank } from '../model/task.js'
 import type { Reporter } from './reporter.js'
+import { SecretVault } from './secret-vault.js'
 import type { TaskDb, TaskRow } from './task-db.js'
 import { isStopWanted } from './task-machine.js'
 import { assignedOf, TaskRunner } from './task-runner.js'
@@ -37,6 +38,7 @@ export class Worker {
   /** Tasks on their way out, with what is assigned under their id meanwhile. */
   readonly #leaving = new Map<string, AssignedTask | undefined>()
   readonly #removals = new Set<Promise<void>>()
+  readonly #vault = new SecretVault()
   #closing = false
 
   constructor(options: WorkerOptions) {
@@ -79,8 +81,11 @@ export class Worker {
    * Makes the assignment true here: resolves when it is remembered; stopping and starting go on by themselves.
    * @throws {SkeinError} ERR_SKEIN_STORAGE
    */
-  async apply({ type, set, remove }: Assignments): Promise<void> {
+  async apply({ type, set, remove, secrets = [], dropSecrets = [] }: Assignments): Promise<void> {
     if (this.#closing) return
+    if (type === 'complete') this.#vault.keepOnly(secretsOf(set))
+    this.#vault.drop(dropSecrets)
+    this.#vault.take(secrets)
     const put: TaskRow[] = []
     const wanted = new Set(set.map(({ id }) => id))
     for (const task of set) {
@@ -96,6 +101,12 @@ export class Worker {
     this.forget(
       type === 'complete' ? [...this.#runners.keys()].filter((id) => !wanted.has(id)) : remove.filter((id) => !wanted.has(id)),
     )
+  }
+
+  /** Nobody says any more which secrets are needed here: those of tasks that are neither over nor about to be are kept. */
+  sessionEnded(): void {
+    const running = [...this.#runners.values()].filter(({ report }) => !isTerminal(report.state))
+    this.#vault.keepOnly(secretsOf(running.map(({ task }) => task)))
   }
 
   /** Stops these tasks and forgets them. */
@@ -118,6 +129,7 @@ export class Worker {
     this.#closing = true
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why))))
     await Promise.all(this.#removals)
+    this.#vault.keepOnly(new Set())
   }
 
   /** Lets go of every task without stopping it. */
@@ -125,6 +137,7 @@ export class Worker {
     this.#closing = true
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.leave())))
     await Promise.all(this.#removals)
+    this.#vault.keepOnly(new Set())
   }
 
   async #recover(rows: readonly TaskRow[]): Promise<ReadonlyMap<string, Unit>> {
@@ -142,6 +155,7 @@ export class Worker {
       report,
       unit,
       driver: (name) => drivers.get(name),
+      secrets: ({ id, spec }, signal) => this.#vault.gather(id, spec.secrets, signal),
       record: (report) => this.#record(runner.task, report),
       clock,
       random,
@@ -185,6 +199,12 @@ export class Worker {
 /** A task whose end this node has forgotten, but the cluster has not, never runs again. */
 function newReport({ id, ended }: AssignedTask): TaskReport {
   return { id, state: ended ?? 'assigned', message: ended === undefined ? 'assigned' : 'ended before' }
+}
+
+/** Ids of what these tasks need while they are not on their way out. */
+function secretsOf(tasks: readonly AssignedTask[]): ReadonlySet<string> {
+  const wanted = tasks.filter(({ desired, ended }) => !isStopWanted(desired) && ended === undefined)
+  return new Set(wanted.flatMap(({ spec }) => spec.secrets.map(({ id }) => id)))
 }
 
 /** Only what may run is asked after; a driver without `recover` has nothing that outlives the peer. */

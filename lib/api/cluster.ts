@@ -3,6 +3,7 @@ import { toBytes } from '../base/bytes.js'
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { LogOptions } from '../drivers/driver.js'
+import { checkSecretData } from '../model/secret.js'
 import type { ServiceSpec } from '../model/service.js'
 import { type CallHead, type ControlCaller, type ControlVerbs, type LogRequest, readParams, type Verb } from './control.js'
 import { converge } from './converge.js'
@@ -55,6 +56,17 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
       activate: (ref, o) => call('nodes.availability', { ref, availability: 'active' }, o),
       label: (ref, labels, o) => call('nodes.label', { ref, labels }, o),
       remove: async (ref, o) => void (await call('nodes.remove', { ref, force: o?.force ?? false }, o)),
+    },
+    secrets: {
+      async create({ name, data, labels = {} }, o) {
+        const bytes = toBytes(data)
+        checkSecretData(bytes) // before it travels
+        return await call('secrets.create', { name, data: bytes, labels }, o)
+      },
+      get: (ref, o) => call('secrets.get', { ref }, o),
+      list: (filter = {}, o) => call('secrets.list', { filter }, o),
+      update: (ref, { labels }, o) => call('secrets.update', { ref, labels }, o),
+      remove: async (ref, o) => void (await call('secrets.remove', { ref }, o)),
     },
     kv: {
       get: async (key, o) => (await call('kv.get', { key, stale: o?.stale ?? false }, o)) ?? undefined,

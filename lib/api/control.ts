@@ -14,6 +14,7 @@ import type {
   List,
   LogLine,
   Node,
+  Secret,
   Service,
   Status,
   Task,
@@ -43,6 +44,14 @@ export interface ControlVerbs {
   'tasks.list': [{ readonly service?: string; readonly node?: string }, List<Task>]
   'tasks.get': [{ readonly ref: string }, Task]
   'tasks.why': [{ readonly ref: string }, Why]
+  'secrets.create': [
+    { readonly name: string; readonly data: Uint8Array; readonly labels: Readonly<Record<string, string>> },
+    Secret,
+  ]
+  'secrets.get': [{ readonly ref: string }, Secret]
+  'secrets.list': [{ readonly filter: Filter }, List<Secret>]
+  'secrets.update': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Secret]
+  'secrets.remove': [{ readonly ref: string }, null]
   'kv.get': [{ readonly key: string; readonly stale: boolean }, { readonly value: Uint8Array; readonly version: Version } | null]
   'kv.put': [{ readonly key: string; readonly value: Uint8Array; readonly ifVersion?: Version | 'absent' }, Version]
   'kv.delete': [{ readonly key: string }, null]
@@ -95,6 +104,8 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'tasks.list',
   'tasks.get',
   'tasks.why',
+  'secrets.get',
+  'secrets.list',
   'kv.get',
   'kv.list',
 ])
@@ -115,6 +126,8 @@ const byRef = v.strictObject({ ref })
 // The spec's own keys are checked by the model, which names the key path; here only that it is an object at all.
 const spec = v.custom<ServiceSpec>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object')
 const bytes = v.instance(Uint8Array)
+const filter = v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) })
+const labelChanges = v.record(v.string(), v.nullable(v.string()))
 
 const verbSchemas = {
   status: nothing,
@@ -125,17 +138,22 @@ const verbSchemas = {
   'nodes.list': nothing,
   'nodes.get': byRef,
   'nodes.availability': v.strictObject({ ref, availability: v.picklist(['active', 'pause', 'drain']) }),
-  'nodes.label': v.strictObject({ ref, labels: v.record(v.string(), v.nullable(v.string())) }),
+  'nodes.label': v.strictObject({ ref, labels: labelChanges }),
   'nodes.remove': v.strictObject({ ref, force: v.boolean() }),
   'services.create': v.strictObject({ spec }),
   'services.get': byRef,
-  'services.list': v.strictObject({ filter: v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) }) }),
+  'services.list': v.strictObject({ filter }),
   'services.replace': v.strictObject({ ref, spec, version: count }),
   'services.scale': v.strictObject({ ref, replicas: v.number() }),
   'services.remove': byRef,
   'tasks.list': v.strictObject({ service: v.optional(ref), node: v.optional(ref) }),
   'tasks.get': byRef,
   'tasks.why': byRef,
+  'secrets.create': v.strictObject({ name: v.string(), data: bytes, labels }),
+  'secrets.get': byRef,
+  'secrets.list': v.strictObject({ filter }),
+  'secrets.update': v.strictObject({ ref, labels: labelChanges }),
+  'secrets.remove': byRef,
   'kv.get': v.strictObject({ key: v.string(), stale: v.boolean() }),
   'kv.put': v.strictObject({ key: v.string(), value: bytes, ifVersion: v.optional(v.union([count, v.literal('absent')])) }),
   'kv.delete': v.strictObject({ key: v.string() }),

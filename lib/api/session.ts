@@ -61,6 +61,13 @@ export interface AssignedTask {
   readonly spec: ResolvedServiceSpec['task']
 }
 
+/** A secret that tasks of the node need. */
+export interface AssignedSecret {
+  readonly id: string
+  /** Left out: the cluster has it no more, or its managers cannot open it. */
+  readonly data?: Uint8Array
+}
+
 export interface Assignments {
   /** `complete`: anything not in `set` must be stopped and forgotten. */
   readonly type: 'complete' | 'incremental'
@@ -70,6 +77,10 @@ export interface Assignments {
   readonly set: readonly AssignedTask[]
   /** Task ids to stop and forget. */
   readonly remove: readonly string[]
+  /** Secrets of tasks told so far, each once per stream; a task's may come in a later message than the task. */
+  readonly secrets?: readonly AssignedSecret[]
+  /** Ids of secrets that no task here needs any more: forget them. */
+  readonly dropSecrets?: readonly string[]
   readonly managers?: readonly ManagerAddress[]
 }
 

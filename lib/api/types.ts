@@ -196,6 +196,31 @@ export interface Services {
   logs(ref: string, o?: LogOptions): AsyncIterable<LogLine>
 }
 
+/** A value that only tasks can read, and only where a service's spec names it. The value itself is never shown again. */
+export interface Secret extends Meta {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface SecretSpec {
+  readonly name: string
+  /** 1 byte to 500 KiB; a text is taken as UTF-8. */
+  readonly data: Uint8Array | string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface Secrets {
+  /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_TOO_LARGE, ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
+  create(spec: SecretSpec, o?: Call): Promise<Secret>
+  /** By name, id or unique id prefix. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+  get(ref: string, o?: Call): Promise<Secret>
+  list(filter?: Filter, o?: Call): Promise<List<Secret>>
+  /** Sets labels; null removes one. The value never changes: give another value another name. */
+  update(ref: string, change: { readonly labels: Readonly<Record<string, string | null>> }, o?: Call): Promise<Secret>
+  /** @throws ERR_SKEIN_PRECONDITION while services use it, naming them */
+  remove(ref: string, o?: Call): Promise<void>
+}
+
 export interface Tasks {
   /** By id, id prefix or `service.slot` (its newest attempt). */
   get(ref: string, o?: Call): Promise<Task>
@@ -249,6 +274,7 @@ export interface Cluster {
   readonly services: Services
   readonly tasks: Tasks
   readonly nodes: Nodes
+  readonly secrets: Secrets
   readonly kv: KV
   watch(o?: WatchOptions): AsyncIterable<Change>
   /** Of the cluster as the asked peer sees it. */

@@ -19,7 +19,7 @@ import { canAdvance, type TaskState } from '../model/task.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import type { Change, Store } from '../store/index.js'
 import { Admission, type AdmissionOptions } from './admission.js'
-import { AssignmentFeed } from './assignments.js'
+import { AssignmentFeed, type OpenSecret } from './assignments.js'
 import type { DialFinding } from './confirmations.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
 import { type Membership, NodeWatch } from './node-watch.js'
@@ -41,6 +41,8 @@ export interface DispatcherWorld {
   readonly dial?: ((address: string) => Promise<DialFinding>) | undefined
   /** How many workers may register at once, and a second. */
   readonly admission?: AdmissionOptions | undefined
+  /** Opens the secrets that workers' tasks need; undefined: none can be opened. */
+  readonly openSecret?: OpenSecret | undefined
   /** What workers say of their tasks besides; undefined: only their sessions tell. */
   readonly rows?: Rows<TaskRow> | undefined
 }
@@ -164,7 +166,7 @@ export class Term {
   /** A second stream of a session ends the first: the agent has opened it again. */
   async *assignments(node: string, session: string, signal: AbortSignal): AsyncGenerator<Assignments, void, void> {
     this.#refuseWithoutSession(node, session)
-    const feed = new AssignmentFeed(node)
+    const feed = new AssignmentFeed(node, this.#world.openSecret)
     const stream: Stream = { session, woken: deferred() }
     this.#wake(node)
     this.#streams.set(node, stream)

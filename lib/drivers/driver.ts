@@ -27,6 +27,7 @@ export interface Assigned {
   readonly service: string
   readonly slot: string
   readonly spec: ResolvedServiceSpec['task']
+  /** By target. The task's own copies: not to be written anywhere that outlives it, and overwritten once they are handed over. */
   readonly secrets: ReadonlyMap<string, Uint8Array>
   readonly configs: ReadonlyMap<string, Uint8Array>
 }

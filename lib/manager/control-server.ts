@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import { maybeStaleVerbs, readVerbs, refusedUntried } from '../api/control.js'
 import type { CertificateAuthority, Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
@@ -15,6 +14,7 @@ import type { StoreChange } from '../store/changes.js'
 import { resolveNode, resolveService, resolveTask, transact } from '../store/index.js'
 import type { Store } from '../store/store.js'
 import { mergeLogs } from './logs.js'
+import { idFrom } from './object-id.js'
 import {
   bySlotNewestFirst,
   type Lights,
@@ -24,6 +24,7 @@ import {
   presentService,
   presentTask,
 } from './present.js'
+import { secretVerbs } from './secret-verbs.js'
 
 /** What the control server needs of the manager around it. */
 export interface ControlWorld extends Lights {
@@ -51,6 +52,8 @@ export interface ControlWorld extends Lights {
   rotateToken(role: NodeRole): Promise<void>
   authority(): CertificateAuthority
   rotateRoot(): Promise<void>
+  /** The value of a secret as only managers can read it. */
+  sealSecret(id: string, data: Uint8Array): Uint8Array
   /** Throws when removing this manager would risk the quorum. */
   checkRemovable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
@@ -275,6 +278,11 @@ export class ControlServer implements ControlCaller {
       },
       'tasks.get': async ({ ref }) => present(resolveTask(view(), ref)),
       'tasks.why': async ({ ref }) => this.#why(resolveTask(view(), ref)),
+      ...secretVerbs({
+        view,
+        submit: (ops, head) => this.#submit(ops, head),
+        seal: (id, data) => this.#world.sealSecret(id, data),
+      }),
       'kv.get': async ({ key }) => {
         const found = view().key(key)
         return found === undefined ? null : presentKey(found)
@@ -444,13 +452,4 @@ function matches(
   const { name, labels = {} } = service.spec
   if (filter.name !== undefined && !name.startsWith(filter.name)) return false
   return Object.entries(filter.labels ?? {}).every(([key, value]) => labels[key] === value)
-}
-
-/** 12 characters of [0-9a-z] from a request id: a retried create names the same object. */
-function idFrom(requestId: string): string {
-  const digest = createHash('sha256').update(requestId).digest()
-  return BigInt(`0x${digest.toString('hex')}`)
-    .toString(36)
-    .padStart(12, '0')
-    .slice(-12)
 }

@@ -17,7 +17,7 @@ import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
 import { RaftRunner } from '../raft/runner/index.js'
 import { describeReason, summaryOf } from '../scheduler/index.js'
-import { digestOf, formatJoinString, type Identity, issuingRoot, tokenSecret } from '../security/index.js'
+import { digestOf, formatJoinString, type Identity, issuingRoot, sealSecret, tokenSecret } from '../security/index.js'
 import type { Storage } from '../storage/index.js'
 import { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
@@ -28,6 +28,7 @@ import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
 import { mayRemoveVoter } from './roles.js'
 import { RootKeeper } from './root-keeper.js'
+import { secretOpener } from './secret-opener.js'
 import { VoterKeeper } from './voter-keeper.js'
 
 /** The first records of a new cluster, written by its first leader. Everyone who founds it has the same. */
@@ -429,6 +430,7 @@ export class Manager {
       managers: () => this.managers(),
       membership: this.#o.membership,
       rows: this.#o.rows,
+      openSecret: secretOpener(this.store, this.#o),
       dial: this.#o.dial,
     })
     const reconciler = new Reconciler({
@@ -519,6 +521,7 @@ export class Manager {
       rotateToken: (role) => this.#join.rotateToken(role),
       authority: () => this.#join.describe(),
       rotateRoot: () => this.#join.rotateRoot(),
+      sealSecret: (id, data) => sealSecret(id, data, o),
       checkRemovable: (node) => this.#checkRemovable(node),
       placement: (task) => this.#placement(task),
       agentLogs: (node, task, request, signal) =>

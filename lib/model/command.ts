@@ -85,6 +85,18 @@ export type Op =
   /** Observed states only rise; a lower one is skipped. */
   | { readonly op: 'tasks.observe'; readonly updates: readonly TaskObservation[] }
   | { readonly op: 'tasks.remove'; readonly tasks: readonly number[] }
+  /** `sealed` was made by the leader for this id: replicas never see the value. */
+  | {
+      readonly op: 'secret.create'
+      readonly id: string
+      readonly name: string
+      readonly labels: Readonly<Record<string, string>>
+      readonly sealed: Uint8Array
+    }
+  /** Labels are all that may change; null takes one away. */
+  | { readonly op: 'secret.update'; readonly id: string; readonly labels: Readonly<Record<string, string | null>> }
+  /** Refused while a service's spec names it. */
+  | { readonly op: 'secret.remove'; readonly id: string }
   | { readonly op: 'kv.put'; readonly key: string; readonly value: Uint8Array; readonly ifVersion?: number | 'absent' }
   | { readonly op: 'kv.delete'; readonly key: string }
 

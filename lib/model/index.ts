@@ -12,7 +12,17 @@ export type { Op, Outcome, StoreCommand, TaskObservation } from './command.js'
 export type { Availability, Node, NodeDescription, NodeRole, NodeState } from './node.js'
 export { checkName, replicasMax, resolveServiceSpec } from './resolve-service.js'
 export { addResources, cpuNanosOf, fits, noResources, type Resources, subtractResources } from './resources.js'
-export type { Placement, ResolvedServiceSpec, RestartPolicy, Service, ServiceSpec, TaskTemplate } from './service.js'
+export { checkSecretData, checkSecretName, type Secret, secretBytesMax } from './secret.js'
+export type {
+  Placement,
+  ResolvedServiceSpec,
+  RestartPolicy,
+  SecretRef,
+  SecretUse,
+  Service,
+  ServiceSpec,
+  TaskTemplate,
+} from './service.js'
 export {
   canAdvance,
   type DesiredState,

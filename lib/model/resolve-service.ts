@@ -1,6 +1,7 @@
 /** A wish as a user writes it becomes a spec that is stored, and its form with every default filled in. */
 import { cpuNanosOf } from './resources.js'
-import type { ResolvedServiceSpec, ServiceSpec } from './service.js'
+import { secretNameSchema } from './secret.js'
+import type { ResolvedServiceSpec, SecretRef, ServiceSpec, TaskTemplate } from './service.js'
 import {
   anything,
   check,
@@ -13,6 +14,7 @@ import {
   plainData,
   text,
   textMap,
+  textOr,
   wholeNumber,
 } from './validate.js'
 
@@ -36,6 +38,10 @@ const constraintForm =
 const constraintWords = 'a constraint like "node.labels.zone == eu" or "node.role != manager"'
 const spreadForm = /^\s*[A-Za-z_][A-Za-z0-9\-_.]+\s*$/
 
+const targetForm = /^(?=.{1,128}$)[A-Za-z0-9_][-_.A-Za-z0-9]*$/
+const targetWords = 'a file name of 1 to 128 letters, digits, - _ and ., not beginning with - or .'
+const secretUsesMax = 64
+
 // The operating system's own list differs between machines; what replicas decide may not.
 const signalNames =
   'HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS'
@@ -58,6 +64,13 @@ const taskSchema = object({
   workingDir: optional(text(/^(?:\/|[A-Za-z]:[\\/])[^\0]*$/, 'an absolute path')),
   stopSignal: optional(text(signalForm, 'a signal name such as SIGTERM or SIGINT')),
   stopGraceMs: optional(wholeNumber(0, dayMs, 'milliseconds')),
+  secrets: optional(
+    listOf(
+      textOr(secretNameSchema, object({ secret: secretNameSchema, target: optional(text(targetForm, targetWords)) })),
+      secretUsesMax,
+      'secrets, each a name or { secret, target }',
+    ),
+  ),
   resources: optional(object({ reserve: optional(amounts(0)), limit: optional(amounts(memoryLimitMinBytes)) })),
   options: optional(anything()),
 })
@@ -86,15 +99,19 @@ const specSchema = object({
 
 /**
  * Checks a service spec and fills in its defaults. `spec` is what was given, cleaned of undefined keys; both are new objects.
- * @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the key path
+ * @param idOf Finds the id of a secret by its name, or throws; where no tables are at hand a name stands for itself.
+ * @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the key path, and what `idOf` throws
  * @see Docker Swarm's service spec and its limits
  */
-export function resolveServiceSpec(value: unknown): { readonly spec: ServiceSpec; readonly resolved: ResolvedServiceSpec } {
+export function resolveServiceSpec(
+  value: unknown,
+  idOf: (secret: string) => string = (name) => name,
+): { readonly spec: ServiceSpec; readonly resolved: ResolvedServiceSpec } {
   const plain = plainData(value, '')
   check(specSchema, plain, '')
   // Checked key by key above; the cast only drops valibot's "or undefined", which plainData has removed.
   const spec = plain as ServiceSpec
-  const resolved = fillDefaults(spec)
+  const resolved = fillDefaults(spec, idOf)
   refuseWithoutCommand(resolved)
   refuseLimitBelowReserve(resolved)
   return { spec, resolved }
@@ -105,7 +122,10 @@ export function checkName(value: unknown, path = 'name'): string {
   return check(nameSchema, value, path)
 }
 
-function fillDefaults({ name, labels = {}, task, mode, placement = {}, restart = {} }: ServiceSpec): ResolvedServiceSpec {
+function fillDefaults(
+  { name, labels = {}, task, mode, placement = {}, restart = {} }: ServiceSpec,
+  idOf: (secret: string) => string,
+): ResolvedServiceSpec {
   const { reserve = {}, limit = {} } = task.resources ?? {}
   return {
     name,
@@ -120,6 +140,7 @@ function fillDefaults({ name, labels = {}, task, mode, placement = {}, restart =
       reserve: { cpuNanos: cpuNanosOf(reserve.cpus ?? 0), memoryBytes: reserve.memoryBytes ?? 0 },
       limit: { cpuNanos: limit.cpus === undefined ? undefined : cpuNanosOf(limit.cpus), memoryBytes: limit.memoryBytes },
       options: task.options,
+      secrets: secretRefs(task.secrets ?? [], idOf),
     },
     mode: { replicas: mode?.replicas ?? 1 },
     placement: {
@@ -134,6 +155,19 @@ function fillDefaults({ name, labels = {}, task, mode, placement = {}, restart =
       windowMs: restart.windowMs ?? 0,
     },
   }
+}
+
+function secretRefs(uses: NonNullable<TaskTemplate['secrets']>, idOf: (secret: string) => string): readonly SecretRef[] {
+  const targets = new Set<string>()
+  return uses.map((use, index) => {
+    const { secret, target = secret } = typeof use === 'string' ? { secret: use } : use
+    if (targets.has(target)) {
+      const words = `another secret is found under ${target} already; give this one a target of its own`
+      throw invalid(`task.secrets[${index}]`, words, target)
+    }
+    targets.add(target)
+    return { id: idOf(secret), target }
+  })
 }
 
 /** Our own drivers run a command; another driver may find what to run in `options`. */

@@ -12,12 +12,27 @@ export interface TaskTemplate {
   readonly stopSignal?: string
   /** Milliseconds between the stop signal and SIGKILL. Default 10,000. */
   readonly stopGraceMs?: number
+  /** Secrets that its tasks may read: by name, or with the name of the file they are found under. At most 64. */
+  readonly secrets?: readonly (string | SecretUse)[]
   readonly resources?: {
     readonly reserve?: { readonly cpus?: number; readonly memoryBytes?: number }
     readonly limit?: { readonly cpus?: number; readonly memoryBytes?: number }
   }
   /** Driver-specific; passed through. */
   readonly options?: unknown
+}
+
+export interface SecretUse {
+  /** The secret's name. */
+  readonly secret: string
+  /** Name of the file, or key of the map, in which a task finds it. Default: the secret's name. */
+  readonly target?: string
+}
+
+/** A secret of a stored spec: by id, so that a later one of the same name never takes its place. */
+export interface SecretRef {
+  readonly id: string
+  readonly target: string
 }
 
 export interface Placement {
@@ -63,6 +78,7 @@ export interface ResolvedServiceSpec {
     readonly reserve: { readonly cpuNanos: number; readonly memoryBytes: number }
     readonly limit: { readonly cpuNanos: number | undefined; readonly memoryBytes: number | undefined }
     readonly options: unknown
+    readonly secrets: readonly SecretRef[]
   }
   readonly mode: { readonly replicas: number }
   readonly placement: { readonly constraints: readonly string[]; readonly spread: readonly string[]; readonly maxPerNode: number }

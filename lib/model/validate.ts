@@ -92,6 +92,11 @@ export function number(min: number, max: number, unit: string) {
   return v.pipe(v.number(words), v.finite(words), v.minValue(min, words), v.maxValue(max, words))
 }
 
+/** A text of one form, or what stands for it at more length. */
+export function textOr<Text extends v.GenericSchema, Other extends v.GenericSchema>(form: Text, other: Other) {
+  return v.lazy((input): Text | Other => (typeof input === 'string' ? form : other))
+}
+
 export function oneOf<const Options extends readonly string[]>(options: Options) {
   return v.picklist(options, `one of ${options.join(', ')}`)
 }

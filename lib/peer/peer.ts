@@ -123,6 +123,9 @@ class RunningPeer implements Peer {
   get nodes() {
     return this.#api.nodes
   }
+  get secrets() {
+    return this.#api.secrets
+  }
   get kv() {
     return this.#api.kv
   }

@@ -5,6 +5,7 @@ import type { Op } from '../model/command.js'
 import type { Node } from '../model/node.js'
 import { isTerminal } from '../model/task.js'
 import type { Draft } from './draft.js'
+import { mergeLabels } from './labels.js'
 
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
@@ -123,10 +124,4 @@ function nodeOf(draft: Draft, id: string): Node {
   const node = draft.tables.node(id)
   if (node !== undefined) return node
   throw new SkeinError('ERR_SKEIN_NOT_FOUND', `node ${id}: there is none; see the list of nodes`, { kind: 'node', ref: id })
-}
-
-/** null takes a label away. */
-function mergeLabels(was: Node['labels'], changes: Readonly<Record<string, string | null>>): Node['labels'] {
-  const merged: Record<string, string | null> = { ...was, ...changes }
-  return checkLabels(Object.fromEntries(Object.entries(merged).filter(([, value]) => value !== null)))
 }

@@ -125,6 +125,9 @@ const opReader = tagged('op', {
     updates: array(object({ task: natural, state: oneOf(...taskStates), message: string, exitCode: optional(integer) })),
   }),
   'tasks.remove': object({ tasks: handles }),
+  'secret.create': object({ id: string, name: string, labels: record(string), sealed: bytes }),
+  'secret.update': object({ id: string, labels: record(labelChange) }),
+  'secret.remove': object({ id: string }),
   'kv.put': object({ key: string, value: bytes, ifVersion: optional(absentOrVersion) }),
   'kv.delete': object({ key: string }),
 })

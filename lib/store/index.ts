@@ -10,7 +10,16 @@ export { keyBytesMax, valueBytesMax } from './apply-cluster.js'
 export type { Change, ChangeKind, StoreChange } from './changes.js'
 export { commandBytesMax, decodeCommand, encodeCommand } from './command-codec.js'
 export { brokenInvariants } from './invariants.js'
-export { managersOf, newestTask, resolveNode, resolveService, resolveTask, taskName } from './queries.js'
+export {
+  managersOf,
+  newestTask,
+  resolveNode,
+  resolveSecret,
+  resolveService,
+  resolveTask,
+  servicesUsingSecret,
+  taskName,
+} from './queries.js'
 export { snapshotChunks, tablesFromChunks } from './snapshot.js'
 export {
   type Accepted,

@@ -20,6 +20,8 @@ function* findings(tables: Tables): Generator<string> {
     if (tables.serviceByName(service.spec.name) !== service) yield `service ${service.id}: its name does not lead to it`
     if (tables.spec(service.id, service.specVersion) === undefined) yield `service ${service.id}: its spec is gone`
   }
+  for (const secret of tables.secrets())
+    if (tables.secretByName(secret.name) !== secret) yield `secret ${secret.id}: its name does not lead to it`
   for (const task of tables.tasks()) {
     yield* taskFindings(tables, task)
     if (previous?.service !== task.service) byService += count(tables.tasksOfService(task.service))

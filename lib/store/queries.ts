@@ -1,6 +1,7 @@
 /** What people call things (a name, an id, the beginning of an id) becomes the object meant. Pure. */
 import { SkeinError } from '../base/errors.js'
 import type { Node } from '../model/node.js'
+import type { Secret } from '../model/secret.js'
 import type { Service } from '../model/service.js'
 import { type Task, taskId } from '../model/task.js'
 import type { View } from './view.js'
@@ -18,6 +19,19 @@ export function resolveNode(view: View, ref: string): Node {
 export function resolveService(view: View, ref: string): Service {
   const exact = view.service(ref) ?? view.serviceByName(ref)
   return exact ?? onlyOne('service', ref, startingWith(view.services(), ref, idOf), idOf)
+}
+
+/** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+export function resolveSecret(view: View, ref: string): Secret {
+  const exact = view.secret(ref) ?? view.secretByName(ref)
+  return exact ?? onlyOne('secret', ref, startingWith(view.secrets(), ref, idOf), idOf)
+}
+
+/** Services whose present spec gives this secret to its tasks. */
+export function servicesUsingSecret(view: View, id: string): readonly Service[] {
+  return [...view.services()].filter((service) =>
+    view.spec(service.id, service.specVersion)?.task.secrets.some((secret) => secret.id === id),
+  )
 }
 
 /**

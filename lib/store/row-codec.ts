@@ -7,7 +7,8 @@ import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { ClusterKey, Keyring } from '../model/keyring.js'
 import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
-import type { ResolvedServiceSpec, Service, ServiceSpec } from '../model/service.js'
+import type { Secret } from '../model/secret.js'
+import type { ResolvedServiceSpec, SecretRef, Service, ServiceSpec } from '../model/service.js'
 import { type Task, taskStates } from '../model/task.js'
 import {
   anything,
@@ -86,6 +87,12 @@ function list<T>(form: Form<T>): Form<readonly T[]> {
     pack: (value) => value.map((item) => form.pack(item)),
     unpack: (value, path) => array(form.unpack)(value, path),
   }
+}
+
+/** A list that rows written by an earlier version do not have. */
+function listOrNone<T>(form: Form<T>): Form<readonly T[]> {
+  const { pack, unpack } = list(form)
+  return { pack, unpack: (value, path) => (value === undefined ? [] : unpack(value, path)) }
 }
 
 /** Anything a user may have written, null included. */
@@ -192,6 +199,7 @@ const specForm = fields<ResolvedServiceSpec>({
     reserve: fields<ResolvedServiceSpec['task']['reserve']>({ cpuNanos: count, memoryBytes: count }),
     limit: fields<ResolvedServiceSpec['task']['limit']>({ cpuNanos: maybe(count), memoryBytes: maybe(count) }),
     options: free,
+    secrets: listOrNone(fields<SecretRef>({ id: text, target: text })),
   }),
   mode: fields<ResolvedServiceSpec['mode']>({ replicas: count }),
   placement: fields<ResolvedServiceSpec['placement']>({ constraints: texts, spread: texts, maxPerNode: count }),
@@ -222,6 +230,16 @@ const taskForm = fields<Task>({
 
 const kvForm = fields<KeyValue>({ key: text, value: plain(bytes), version: count })
 
+const secretForm = fields<Secret>({
+  id: text,
+  name: text,
+  labels,
+  sealed: plain(bytes),
+  createdAtMs: count,
+  updatedAtMs: count,
+  version: count,
+})
+
 const outcomeForm: Form<Outcome> = {
   pack: (outcome) => (outcome.ok ? [outcome.version] : [outcome.code, outcome.message, outcome.detail ?? null]),
   unpack: (value, path) => {
@@ -243,4 +261,5 @@ const forms: { readonly [Kind in Row['kind']]: Form<NonNullable<Extract<Row, { k
   task: taskForm,
   kv: kvForm,
   request: requestForm,
+  secret: secretForm,
 }

@@ -2,6 +2,7 @@
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Node } from '../model/node.js'
+import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
 import type { KeyValue } from './view.js'
@@ -35,12 +36,24 @@ export type Row =
   | { readonly kind: 'kv'; readonly key: string; readonly record: KeyValue | undefined }
   /** Key: place in the ring. */
   | { readonly kind: 'request'; readonly key: number; readonly record: AnsweredRequest | undefined }
+  | { readonly kind: 'secret'; readonly key: string; readonly record: Secret | undefined }
 
 export type RowKind = Row['kind']
 export type RowRef = { readonly kind: RowKind; readonly key: string | number }
 
 /** In the order of a snapshot; a kind's place is its code on disk, so new ones go to the end. */
-export const rowKinds: readonly RowKind[] = ['counters', 'cluster', 'node', 'service', 'spec', 'slot', 'task', 'kv', 'request']
+export const rowKinds: readonly RowKind[] = [
+  'counters',
+  'cluster',
+  'node',
+  'service',
+  'spec',
+  'slot',
+  'task',
+  'kv',
+  'request',
+  'secret',
+]
 
 export function specKey(service: string, specVersion: number): string {
   return `${service}/${specVersion}`

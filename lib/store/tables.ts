@@ -3,6 +3,7 @@ import { unreachable } from '../base/assert.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Node } from '../model/node.js'
+import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
 import { type AnsweredRequest, type Counters, type Row, type RowRef, slotKey, specKey, splitKey } from './rows.js'
@@ -25,6 +26,8 @@ export class Tables implements View {
   readonly #tasksPerSpec = new Map<string, number>()
   readonly #tasks = new TaskIndex()
   readonly #kv = new SortedTable<KeyValue>()
+  readonly #secrets = new SortedTable<Secret>()
+  readonly #secretIdByName = new Map<string, string>()
   readonly #requests = new Map<number, AnsweredRequest>()
   readonly #outcomeByRequest = new Map<string, Outcome>()
 
@@ -88,6 +91,16 @@ export class Tables implements View {
   slotsOfService(service: string): Iterable<{ readonly slot: number; readonly lastGeneration: number }> {
     return this.#tasks.slots(service)
   }
+  secret(id: string): Secret | undefined {
+    return this.#secrets.get(id)
+  }
+  secretByName(name: string): Secret | undefined {
+    const id = this.#secretIdByName.get(name)
+    return id === undefined ? undefined : this.#secrets.get(id)
+  }
+  secrets(): Iterable<Secret> {
+    return this.#secrets.values()
+  }
   key(key: string): KeyValue | undefined {
     return this.#kv.get(key)
   }
@@ -120,6 +133,8 @@ export class Tables implements View {
         return { kind, key: text, record: this.#kv.get(text) }
       case 'request':
         return { kind, key: key as number, record: this.#requests.get(key as number) }
+      case 'secret':
+        return { kind, key: text, record: this.#secrets.get(text) }
       default:
         return unreachable(kind)
     }
@@ -155,6 +170,9 @@ export class Tables implements View {
       case 'request':
         this.#writeRequest(row.key, row.record)
         break
+      case 'secret':
+        this.#writeSecret(row.key, row.record)
+        break
       default:
         unreachable(row)
     }
@@ -178,6 +196,7 @@ export class Tables implements View {
       const record = this.#requests.get(key)
       if (record !== undefined) yield { kind: 'request', key, record }
     }
+    for (const record of this.#secrets.values()) yield { kind: 'secret', key: record.id, record }
   }
 
   #writeService(id: string, service: Service | undefined): void {
@@ -185,6 +204,13 @@ export class Tables implements View {
     if (was !== undefined) this.#serviceIdByName.delete(was.spec.name)
     if (service !== undefined) this.#serviceIdByName.set(service.spec.name, id)
     put(this.#services, id, service)
+  }
+
+  #writeSecret(id: string, secret: Secret | undefined): void {
+    const was = this.#secrets.get(id)
+    if (was !== undefined) this.#secretIdByName.delete(was.name)
+    if (secret !== undefined) this.#secretIdByName.set(secret.name, id)
+    put(this.#secrets, id, secret)
   }
 
   #writeTask(handle: number, task: Task | undefined): void {

@@ -1,5 +1,6 @@
 import type { Cluster } from '../model/cluster.js'
 import type { Node } from '../model/node.js'
+import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
 
@@ -33,6 +34,9 @@ export interface View {
   tasksOfSlot(service: string, slot: number): Iterable<Task>
   tasksOfNode(node: string): Iterable<Task>
   taskCount(): number
+  secret(id: string): Secret | undefined
+  secretByName(name: string): Secret | undefined
+  secrets(): Iterable<Secret>
   key(key: string): KeyValue | undefined
   keys(prefix: string): Iterable<KeyValue>
 }

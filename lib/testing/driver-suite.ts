@@ -219,6 +219,7 @@ function assigned(command: readonly string[], more: { id?: string; env?: Readonl
       reserve: { cpuNanos: 0, memoryBytes: 0 },
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
+      secrets: [],
     },
     secrets: new Map(),
     configs: new Map(),

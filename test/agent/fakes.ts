@@ -24,6 +24,7 @@ export function aTask(id: string, desired: DesiredState = 'running', driver = 'f
       reserve: { cpuNanos: 0, memoryBytes: 0 },
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
+      secrets: [],
     },
   }
 }

@@ -5,6 +5,7 @@ import type {
   LogLine,
   Node,
   Progress,
+  Secret,
   Service,
   Status,
   Task,
@@ -18,6 +19,7 @@ export interface FakeState {
   services: Service[]
   tasks: Task[]
   nodes: Node[]
+  secrets: Secret[]
   kv: Map<string, { value: Uint8Array; version: number }>
   authority: CertificateAuthority
   logs: LogLine[]
@@ -99,6 +101,7 @@ export function fakeState(): FakeState {
     services: [],
     tasks: [],
     nodes: [],
+    secrets: [],
     kv: new Map(),
     authority: { roots: [{ digest: 'ab'.repeat(32), state: 'trusted', notAfter: new Date(0) }], waitingFor: [] },
     logs: [],
@@ -255,6 +258,31 @@ export function fakeCluster(state: FakeState): Cluster {
       async remove(ref, o) {
         heard('nodes.remove', ref, o?.force)
         find('node', state.nodes, ref)
+      },
+    },
+    secrets: {
+      async create({ name, data, labels = {} }) {
+        heard('secrets.create', name, Buffer.from(data).toString(), labels)
+        const secret = { ...meta(`id-${name}`), name, labels }
+        state.secrets = [...state.secrets, secret]
+        return secret
+      },
+      async get(ref) {
+        heard('secrets.get', ref)
+        return find('secret', state.secrets, ref)
+      },
+      async list(filter) {
+        heard('secrets.list', filter)
+        return listOf(state.secrets)
+      },
+      async update(ref, change) {
+        heard('secrets.update', ref, change)
+        return find('secret', state.secrets, ref)
+      },
+      async remove(ref) {
+        heard('secrets.remove', ref)
+        const { id } = find('secret', state.secrets, ref)
+        state.secrets = state.secrets.filter((secret) => secret.id !== id)
       },
     },
     kv: {

@@ -11,12 +11,13 @@ export const nodeIds = ['node00000001', 'node00000002', 'node00000003']
 
 const service = fc.constantFrom(...serviceIds)
 const node = fc.constantFrom(...nodeIds)
+const secret = fc.constantFrom('secret000001', 'secret000002')
 const handles = fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 6 })
 const version = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined })
 
 const spec: fc.Arbitrary<ServiceSpec> = fc.record({
   name: fc.constantFrom('web', 'api', 'db', 'not a name'),
-  task: fc.record({ command: fc.constantFrom(['node'], ['true'], []) }),
+  task: fc.record({ command: fc.constantFrom(['node'], ['true'], []), secrets: fc.constantFrom([], [], ['password'], ['key']) }),
   mode: fc.record({ replicas: fc.integer({ min: 0, max: 5 }) }),
 })
 
@@ -60,6 +61,15 @@ export const op: fc.Arbitrary<Op> = fc
     fc.record({ op: fc.constant('service.create' as const), id: service, spec }),
     fc.record({ op: fc.constant('service.update' as const), id: service, spec, ifVersion: version }),
     fc.record({ op: fc.constant('service.remove' as const), id: service }),
+    fc.record({
+      op: fc.constant('secret.create' as const),
+      id: secret,
+      name: fc.constantFrom('password', 'key', 'not a name'),
+      labels: fc.constantFrom({}, { of: 'db' }),
+      sealed: fc.constant(Uint8Array.of(7)),
+    }),
+    fc.record({ op: fc.constant('secret.update' as const), id: secret, labels: fc.constantFrom({ of: null }, { of: 'web' }) }),
+    fc.record({ op: fc.constant('secret.remove' as const), id: secret }),
     fc.record({
       op: fc.constant('tasks.create' as const),
       service,

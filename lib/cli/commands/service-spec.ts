@@ -2,7 +2,7 @@ import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { Environment } from '../../compose/interpolate.js'
-import type { RestartPolicy, ServiceSpec } from '../../model/service.js'
+import type { RestartPolicy, SecretUse, ServiceSpec } from '../../model/service.js'
 import { count, cpus, duration, gathered, memoryBytes, pair, spread } from '../flags.js'
 
 /** Flags of `service create`, as commander gives them. */
@@ -24,6 +24,7 @@ export interface CreateOptions {
   readonly reserveMemory?: number
   readonly limitCpu?: number
   readonly limitMemory?: number
+  readonly secret?: readonly string[]
   readonly label?: Readonly<Record<string, string>>
   readonly driver?: string
 }
@@ -34,6 +35,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--replicas <n>', 'how many tasks to keep running (default 1)', count)
     .option('-e, --env <key=value>', 'environment variable; KEY alone takes the value of this shell; may be repeated', gathered)
     .option('--env-file <file>', 'file of KEY=VALUE lines; -e wins; may be repeated', gathered)
+    .option('--secret <name[=target]>', 'give the tasks this secret, as a file named target; may be repeated', gathered)
     .option('--workdir <dir>', 'working directory on the nodes; relative to this directory')
     .option('--stop-signal <signal>', 'asks a task to stop (default SIGTERM)')
     .option('--stop-grace-period <duration>', 'between the stop signal and SIGKILL (default 10s)', duration)
@@ -84,6 +86,7 @@ export function specFrom(
       driver: options.driver,
       command,
       env: filled({ ...fileEnv, ...flagEnv(options.env ?? [], env) }),
+      secrets: options.secret?.map(secretUse),
       workingDir: options.workdir === undefined ? undefined : resolve(cwd, options.workdir),
       stopSignal: options.stopSignal,
       stopGraceMs: options.stopGracePeriod,
@@ -101,6 +104,11 @@ export function specFrom(
       windowMs: options.restartWindow,
     }),
   }) as unknown as ServiceSpec // the same keys without the undefined ones
+}
+
+function secretUse(flag: string): string | SecretUse {
+  const equals = flag.indexOf('=')
+  return equals < 0 ? flag : { secret: flag.slice(0, equals), target: flag.slice(equals + 1) }
 }
 
 /** `KEY=VALUE` as given; `KEY` alone takes what the shell has and is left out when it has nothing. */

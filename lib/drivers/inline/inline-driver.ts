@@ -12,6 +12,8 @@ export interface InlineContext {
   readonly signal: AbortSignal
   /** Only the task's own; the peer's is at hand anyway. */
   readonly env: Readonly<Record<string, string>>
+  /** The task's secrets by target: its own copies, overwritten when the function has ended. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>
   /** The command after the function's name. */
   readonly args: readonly string[]
   readonly task: Pick<Assigned, 'id' | 'service' | 'slot'>
@@ -107,10 +109,11 @@ class InlineUnit implements Unit {
   }
 
   async #run(): Promise<unknown> {
-    const { id, service, slot, spec } = this.#task
+    const { id, service, slot, spec, secrets } = this.#task
     return await this.#work({
       signal: this.#stopping.signal,
       env: spec.env,
+      secrets,
       args: spec.command.slice(1),
       task: { id, service, slot },
       log: (line) => this.#write('stdout', line),
@@ -127,6 +130,7 @@ class InlineUnit implements Unit {
   #end(end: UnitEnd): void {
     if (this.#state === 'ended') return
     this.#state = 'ended'
+    for (const data of this.#task.secrets.values()) data.fill(0)
     void this.#log.close().then(() => this.#ended.resolve(end))
   }
 }

@@ -10,10 +10,11 @@ const respawnDelayMs = 100
  * Reads `+ GROUP` and `- GROUP` until its input ends, which it does when the peer ends, however. Then it kills
  * the groups it was told of, and every process that carries the mark $1: that closes the moment between a
  * spawn and its report, and finds those that made a session of their own. Again until none is left,
- * for a process may fork while it is being looked for.
+ * for a process may fork while it is being looked for. Last it removes the directory $2, which may hold the tasks' secrets.
  */
 const script = `
 trap '' HUP INT TERM QUIT USR1 USR2
+trap '[ -z "$2" ] || rm -rf -- "$2"' EXIT
 groups=' '
 while read -r verb group; do
   case $verb in
@@ -40,14 +41,19 @@ done
  */
 export class Guardian {
   readonly #mark: string
+  readonly #secrets: string
   readonly #groups = new Set<number>()
   #shell: ChildProcess | undefined
   #respawn: NodeJS.Timeout | undefined
   #closed = false
 
-  /** @param mark Unique for this start of the peer; tasks carry it in their environment as `markVariable`. */
-  constructor(mark: string) {
+  /**
+   * @param mark Unique for this start of the peer; tasks carry it in their environment as `markVariable`.
+   * @param secrets Directory that ends with the peer; none when empty.
+   */
+  constructor(mark: string, secrets = '') {
     this.#mark = mark
+    this.#secrets = secrets
   }
 
   /** Process id of the helper, while one runs. */
@@ -59,7 +65,7 @@ export class Guardian {
   ensure(): void {
     if (this.#shell !== undefined || this.#closed) return
     clearTimeout(this.#respawn)
-    const shell = spawn('/bin/sh', ['-c', script, 'skein-guardian', `${markVariable}=${this.#mark}`], {
+    const shell = spawn('/bin/sh', ['-c', script, 'skein-guardian', `${markVariable}=${this.#mark}`, this.#secrets], {
       detached: true,
       cwd: '/',
       // No mark of its own: neither this guardian nor one of an outer peer may take it for a task.

@@ -11,6 +11,7 @@ import { readyCommand } from './command.js'
 import { Guardian, markVariable } from './guardian.js'
 import { findMarked, startTimeOf } from './proc-table.js'
 import { ProcessUnit } from './process-unit.js'
+import { removeSecretsOf, SecretFiles } from './secret-files.js'
 
 export interface ProcessDriverOptions {
   /** Where logs and the records of running processes live; used by one peer at a time. Leave out: logs in memory, no records. */
@@ -26,6 +27,8 @@ export interface ProcessDriverOptions {
  *
  * - Environment: PATH, HOME, LANG and TMPDIR of the peer, then the task's own, then SKEIN_TASK, SKEIN_SERVICE, SKEIN_SLOT
  *   (and SKEIN_GUARD, by which leftovers are found). The working directory is the task's, else the peer's.
+ * - Secrets are files of mode 0400 in the directory that SKEIN_SECRETS names, on tmpfs where /dev/shm is one. They are there from the
+ *   start of the process until its whole group has ended, and end with the peer, however it ends.
  * - The stop signal goes to the whole group; past the grace SIGKILL does. When the first process ends, the rest of its group is killed.
  * - Output is kept in bounded, rotating files; a task that floods waits on its pipe.
  * - No task outlives its peer, however that dies: see `Guardian`. Should the guardian be killed with it, the next start on the
@@ -53,6 +56,8 @@ interface ProcessRecord {
   readonly startedAt: string | undefined
 }
 
+/** Tells a task where its secrets are. */
+const secretsVariable = 'SKEIN_SECRETS'
 const markFile = 'guard'
 const recordFile = 'process.json'
 const unitPrefix = 'task-'
@@ -63,7 +68,8 @@ class ProcessDriver implements RuntimeDriver {
   readonly name = 'process'
   readonly #options: Resolved
   readonly #mark = randomUUID()
-  readonly #guardian = new Guardian(this.#mark)
+  readonly #secrets: SecretFiles
+  readonly #guardian: Guardian
   /** Ids of tasks whose processes run now. */
   readonly #running = new Set<string>()
   #opened: Promise<void> | undefined
@@ -72,6 +78,8 @@ class ProcessDriver implements RuntimeDriver {
 
   constructor(options: Resolved) {
     this.#options = options
+    this.#secrets = new SecretFiles(this.#mark, options.dir)
+    this.#guardian = new Guardian(this.#mark, this.#secrets.root)
   }
 
   async describe(): Promise<DriverDescription> {
@@ -93,8 +101,16 @@ class ProcessDriver implements RuntimeDriver {
     if (signal.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', 'stopped while it was prepared', { what: 'prepare' })
     const { logBytesMax, logFilesMax } = this.#options
     const log = new LogBook({ dir, bytesMax: logBytesMax, filesMax: logFilesMax })
-    return new ProcessUnit(command, { ...command.env, [markVariable]: this.#mark }, log, {
-      beforeSpawn: () => this.#guardian.ensure(),
+    const { id, secrets } = task
+    const secretsEnv = secrets.size === 0 ? {} : { [secretsVariable]: this.#secrets.dirOf(id) }
+    return new ProcessUnit(command, { ...command.env, ...secretsEnv, [markVariable]: this.#mark }, log, {
+      beforeSpawn: () => {
+        this.#guardian.ensure()
+        if (secrets.size === 0) return
+        this.#secrets.write(id, secrets)
+        for (const data of secrets.values()) data.fill(0)
+      },
+      notSpawned: () => this.#secrets.remove(id),
       spawned: (group) => {
         this.#guardian.watch(group)
         this.#running.add(task.id)
@@ -102,11 +118,13 @@ class ProcessDriver implements RuntimeDriver {
       },
       ended: async (group) => {
         this.#running.delete(task.id)
+        await this.#secrets.remove(id)
         if (dir !== undefined) await rm(join(dir, recordFile), { force: true })
         await this.#sweep()
         this.#guardian.forget(group)
       },
       removed: async () => {
+        for (const data of secrets.values()) data.fill(0)
         if (dir !== undefined) await rm(dir, { recursive: true, force: true })
       },
     })
@@ -121,6 +139,7 @@ class ProcessDriver implements RuntimeDriver {
   async close(): Promise<void> {
     await this.#opened
     await this.#guardian.close()
+    await this.#secrets.close()
   }
 
   #open(): Promise<void> {
@@ -140,7 +159,10 @@ class ProcessDriver implements RuntimeDriver {
       const units = (await readdir(dir)).filter((name) => name.startsWith(unitPrefix))
       for (const unit of units) await killRecorded(join(dir, unit))
       const mark = await readText(join(dir, markFile))
-      if (mark !== undefined && mark !== '') await killMarked(mark, () => true)
+      if (mark !== undefined && mark !== '') {
+        await killMarked(mark, () => true)
+        await removeSecretsOf(mark, dir)
+      }
       for (const unit of units) await rm(join(dir, unit), { recursive: true, force: true })
       await writeFile(join(dir, markFile), this.#mark)
     } catch (error) {

@@ -14,8 +14,10 @@ import { isGroupAlive } from './proc-table.js'
 
 /** What a unit asks of the driver it belongs to. */
 export interface UnitHost {
-  /** Before the spawn: someone must be there who kills the group when the peer dies. */
+  /** Before the spawn: someone must be there who kills the group when the peer dies, and the task's secrets are laid out. */
   beforeSpawn(): void
+  /** Nothing came of it: takes back what was laid out. */
+  notSpawned(): Promise<void>
   /** In the same turn as the spawn. */
   spawned(group: number): void
   /** The group is empty: forget it, and kill what left it. */
@@ -61,11 +63,12 @@ export class ProcessUnit implements Unit {
     }
     assert(this.#state === 'prepared', 'a unit is started once')
     this.#state = 'started'
-    this.#host.beforeSpawn()
     try {
+      this.#host.beforeSpawn()
       this.#child = this.#spawn()
       await once(this.#child, 'spawn')
     } catch (error) {
+      await this.#host.notSpawned()
       this.#end({ code: 127, why: messageOf(error) })
       throw error
     }

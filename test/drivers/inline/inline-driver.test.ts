@@ -127,6 +127,7 @@ function task(...command: string[]): Assigned {
       reserve: { cpuNanos: 0, memoryBytes: 0 },
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
+      secrets: [],
     },
     secrets: new Map(),
     configs: new Map(),

@@ -2,10 +2,15 @@ import type { Assigned } from '../../../lib/drivers/driver.js'
 import { processDriver } from '../../../lib/drivers/index.js'
 
 /**
- * A host process that runs tasks until someone kills it. Arguments: JSON of { dir?, commands }.
+ * A host process that runs tasks until someone kills it. Arguments: JSON of { dir?, commands, secrets? }.
  * Prints one line of JSON, { lines }, once every task has printed its first line.
  */
-const { dir, commands } = JSON.parse(process.argv[2] ?? '{}') as { dir?: string; commands: string[][] }
+const { dir, commands, secrets } = JSON.parse(process.argv[2] ?? '{}') as {
+  dir?: string
+  commands: string[][]
+  /** Of every task: target → text. */
+  secrets?: Record<string, string>
+}
 const driver = processDriver(dir === undefined ? {} : { dir })
 const never = new AbortController().signal
 
@@ -36,8 +41,9 @@ function task(id: string, command: readonly string[]): Assigned {
       reserve: { cpuNanos: 0, memoryBytes: 0 },
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
+      secrets: [],
     },
-    secrets: new Map(),
+    secrets: new Map(Object.entries(secrets ?? {}).map(([name, text]) => [name, Buffer.from(text)])),
     configs: new Map(),
   }
 }

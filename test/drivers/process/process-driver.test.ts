@@ -308,6 +308,7 @@ function task(spec: Partial<Assigned['spec']>): Assigned {
       reserve: { cpuNanos: 0, memoryBytes: 0 },
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
+      secrets: [],
       ...spec,
     },
     secrets: new Map(),

@@ -1,0 +1,69 @@
+/** A task's secrets as files: memory that is no disk where there is such, in a directory nobody else may enter, for as long as it runs. */
+import { accessSync, constants, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+const sharedMemory = '/dev/shm'
+/** `f_type` of Linux's tmpfs (statfs(2)). */
+const tmpfsType = 0x01021994
+const markForm = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
+/** The secret files of one start of a driver, all under one directory, so that one removal is enough. */
+export class SecretFiles {
+  readonly root: string
+  #made = false
+
+  /** @param mark Unique for this start @param dir The driver's own directory, for machines without tmpfs */
+  constructor(mark: string, dir: string | undefined) {
+    this.root = isTmpfs(sharedMemory) ? inMemory(mark) : onDisk(mark, dir ?? tmpdir())
+  }
+
+  /** Where the files of a task will be. */
+  dirOf(task: string): string {
+    return join(this.root, encodeURIComponent(task).replaceAll('.', '%2E'))
+  }
+
+  /** In one turn: between the last look at whether the task is still wanted and its start nothing may come. @throws what the disk says */
+  write(task: string, secrets: ReadonlyMap<string, Uint8Array>): void {
+    if (!this.#made) mkdirSync(this.root, { mode: 0o700 })
+    this.#made = true
+    const dir = this.dirOf(task)
+    rmSync(dir, { recursive: true, force: true })
+    mkdirSync(dir, { mode: 0o700 })
+    for (const [name, data] of secrets) writeFileSync(join(dir, name), data, { mode: 0o400, flag: 'wx' })
+  }
+
+  /** Best effort: what stays is removed with all the rest when the driver ends. */
+  async remove(task: string): Promise<void> {
+    if (this.#made) await rm(this.dirOf(task), { recursive: true, force: true }).catch(() => {})
+  }
+
+  async close(): Promise<void> {
+    if (this.#made) await rm(this.root, { recursive: true, force: true })
+  }
+}
+
+/** Removes what an earlier start left that could not do so itself, wherever it kept it. */
+export async function removeSecretsOf(mark: string, dir: string): Promise<void> {
+  // The mark was read from a file: it must not lead anywhere else.
+  if (!markForm.test(mark)) return
+  for (const root of [inMemory(mark), onDisk(mark, dir)]) await rm(root, { recursive: true, force: true })
+}
+
+function inMemory(mark: string): string {
+  return join(sharedMemory, `skein-${mark}`)
+}
+
+function onDisk(mark: string, dir: string): string {
+  return join(dir, `secrets-${mark}`)
+}
+
+function isTmpfs(dir: string): boolean {
+  try {
+    accessSync(dir, constants.W_OK | constants.X_OK)
+    return statfsSync(dir).type === tmpfsType
+  } catch {
+    return false // no such directory here, or not for us
+  }
+}

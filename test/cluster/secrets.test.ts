@@ -1,0 +1,116 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import t from 'tap'
+import { connect, type Peer } from '../../lib/index.js'
+import { eventually, freshDir, quick, startPeer } from './support.js'
+
+/** Long and without repeats: no compression of a database could hide it. */
+const plaintext = 'Zq8xW3vK1nB7mT5rY2pL9sD4fG6hJ0cA-this-is-what-nobody-may-find'
+const openText = 'Rk2uN9eX5bQ8wV1zM6yH3tC7oP4iS0dF-this-lies-open-and-is-found'
+
+/** Prints where its secrets are and how long one is, never what it is. */
+const command = ['sh', '-c', 'echo "$SKEIN_SECRETS"; wc -c < "$SKEIN_SECRETS/password.txt"; exec sleep 1000']
+
+function filesWith(text: string, dirs: readonly string[]): string[] {
+  const files = dirs.flatMap((dir) =>
+    readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) =>
+      entry.isFile() ? [join(entry.parentPath, entry.name)] : [],
+    ),
+  )
+  return files.filter((file) => readFileSync(file).includes(text.slice(0, 24)))
+}
+
+async function linesOf(peer: Peer, service: string): Promise<string[]> {
+  const lines: string[] = []
+  for await (const { text } of peer.services.logs(service, { tail: 2 })) lines.push(text)
+  return lines
+}
+
+t.test(
+  'a secret is sealed wherever it lies, reaches only the task that names it, and is gone after',
+  { timeout: 120_000 },
+  async (t) => {
+    const dirs = [freshDir(t), freshDir(t), freshDir(t)] as const
+    const manager = await startPeer(t, { name: 'm1', dir: dirs[0], availability: 'drain', timing: quick })
+    const join = await manager.invite('worker')
+    const worker = await startPeer(t, { name: 'w1', dir: dirs[1], join })
+    const other = await startPeer(t, { name: 'w2', dir: dirs[2], join })
+
+    const made = await manager.secrets.create(
+      { name: 'db-password', data: plaintext, labels: { of: 'db' } },
+      { requestId: 'once' },
+    )
+    t.same(
+      await manager.secrets.create({ name: 'db-password', data: plaintext, labels: { of: 'db' } }, { requestId: 'once' }),
+      made,
+    )
+    await manager.kv.put('open', openText)
+    const spec = {
+      name: 'web',
+      task: { command, secrets: [{ secret: 'db-password', target: 'password.txt' }] },
+      placement: { constraints: ['node.name == w1'] },
+    }
+    await t.rejects(manager.services.create({ ...spec, task: { command, secrets: ['typo'] } }), { code: 'ERR_SKEIN_NOT_FOUND' })
+    const service = await manager.services.create(spec)
+    for await (const { phase } of manager.services.converge('web', { monitorMs: 100 })) if (phase === 'converged') break
+    const [dir = '', size] = await eventually('its lines', async () => {
+      const lines = await linesOf(manager, 'web')
+      return lines.length === 2 ? lines : undefined
+    })
+    t.equal(Number(size), plaintext.length)
+    t.equal(readFileSync(`${dir}/password.txt`, 'utf8'), plaintext)
+
+    t.same((await manager.secrets.list()).items, [made])
+    await t.rejects(manager.secrets.remove('db-password'), { code: 'ERR_SKEIN_PRECONDITION', message: /web/ })
+    await t.rejects(manager.secrets.create({ name: 'db-password', data: 'new' }), { code: 'ERR_SKEIN_ALREADY_EXISTS' })
+    t.match(await manager.secrets.update('db-password', { labels: { of: null } }), { labels: {} })
+    const shown = [
+      made,
+      await manager.secrets.get('db-password'),
+      await manager.services.get('web'),
+      await manager.tasks.list(),
+      await manager.clusterStatus(),
+      await manager.nodes.list(),
+      service,
+    ]
+    t.notOk(JSON.stringify(shown).includes(plaintext.slice(0, 24)), 'no answer shows it')
+    const asks: readonly (() => Promise<unknown>)[] = [worker, other, await client(t, join)].flatMap(({ secrets }) => [
+      () => secrets.create({ name: 'mine', data: 'x' }),
+      () => secrets.get('db-password'),
+      () => secrets.list(),
+      () => secrets.update('db-password', { labels: {} }),
+      () => secrets.remove('db-password'),
+    ])
+    for (const ask of asks) await t.rejects(ask(), { code: 'ERR_SKEIN_FORBIDDEN' })
+    await using operator = await connect(await manager.invite('manager'))
+    t.equal((await operator.secrets.get('db-password')).id, made.id)
+
+    t.same(filesWith(plaintext, dirs), [], 'in use: in no file of any peer')
+    await manager.services.remove('web')
+    await eventually('the task is gone', async () => (await manager.tasks.list()).items.length === 0)
+    t.notOk(existsSync(dir), 'its files went with it')
+    await manager.secrets.remove('db-password')
+    await t.rejects(manager.secrets.get('db-password'), { code: 'ERR_SKEIN_NOT_FOUND' })
+
+    await manager.secrets.create({ name: 'db-password', data: `${plaintext}2` })
+    await manager.services.create(spec)
+    for await (const { phase } of manager.services.converge('web', { monitorMs: 100 })) if (phase === 'converged') break
+    const [again = ''] = await eventually('its lines', async () => {
+      const lines = await linesOf(manager, 'web')
+      return lines.length === 2 ? lines : undefined
+    })
+    t.ok(existsSync(again))
+    await worker.stop()
+    t.notOk(existsSync(dirname(again)), 'nothing outlives its peer')
+    await other.stop()
+    await manager.stop()
+    t.same(filesWith(plaintext, dirs), [], 'stopped: in no file of any peer')
+    t.not(filesWith(openText, dirs).length, 0, 'what lies open is found by the same search')
+  },
+)
+
+async function client(t: { teardown(act: () => unknown): void }, url: string) {
+  const app = await connect(url)
+  t.teardown(() => app[Symbol.asyncDispose]())
+  return app
+}
