@@ -5,7 +5,7 @@ import { fakeWorld, run } from './fake-world.js'
 t.test('wrong usage exits 2, says what was expected on stderr, and asks no cluster', async (t) => {
   const cases: readonly (readonly [line: string, words: RegExp])[] = [
     ['', /Usage: skein/],
-    ['serv', /unknown command 'serv'[\s\S]*Did you mean service\?/],
+    ['serv', /unknown command 'serv'[\s\S]*Did you mean one of secret, service\?/],
     ['node', /Usage: skein node/],
     ['node lss', /Did you mean ls\?/],
     ['node ls extra', /too many arguments/],
