@@ -65,10 +65,17 @@ export function identify(trust: Trust, { certificate, chain }: Shown, theirSide:
   return { node, role: anchor.state === 'retired' ? 'returning' : role, cluster, key: leaf.fingerprint }
 }
 
-/** @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE: expired, not-yet-valid */
+/**
+ * So far behind the issuer's a clock may be, besides the hour that certificates begin before their making: one that is set to local
+ * time instead of UTC is off by up to 14 hours. It costs no safety, since nobody can steal a key that is not made yet.
+ */
+const behindMs = 23 * 3_600_000
+
+/** @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE: expired, not-yet-valid (by more than `behindMs`) */
 export function checkTime({ notBeforeMs, notAfterMs }: Validity, nowMs: number): void {
   const clock = `this machine’s clock says ${iso(nowMs)}`
-  if (nowMs < notBeforeMs) throw bad('not-yet-valid', `it begins at ${iso(notBeforeMs)}, and ${clock}; set the clocks right`)
+  if (nowMs + behindMs < notBeforeMs)
+    throw bad('not-yet-valid', `it begins at ${iso(notBeforeMs)}, and ${clock}; set the clocks right`)
   if (nowMs > notAfterMs)
     throw bad(
       'expired',

@@ -82,7 +82,7 @@ t.test('expired, not yet valid, of another cluster: each by its name, with what 
     detail: { reason: 'expired' },
     message: /ended at .*clock says .*join again/,
   })
-  t.throws(() => judge(trust, make('worker', 'node00000001', -2 * hourMs)), {
+  t.throws(() => judge(trust, make('worker', 'node00000001', -25 * hourMs)), {
     code: 'ERR_SKEIN_BAD_CERTIFICATE',
     detail: { reason: 'not-yet-valid' },
     message: /begins at .*set the clocks right/,
@@ -94,11 +94,11 @@ t.test('expired, not yet valid, of another cluster: each by its name, with what 
   })
 })
 
-t.test('a clock an hour behind or ahead of the issuer’s still believes it', async (t) => {
+t.test('a clock a day behind the issuer’s or hours ahead of it still believes it', async (t) => {
   const fresh = make('worker')
-  t.match(judge(trust, fresh, 'dialler', nowMs - hourMs + 1000), { role: 'worker' })
-  t.match(judge(trust, fresh, 'dialler', nowMs + hourMs), { role: 'worker' })
-  t.throws(() => judge(trust, fresh, 'dialler', nowMs - hourMs - 1000), {
+  t.match(judge(trust, fresh, 'dialler', nowMs - 24 * hourMs + 1000), { role: 'worker' })
+  t.match(judge(trust, fresh, 'dialler', nowMs + 9 * hourMs), { role: 'worker' })
+  t.throws(() => judge(trust, fresh, 'dialler', nowMs - 24 * hourMs - 1000), {
     code: 'ERR_SKEIN_BAD_CERTIFICATE',
     detail: { reason: 'not-yet-valid' },
   })

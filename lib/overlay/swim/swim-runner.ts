@@ -241,7 +241,7 @@ export class SwimRunner implements Membership, AsyncDisposable {
   }
 
   #carryOut(effect: Effect): void {
-    const { links, logger, node } = this.#o
+    const { logger, node } = this.#o
     switch (effect.type) {
       case 'send':
         this.#send(effect)

@@ -212,7 +212,7 @@ t.test('a task whose log cannot be written runs all the same', async (t) => {
 })
 
 t.test('a task that floods its output waits on its pipe instead of filling the memory of the peer', async (t) => {
-  const floodBytes = 20 * 1024 * 1024
+  const floodBytes = 100 * 1024 * 1024
   const { unit } = await started(
     t,
     { command: ['sh', '-c', `yes 'a line of an endless flood' | head -c ${floodBytes}`] },

@@ -64,7 +64,7 @@ for (const network of networks()) {
 
     const refusals: readonly (readonly [words: string, dialler: HostWishes, code: string, admit?: SkeinError])[] = [
       ['a certificate that expired', { credentials: issuedAgo(91 * dayMs) }, 'ERR_SKEIN_BAD_CERTIFICATE'],
-      ['a certificate not yet valid', { credentials: issuedAgo(-2 * hourMs) }, 'ERR_SKEIN_BAD_CERTIFICATE'],
+      ['a certificate not yet valid', { credentials: issuedAgo(-25 * hourMs) }, 'ERR_SKEIN_BAD_CERTIFICATE'],
       ['another cluster that knows our name', { credentials: disguised() }, 'ERR_SKEIN_OTHER_CLUSTER'],
       ['a removed node', {}, 'ERR_SKEIN_REMOVED', new SkeinError('ERR_SKEIN_REMOVED', 'removed', { node: 'x' })],
     ]
