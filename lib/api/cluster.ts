@@ -59,9 +59,8 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
     },
     secrets: {
       async create({ name, data, labels = {} }, o) {
-        const bytes = toBytes(data)
-        checkSecretData(bytes) // before it travels
-        return await call('secrets.create', { name, data: bytes, labels }, o)
+        const checked = checkSecretData(toBytes(data)) // before it travels
+        return await call('secrets.create', { name, data: checked, labels }, o)
       },
       get: (ref, o) => call('secrets.get', { ref }, o),
       list: (filter = {}, o) => call('secrets.list', { filter }, o),

@@ -193,5 +193,9 @@ function read(verb: string, schema: v.GenericSchema, params: unknown): unknown {
   if (result.success) return result.output
   const issue = result.issues[0]
   const option = v.getDotPath(issue) ?? 'parameters'
-  throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${verb}: ${option}: ${issue.message}`, { option, got: issue.received })
+  // What was got is repeated to whom asked, but not the value of a secret, however wrong its type.
+  const isSecret = verb === 'secrets.create' && option.startsWith('data')
+  const words = isSecret ? 'expected bytes' : issue.message
+  const detail = isSecret ? { option } : { option, got: issue.received }
+  throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${verb}: ${option}: ${words}`, detail)
 }

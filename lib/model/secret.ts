@@ -29,8 +29,9 @@ export function checkSecretName(value: unknown, path = 'name'): string {
   return check(secretNameSchema, value, path)
 }
 
-/** @throws {SkeinError} ERR_SKEIN_INVALID_SPEC when there is nothing in it, ERR_SKEIN_TOO_LARGE */
-export function checkSecretData(data: Uint8Array): Uint8Array {
+/** @throws {SkeinError} ERR_SKEIN_INVALID_SPEC when it is no bytes or there are none, ERR_SKEIN_TOO_LARGE; none of them repeats the value */
+export function checkSecretData(data: unknown): Uint8Array {
+  if (!(data instanceof Uint8Array)) throw invalid('data', 'expected bytes or a text', undefined)
   if (data.length === 0) throw invalid('data', 'expected at least one byte; is the file empty?', undefined)
   refuseOver(data.length, secretBytesMax)
   return data

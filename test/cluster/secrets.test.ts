@@ -1,15 +1,21 @@
+import { randomBytes } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { inspect } from 'node:util'
 import t from 'tap'
 import { connect, type Peer } from '../../lib/index.js'
+import { secretBytesMax } from '../../lib/model/secret.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 /** Long and without repeats: no compression of a database could hide it. */
 const plaintext = 'Zq8xW3vK1nB7mT5rY2pL9sD4fG6hJ0cA-this-is-what-nobody-may-find'
 const openText = 'Rk2uN9eX5bQ8wV1zM6yH3tC7oP4iS0dF-this-lies-open-and-is-found'
 
-/** Prints where its secrets are and how long one is, never what it is. */
-const command = ['sh', '-c', 'echo "$SKEIN_SECRETS"; wc -c < "$SKEIN_SECRETS/password.txt"; exec sleep 1000']
+/** As large as a secret may be, and found again by its beginning. */
+const large = Buffer.concat([Buffer.from(plaintext), randomBytes(secretBytesMax - plaintext.length)])
+
+/** Prints where its secrets are and how long they are, never what they are. */
+const command = ['sh', '-c', 'cd "$SKEIN_SECRETS" || exit 1; pwd; wc -c < password.txt; wc -c < large; exec sleep 1000']
 
 function filesWith(text: string, dirs: readonly string[]): string[] {
   const files = dirs.flatMap((dir) =>
@@ -22,7 +28,7 @@ function filesWith(text: string, dirs: readonly string[]): string[] {
 
 async function linesOf(peer: Peer, service: string): Promise<string[]> {
   const lines: string[] = []
-  for await (const { text } of peer.services.logs(service, { tail: 2 })) lines.push(text)
+  for await (const { text } of peer.services.logs(service, { tail: 3 })) lines.push(text)
   return lines
 }
 
@@ -30,11 +36,14 @@ t.test(
   'a secret is sealed wherever it lies, reaches only the task that names it, and is gone after',
   { timeout: 120_000 },
   async (t) => {
+    const logged: unknown[] = []
+    const write = (...words: unknown[]): void => void logged.push(words)
+    const logger = { debug: write, info: write, warn: write, error: write }
     const dirs = [freshDir(t), freshDir(t), freshDir(t)] as const
-    const manager = await startPeer(t, { name: 'm1', dir: dirs[0], availability: 'drain', timing: quick })
+    const manager = await startPeer(t, { name: 'm1', dir: dirs[0], availability: 'drain', timing: quick, logger })
     const join = await manager.invite('worker')
-    const worker = await startPeer(t, { name: 'w1', dir: dirs[1], join })
-    const other = await startPeer(t, { name: 'w2', dir: dirs[2], join })
+    const worker = await startPeer(t, { name: 'w1', dir: dirs[1], join, logger })
+    const other = await startPeer(t, { name: 'w2', dir: dirs[2], join, logger })
 
     const made = await manager.secrets.create(
       { name: 'db-password', data: plaintext, labels: { of: 'db' } },
@@ -44,23 +53,29 @@ t.test(
       await manager.secrets.create({ name: 'db-password', data: plaintext, labels: { of: 'db' } }, { requestId: 'once' }),
       made,
     )
+    await manager.secrets.create({ name: 'large', data: large })
+    const tooLarge = manager.secrets.create({ name: 'larger', data: Buffer.concat([large, Buffer.of(1)]) })
+    await t.rejects(tooLarge, { code: 'ERR_SKEIN_TOO_LARGE', detail: { size: secretBytesMax + 1, limit: secretBytesMax } })
     await manager.kv.put('open', openText)
     const spec = {
       name: 'web',
-      task: { command, secrets: [{ secret: 'db-password', target: 'password.txt' }] },
+      task: { command, secrets: [{ secret: 'db-password', target: 'password.txt' }, 'large'] },
       placement: { constraints: ['node.name == w1'] },
     }
-    await t.rejects(manager.services.create({ ...spec, task: { command, secrets: ['typo'] } }), { code: 'ERR_SKEIN_NOT_FOUND' })
+    await t.rejects(manager.services.create({ ...spec, task: { command, secrets: ['large', 'typo'] } }), {
+      code: 'ERR_SKEIN_NOT_FOUND',
+    })
     const service = await manager.services.create(spec)
     for await (const { phase } of manager.services.converge('web', { monitorMs: 100 })) if (phase === 'converged') break
-    const [dir = '', size] = await eventually('its lines', async () => {
+    const [dir = '', size, largeSize] = await eventually('its lines', async () => {
       const lines = await linesOf(manager, 'web')
-      return lines.length === 2 ? lines : undefined
+      return lines.length === 3 ? lines : undefined
     })
     t.equal(Number(size), plaintext.length)
+    t.equal(Number(largeSize), secretBytesMax)
     t.equal(readFileSync(`${dir}/password.txt`, 'utf8'), plaintext)
 
-    t.same((await manager.secrets.list()).items, [made])
+    t.same((await manager.secrets.list({ name: 'db-' })).items, [made])
     await t.rejects(manager.secrets.remove('db-password'), { code: 'ERR_SKEIN_PRECONDITION', message: /web/ })
     await t.rejects(manager.secrets.create({ name: 'db-password', data: 'new' }), { code: 'ERR_SKEIN_ALREADY_EXISTS' })
     t.match(await manager.secrets.update('db-password', { labels: { of: null } }), { labels: {} })
@@ -97,7 +112,7 @@ t.test(
     for await (const { phase } of manager.services.converge('web', { monitorMs: 100 })) if (phase === 'converged') break
     const [again = ''] = await eventually('its lines', async () => {
       const lines = await linesOf(manager, 'web')
-      return lines.length === 2 ? lines : undefined
+      return lines.length === 3 ? lines : undefined
     })
     t.ok(existsSync(again))
     await worker.stop()
@@ -105,6 +120,8 @@ t.test(
     await other.stop()
     await manager.stop()
     t.same(filesWith(plaintext, dirs), [], 'stopped: in no file of any peer')
+    t.not(logged.length, 0)
+    t.notOk(inspect(logged, { depth: 10, maxStringLength: null }).includes(plaintext.slice(0, 24)), 'nor in the logs')
     t.not(filesWith(openText, dirs).length, 0, 'what lies open is found by the same search')
   },
 )

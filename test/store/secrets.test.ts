@@ -47,6 +47,9 @@ t.test('names, labels and sizes that are not allowed are refused, and nothing is
   await t.rejects(submit({ ...password, sealed: tooLarge }), { code: 'ERR_SKEIN_TOO_LARGE', detail: { what: 'secret' } })
   t.throws(() => checkSecretData(new Uint8Array(secretBytesMax + 1)), { code: 'ERR_SKEIN_TOO_LARGE' })
   t.throws(() => checkSecretData(new Uint8Array()), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data' } })
+  for (const data of [undefined, null, 7, 'hunter2', ['hunter2'], { length: 3 }]) {
+    t.throws(() => checkSecretData(data), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data', got: undefined } })
+  }
   t.equal(checkSecretData(new Uint8Array(secretBytesMax)).length, 512_000)
   t.same([...view.secrets()], [])
 })
