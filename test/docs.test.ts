@@ -10,6 +10,7 @@ import {
   knownDeployKeys,
   knownLimitKeys,
   knownReservationKeys,
+  knownSecretUseKeys,
   knownServiceKeys,
   knownTopLevelKeys,
 } from '../lib/compose/keys.js'
@@ -121,15 +122,15 @@ t.test('stack-files.md: the example is honoured to the last key', async (t) => {
 t.test('stack-files.md names every key that is reported and no other', async (t) => {
   const rows = [
     ...page('stack-files').matchAll(
-      /^\| (?:top level|a service|a service, with what to use instead|`deploy[a-z.]*`) \| (.+) \|$/gm,
+      /^\| (?:top level|a service|a service, with what to use instead|`secrets` of a service|`deploy[a-z.]*`) \| (.+) \|$/gm,
     ),
   ]
   const told = rows.map(([, keys]) => [...(keys as string).matchAll(/`([a-z_]+)`/g)].map(([, key]) => key as string))
-  t.equal(told.length, 6)
+  t.equal(told.length, 7)
   const [topLevel, service, remedied, ...rest] = told
   t.strictSame(topLevel?.sort(), Object.keys(knownTopLevelKeys).sort())
   t.strictSame([...(service ?? []), ...(remedied ?? [])].sort(), Object.keys(knownServiceKeys).sort())
-  for (const [at, keys] of [knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
+  for (const [at, keys] of [knownSecretUseKeys, knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
     t.strictSame(rest[at]?.sort(), Object.keys(keys).sort())
   }
 })

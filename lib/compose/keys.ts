@@ -13,7 +13,7 @@ function known(names: string, remedies: KnownKeys = {}): KnownKeys {
   return keys
 }
 
-export const knownTopLevelKeys = known('include models networks volumes secrets configs')
+export const knownTopLevelKeys = known('include models networks volumes configs')
 
 export const knownServiceKeys = known(
   'annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent cgroupns_mode configs container_name cpu_count cpu_percent ' +
@@ -21,7 +21,7 @@ export const knownServiceKeys = known(
     'devices dns dns_opt dns_search domainname expose external_links extra_hosts gpus group_add healthcheck hostname init ipc ' +
     'isolation links logging mac_address mem_swappiness memswap_limit models network_mode networks oom_kill_disable oom_score_adj ' +
     'pid pids_limit platform ports post_start pre_stop privileged profiles provider pull_policy pull_refresh_after read_only runtime ' +
-    'secrets security_opt shm_size stdin_open storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts volumes volumes_from',
+    'security_opt shm_size stdin_open storage_opt sysctls tmpfs tty ulimits use_api_socket user userns_mode uts volumes volumes_from',
   {
     cpus: 'use `deploy.resources.limits.cpus`',
     entrypoint: 'put the whole command line into `command`',
@@ -40,4 +40,5 @@ export const knownServiceKeys = known(
 export const knownDeployKeys = known('endpoint_mode rollback_config update_config')
 export const knownLimitKeys = known('pids')
 export const knownReservationKeys = known('devices generic_resources')
+export const knownSecretUseKeys = known('uid gid mode')
 export const knownNowhere: KnownKeys = {}

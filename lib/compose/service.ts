@@ -17,6 +17,7 @@ import {
 import type { Environment } from './interpolate.js'
 import { knownDeployKeys, knownLimitKeys, knownNowhere, knownReservationKeys, knownServiceKeys } from './keys.js'
 import { type Findings, pathTo } from './notes.js'
+import { readSecretUses, type StackSecrets } from './secrets.js'
 import { splitWords } from './words.js'
 
 export interface ServiceContext {
@@ -43,7 +44,12 @@ type Deploy = {
 const commandDrivers = ['process', 'inline']
 
 /** One entry of `services:` as a spec. What is wrong with it is in `findings.problems`; the spec is complete only when nothing was added there. */
-export function readService(name: string, field: Field, { stack, dir, env }: ServiceContext, findings: Findings): ServiceSpec {
+export function readService(
+  name: string,
+  field: Field,
+  { stack, dir, env, secrets }: ServiceContext & { readonly secrets: StackSecrets },
+  findings: Findings,
+): ServiceSpec {
   const task: Mutable<TaskTemplate> = {}
   let deploy: Deploy = {}
   let hasCommand = false
@@ -63,6 +69,9 @@ export function readService(name: string, field: Field, { stack, dir, env }: Ser
       working_dir: (child) => {
         const given = readText(child, findings)
         if (given !== undefined) task.workingDir = resolve(dir, given)
+      },
+      secrets: (child) => {
+        task.secrets = readSecretUses(child, secrets, findings)
       },
       stop_signal: (child) => set(task, 'stopSignal', readSignal(child, findings)),
       stop_grace_period: (child) => set(task, 'stopGraceMs', readDuration(child, findings)),

@@ -4,6 +4,7 @@ import type { ServiceSpec } from '../model/service.js'
 import { type Field, readMap, readText, wrong } from './fields.js'
 import { knownTopLevelKeys } from './keys.js'
 import { type Findings, noFindings, pathTo } from './notes.js'
+import { readStackSecrets, type StackSecrets } from './secrets.js'
 import { readService, type ServiceContext } from './service.js'
 import { interpolateSource, parseSource, type Source, type SourceEntry } from './source.js'
 
@@ -24,6 +25,7 @@ export function parseStack(
     return { services, findings }
   }
   const root = { path: '', line: 1, source: interpolateSource(parsed, context.env, findings) }
+  const secrets = readStackSecrets(root.source, findings)
   let hasServices = false
   readMap(
     root,
@@ -34,8 +36,9 @@ export function parseStack(
       name: (field) => noteName(readText(field, findings), field, context, findings),
       services: (field) => {
         hasServices = true
-        services.push(...readServices(field, context, findings))
+        services.push(...readServices(field, context, secrets, findings))
       },
+      secrets: () => undefined, // read already
     },
     knownTopLevelKeys,
     findings,
@@ -51,7 +54,7 @@ function noteName(name: string | undefined, { path, line }: Field, { stack }: Se
   findings.warnings.push({ path, line, why: `the stack is deployed as ${stack}; this name is not used` })
 }
 
-function readServices(field: Field, context: ServiceContext, findings: Findings): readonly ServiceSpec[] {
+function readServices(field: Field, context: ServiceContext, secrets: StackSecrets, findings: Findings): readonly ServiceSpec[] {
   if (field.source.kind !== 'map' || field.source.entries.length === 0) {
     wrong(field, 'a map of services', findings)
     return []
@@ -59,7 +62,7 @@ function readServices(field: Field, context: ServiceContext, findings: Findings)
   return field.source.entries.map(({ key, line, value }) => {
     const service = { path: pathTo(field.path, key), line, source: value }
     const before = findings.problems.length
-    const spec = readService(key, service, context, findings)
+    const spec = readService(key, service, { ...context, secrets }, findings)
     // Values of a wrong type are already named; the model's own rules are asked only about what could be read.
     if (findings.problems.length === before) checkSpec(spec, service, findings)
     return spec
@@ -75,6 +78,7 @@ const keyOfSpecPath: readonly (readonly [string, string])[] = [
   ['task.command', 'command'],
   ['task.driver', 'x-skein-driver'],
   ['task.env', 'environment'],
+  ['task.secrets', 'secrets'],
   ['task.stopGraceMs', 'stop_grace_period'],
   ['task.stopSignal', 'stop_signal'],
   ['task.workingDir', 'working_dir'],

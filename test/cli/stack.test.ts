@@ -2,7 +2,7 @@ import t from 'tap'
 import { SkeinError } from '../../lib/base/errors.js'
 import { stackLabel } from '../../lib/cli/commands/stack.js'
 import { namespaceLabel } from '../../lib/compose/index.js'
-import { fakeService } from './fake-cluster.js'
+import { fakeService, meta } from './fake-cluster.js'
 import { type FakeWorld, fakeWorld, run } from './fake-world.js'
 
 const file = `services:
@@ -149,4 +149,23 @@ t.test('rm removes every service of the stacks, and nothing when one of them is 
   t.equal(await run(typo, 'stack rm shop shpo'), 1)
   t.match(typo.err(), /ERR_SKEIN_NOT_FOUND: no stack "shpo"/)
   t.strictSame(writes(typo), [])
+})
+
+t.test('a deploy that names a secret the cluster does not have changes nothing', async (t) => {
+  const text = `services:
+  web:
+    command: node web.mjs
+    secrets: [password]
+secrets:
+  password: {external: true}
+`
+  const cwd = t.testdir({ 'stack.yaml': text })
+  const world = worldIn(cwd)
+  t.equal(await run(world, 'stack deploy -c stack.yaml shop'), 1)
+  t.match(world.err(), /ERR_SKEIN_NOT_FOUND.*shop_web: the cluster has no secret password;.*nothing was changed/)
+  t.strictSame(writes(world), [])
+  const ready = worldIn(cwd)
+  ready.state.secrets = [{ ...meta('id-password'), name: 'password', labels: {} }]
+  t.equal(await run(ready, 'stack deploy -c stack.yaml shop'), 0, ready.err())
+  t.match(ready.state.calls.find(({ verb }) => verb === 'services.create')?.args, [{ task: { secrets: ['password'] } }])
 })

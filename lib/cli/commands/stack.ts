@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import type { Cluster, List, Service, Task } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import type { Note, Stack } from '../../compose/index.js'
+import type { ServiceSpec } from '../../model/service.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Column } from '../print.js'
@@ -67,6 +68,7 @@ async function deploy(
     const words = `${taken.name}: a service outside the stack has this name; remove it or deploy under another stack name; nothing was changed`
     throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'service', name: taken.name })
   }
+  await refuseUnknownSecrets(session, cluster, [...plan.create, ...plan.update.map(({ spec }) => spec)])
   const done: Done = { created: [], updated: [], unchanged: plan.unchanged.map((service) => service.name), removed: [] }
   const changed = await carryOut(session, cluster, plan, done)
   const lines = doneLines(done)
@@ -81,6 +83,19 @@ async function deploy(
     name,
   )
   return exitCodes.done
+}
+
+/** Looked for before anything is written, so that a secret that was forgotten does not stop the deploy half way. */
+async function refuseUnknownSecrets({ call }: Session, cluster: Cluster, specs: readonly ServiceSpec[]): Promise<void> {
+  const named = specs.flatMap(({ name, task }) =>
+    (task.secrets ?? []).map((use) => ({ service: name, secret: typeof use === 'string' ? use : use.secret })),
+  )
+  if (named.length === 0) return
+  const known = new Set((await cluster.secrets.list({}, call)).items.map(({ name }) => name))
+  const missing = named.find(({ secret }) => !known.has(secret))
+  if (missing === undefined) return
+  const words = `${missing.service}: the cluster has no secret ${missing.secret}; create it with \`skein secret create ${missing.secret} FILE\`; nothing was changed`
+  throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'secret', ref: missing.secret })
 }
 
 type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>>
