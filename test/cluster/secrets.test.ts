@@ -3,7 +3,10 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { inspect } from 'node:util'
 import t from 'tap'
-import { connect, type Peer } from '../../lib/index.js'
+import { Fleet } from '../../lib/cli/demo/fleet.js'
+import { clientUrl, leaderOf } from '../../lib/cli/demo/observe.js'
+import { foundCluster } from '../../lib/cli/demo/story.js'
+import { type Cluster, connect } from '../../lib/index.js'
 import { secretBytesMax } from '../../lib/model/secret.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
@@ -26,7 +29,7 @@ function filesWith(text: string, dirs: readonly string[]): string[] {
   return files.filter((file) => readFileSync(file).includes(text.slice(0, 24)))
 }
 
-async function linesOf(peer: Peer, service: string): Promise<string[]> {
+async function linesOf(peer: Pick<Cluster, 'services'>, service: string): Promise<string[]> {
   const lines: string[] = []
   for await (const { text } of peer.services.logs(service, { tail: 3 })) lines.push(text)
   return lines
@@ -131,3 +134,56 @@ async function client(t: { teardown(act: () => unknown): void }, url: string) {
   t.teardown(() => app[Symbol.asyncDispose]())
   return app
 }
+
+/** Directories of the secrets of `count` tasks that run, each on another node, and each with the right content. */
+async function secretDirs(cluster: Cluster, count: number): Promise<readonly string[]> {
+  return await eventually(`${count} tasks with their secret`, async () => {
+    const running = (await cluster.tasks.list({ service: 'web' })).items.filter(
+      ({ observed, away }) => observed === 'running' && !away,
+    )
+    if (running.length !== count || new Set(running.map(({ node }) => node)).size !== count) return undefined
+    const dirs: string[] = []
+    for (const { id } of running) {
+      for await (const { text } of cluster.tasks.logs(id, { tail: 1 })) {
+        if (readFileSync(`${text}/password`, 'utf8') === plaintext) dirs.push(text)
+      }
+    }
+    return new Set(dirs).size === count ? dirs : undefined
+  })
+}
+
+t.test(
+  'secrets end with peers that SIGKILL ends, one or all, and come back with them, from whoever leads then',
+  { timeout: 120_000, skip: process.platform === 'linux' ? false : 'a guardian finds processes in /proc' },
+  async (t) => {
+    const fleet = await Fleet.open('remove')
+    t.teardown(() => fleet.stop())
+    const { cluster } = await foundCluster(fleet, () => undefined)
+    await cluster.secrets.create({ name: 'password', data: plaintext })
+    await cluster.services.create({
+      name: 'web',
+      task: { command: ['sh', '-c', 'cd "$SKEIN_SECRETS" && pwd && exec sleep 1000'], secrets: ['password'] },
+      mode: { replicas: 5 },
+      placement: { maxPerNode: 1 },
+      restart: { delayMs: 100 },
+    })
+    const first = await secretDirs(cluster, 5)
+    const leader = await leaderOf(cluster, fleet)
+    await fleet.kill(leader)
+    await eventually('one directory gone with its peer', async () => first.filter((dir) => existsSync(dirname(dir))).length === 4)
+    const second = await secretDirs(cluster, 4)
+    await fleet.start(leader)
+    const third = await secretDirs(cluster, 5)
+    t.equal(third.filter((dir) => !second.includes(dir)).length, 1, 'the new leader opened it for the new task alone')
+
+    await Promise.all(fleet.machines.map((machine) => fleet.kill(machine)))
+    await cluster[Symbol.asyncDispose]()
+    await eventually('no directory left', async () => !third.some((dir) => existsSync(dirname(dir))))
+    t.same(filesWith(plaintext, [fleet.dir]), [], 'in no file of any peer')
+    await Promise.all(fleet.machines.map((machine) => fleet.start(machine)))
+    await using again = await connect(clientUrl(fleet))
+    const last = await secretDirs(again, 5)
+    await fleet.stop()
+    t.notOk(last.some((dir) => existsSync(dirname(dir))))
+  },
+)
