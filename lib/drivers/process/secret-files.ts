@@ -1,5 +1,5 @@
 /** A task's secrets as files: memory that is no disk where there is such, in a directory nobody else may enter, for as long as it runs. */
-import { accessSync, constants, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, lstatSync, mkdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,7 +26,7 @@ export class SecretFiles {
 
   /** In one turn: between the last look at whether the task is still wanted and its start nothing may come. @throws what the disk says */
   write(task: string, secrets: ReadonlyMap<string, Uint8Array>): void {
-    if (!this.#made) mkdirSync(this.root, { mode: 0o700 })
+    makePrivate(this.root)
     this.#made = true
     const dir = this.dirOf(task)
     rmSync(dir, { recursive: true, force: true })
@@ -42,6 +42,20 @@ export class SecretFiles {
   async close(): Promise<void> {
     if (this.#made) await rm(this.root, { recursive: true, force: true })
   }
+}
+
+/** Its name can be seen while it is there, so that somebody else might make it anew when it was removed: then it is not used. */
+function makePrivate(dir: string): void {
+  try {
+    mkdirSync(dir, { mode: 0o700 })
+  } catch (error) {
+    if (!isOurs(dir)) throw new Error(`${dir}: no private directory could be made there for secrets`, { cause: error })
+  }
+}
+
+function isOurs(dir: string): boolean {
+  const found = lstatSync(dir, { throwIfNoEntry: false })
+  return found?.isDirectory() === true && found.uid === process.getuid?.() && (found.mode & 0o077) === 0
 }
 
 /** Removes what an earlier start left that could not do so itself, wherever it kept it. */

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -128,6 +128,21 @@ t.test(
     t.notOk(existsSync(dirname(dir)))
   },
 )
+
+t.test('a directory that others may enter, or that is no directory, is not used for secrets', async (t) => {
+  const files = new SecretFiles('b9b8a7c6-0000-4000-8000-000000000002', t.testdir())
+  t.teardown(() => files.close())
+  files.write('web.1.1', secret())
+  rmSync(files.root, { recursive: true })
+  files.write('web.1.1', secret())
+  t.same(readdirSync(files.dirOf('web.1.1')), ['password'], 'one that is gone is made again')
+  chmodSync(files.root, 0o711)
+  t.throws(() => files.write('web.2.1', secret()), { message: /no private directory/ })
+  rmSync(files.root, { recursive: true })
+  symlinkSync(t.testdir(), files.root)
+  t.throws(() => files.write('web.2.1', secret()), { message: /no private directory/ })
+  rmSync(files.root)
+})
 
 t.test('a task’s name leads nowhere else, and a mark that is none removes nothing', async (t) => {
   const dir = t.testdir({ kept: 'x' })
