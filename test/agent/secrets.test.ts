@@ -55,6 +55,19 @@ t.test('the agent forgets a secret when the manager says that no task here needs
   t.ok(isGone(secret.data))
 })
 
+t.test('a stream that begins anew without a task takes its secret along', async (t) => {
+  const { agent, manager } = bench(t)
+  const secret = secretIn()
+  manager.first = { ...complete([needy('web.1.1')]), secrets: [secret] }
+  await agent.start()
+  await manager.until(() => manager.stateOf('web.1.1') === 'running')
+  manager.first = complete([aTask('web.2.1')])
+  manager.push(incremental(7, {})) // a gap: the agent asks for everything again
+  await manager.until(() => manager.stateOf('web.2.1') === 'running')
+  t.equal(agent.session, 's1', 'in the same session')
+  t.ok(isGone(secret.data))
+})
+
 t.test('without a session it keeps only the secrets of tasks that are not over; when it stops, none', async (t) => {
   const world = bench(t)
   const { agent, manager, driver } = world

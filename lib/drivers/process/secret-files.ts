@@ -14,9 +14,13 @@ export class SecretFiles {
   readonly root: string
   #made = false
 
-  /** @param mark Unique for this start @param dir The driver's own directory, for machines without tmpfs */
-  constructor(mark: string, dir: string | undefined) {
-    this.root = isTmpfs(sharedMemory) ? inMemory(mark) : onDisk(mark, dir ?? tmpdir())
+  /**
+   * @param mark Unique for this start
+   * @param dir The driver's own directory, for machines without tmpfs
+   * @param memory Where a tmpfs is looked for
+   */
+  constructor(mark: string, dir: string | undefined, memory = sharedMemory) {
+    this.root = isTmpfs(memory) ? inMemory(mark) : onDisk(mark, dir ?? tmpdir())
   }
 
   /** Where the files of a task will be. */

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -128,6 +129,21 @@ t.test(
     t.notOk(existsSync(dirname(dir)))
   },
 )
+
+t.test('without tmpfs they lie in the driver’s own directory, and the next start finds them there', async (t) => {
+  const dir = t.testdir()
+  const mark = 'b9b8a7c6-0000-4000-8000-000000000003'
+  const files = new SecretFiles(mark, dir, join(dir, 'no-such-directory'))
+  t.equal(dirname(files.root), dir)
+  files.write('web.1.1', secret())
+  t.equal(statSync(join(files.dirOf('web.1.1'), 'password')).mode & 0o777, 0o400)
+  await files.remove('web.1.1')
+  t.same(readdirSync(files.root), [])
+  files.write('web.1.1', secret())
+  await removeSecretsOf(mark, dir)
+  t.same(readdirSync(dir), [])
+  t.equal(dirname(new SecretFiles(mark, undefined, dir).root), tmpdir(), 'one without a directory takes the system’s')
+})
 
 t.test('a directory that others may enter, or that is no directory, is not used for secrets', async (t) => {
   const files = new SecretFiles('b9b8a7c6-0000-4000-8000-000000000002', t.testdir())
