@@ -20,7 +20,7 @@ export class SecretFiles {
    * @param memory Where a tmpfs is looked for
    */
   constructor(mark: string, dir: string | undefined, memory = sharedMemory) {
-    this.root = isTmpfs(memory) ? inMemory(mark) : onDisk(mark, dir ?? tmpdir())
+    this.root = isTmpfs(memory) ? inMemory(mark, memory) : onDisk(mark, dir ?? tmpdir())
   }
 
   /** Where the files of a task will be. */
@@ -69,8 +69,8 @@ export async function removeSecretsOf(mark: string, dir: string): Promise<void> 
   for (const root of [inMemory(mark), onDisk(mark, dir)]) await rm(root, { recursive: true, force: true })
 }
 
-function inMemory(mark: string): string {
-  return join(sharedMemory, `skein-${mark}`)
+function inMemory(mark: string, memory = sharedMemory): string {
+  return join(memory, `skein-${mark}`)
 }
 
 function onDisk(mark: string, dir: string): string {
