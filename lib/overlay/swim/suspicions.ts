@@ -133,7 +133,8 @@ export class Suspicions {
 
   /** All suspicions begin anew: we were away, and did not hear the objections. */
   restart(): void {
-    for (const [id, suspicion] of this.#open) {
+    // A copy: each begins anew at the end of the same map.
+    for (const [id, suspicion] of [...this.#open]) {
       cancel(suspicion.verdict)
       cancel(suspicion.recheck)
       this.#open.delete(id)

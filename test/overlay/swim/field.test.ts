@@ -404,6 +404,20 @@ t.test('a laptop that slept for an hour comes back as a new incarnation and accu
   t.ok(sim.isConverged)
 })
 
+t.test('whoever wakes while it suspects a member begins that suspicion anew, once, and comes to the same end', async (t) => {
+  const sim = new OverlaySim({ members: 5, seed: 25 })
+  sim.run(2000)
+  for (const index of [0, 1, 2, 3]) sim.network.cut(4, index) // silent to all, so that it is suspected for a while
+  for (let waitedMs = 0; sim.core(0).member(sim.idOf(4))?.state !== 'suspect'; waitedMs += 50) {
+    if (waitedMs > 30_000) throw new Error('it was never suspected')
+    sim.run(50)
+  }
+  sim.command(0, (core, nowMs) => core.woke(nowMs))
+  t.equal(sim.core(0).member(sim.idOf(4))?.state, 'suspect')
+  sim.run(60_000)
+  t.equal(sim.core(0).member(sim.idOf(4))?.state, 'dead')
+})
+
 t.test('a process that comes and goes is degraded for others while it does', async (t) => {
   const sim = new OverlaySim({ members: 6, seed: 23 })
   sim.run(2000)
