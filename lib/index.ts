@@ -8,6 +8,10 @@ export type {
   Call,
   Change,
   Cluster,
+  Config,
+  ConfigSpec,
+  Configs,
+  ConfigWithData,
   Filter,
   Kind,
   KV,
@@ -16,6 +20,7 @@ export type {
   Meta,
   Node,
   Nodes,
+  PayloadSpec,
   Progress,
   Secret,
   SecretSpec,
@@ -40,6 +45,6 @@ export {
   type UnitEnd,
   type UnitLogLine,
 } from './drivers/index.js'
-export type { Placement, RestartPolicy, SecretUse, ServiceSpec, TaskTemplate } from './model/service.js'
+export type { ConfigUse, Placement, RestartPolicy, SecretUse, ServiceSpec, TaskTemplate } from './model/service.js'
 export { connect, createPeer, type Metrics, type Peer, type PeerEvents, type PeerOptions } from './peer/index.js'
 export { makeFoundingToken } from './security/index.js'

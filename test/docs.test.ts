@@ -9,14 +9,15 @@ import { buildProgram } from '../lib/cli/program.js'
 import {
   knownDeployKeys,
   knownLimitKeys,
+  knownPayloadUseKeys,
   knownReservationKeys,
-  knownSecretUseKeys,
   knownServiceKeys,
   knownTopLevelKeys,
 } from '../lib/compose/keys.js'
 import { parseStack } from '../lib/compose/stack.js'
 import { createPeer } from '../lib/index.js'
 import { defaultClusterSettings } from '../lib/model/cluster.js'
+import { payloadBytesMax } from '../lib/model/payload.js'
 import { replicasMax } from '../lib/model/resolve-service.js'
 import { raftMetricsOf } from '../lib/peer/raft-metrics.js'
 import type { RaftRunnerMetrics } from '../lib/raft/index.js'
@@ -122,7 +123,7 @@ t.test('stack-files.md: the example is honoured to the last key', async (t) => {
 t.test('stack-files.md names every key that is reported and no other', async (t) => {
   const rows = [
     ...page('stack-files').matchAll(
-      /^\| (?:top level|a service|a service, with what to use instead|`secrets` of a service|`deploy[a-z.]*`) \| (.+) \|$/gm,
+      /^\| (?:top level|a service|a service, with what to use instead|`secrets` and `configs` of a service|`deploy[a-z.]*`) \| (.+) \|$/gm,
     ),
   ]
   const told = rows.map(([, keys]) => [...(keys as string).matchAll(/`([a-z_]+)`/g)].map(([, key]) => key as string))
@@ -130,7 +131,7 @@ t.test('stack-files.md names every key that is reported and no other', async (t)
   const [topLevel, service, remedied, ...rest] = told
   t.strictSame(topLevel?.sort(), Object.keys(knownTopLevelKeys).sort())
   t.strictSame([...(service ?? []), ...(remedied ?? [])].sort(), Object.keys(knownServiceKeys).sort())
-  for (const [at, keys] of [knownSecretUseKeys, knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
+  for (const [at, keys] of [knownPayloadUseKeys, knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
     t.strictSame(rest[at]?.sort(), Object.keys(keys).sort())
   }
 })
@@ -146,6 +147,7 @@ t.test('operations.md gives the bounds that hold', async (t) => {
   t.equal(bound('replicas of a service'), replicasMax.toLocaleString('en'))
   t.equal(bound('a key'), `${keyBytesMax} bytes`)
   t.equal(bound('a value'), `${valueBytesMax / 2 ** 20} MiB`)
+  t.equal(bound('a secret, a config'), `${payloadBytesMax / 2 ** 10} KiB`)
   t.equal(bound('one write'), `${commandBytesMax / 2 ** 20} MiB`)
   t.equal(bound('ended tasks'), String(taskHistory))
   const silences = `silent for ${(heartbeatMs * graceFactor) / 1_000} s is degraded, for ${pauseToleranceMs / 1_000} s down`

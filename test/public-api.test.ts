@@ -14,6 +14,7 @@ const exported: Readonly<Record<string, readonly string[]>> = {
   ],
   '../lib/drivers/index.js': ['DriverRegistry', 'inlineDriver', 'processDriver'],
   '../lib/compose/index.js': [
+    'configPlan',
     'deployPlan',
     'interpolate',
     'loadStack',

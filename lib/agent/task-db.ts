@@ -72,6 +72,8 @@ function keyOf(id: string): Uint8Array {
 const reservation = object({ cpuNanos: natural, memoryBytes: natural })
 const limitation = object({ cpuNanos: optional(natural), memoryBytes: optional(natural) })
 
+const payloadRefs = array(object({ id: string, target: string }))
+
 const taskSpec: Reader<AssignedTask['spec']> = refine(
   object({
     driver: string,
@@ -83,7 +85,8 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     reserve: reservation,
     limit: limitation,
     options: optional(anything),
-    secrets: optional(array(object({ id: string, target: string }))),
+    secrets: optional(payloadRefs),
+    configs: optional(payloadRefs),
   }),
   // Keys that hold `undefined` do not survive encoding; a resolved spec has every key.
   (spec) => ({
@@ -92,6 +95,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     limit: { cpuNanos: spec.limit.cpuNanos, memoryBytes: spec.limit.memoryBytes },
     options: spec.options,
     secrets: spec.secrets ?? [],
+    configs: spec.configs ?? [],
   }),
 )
 

@@ -20,14 +20,16 @@ export interface TaskRunnerOptions {
   readonly unit?: Unit | undefined
   /** @throws {SkeinError} ERR_SKEIN_NO_DRIVER */
   readonly driver: (name: string) => RuntimeDriver
-  /** The task's secrets by target, once they are here. @throws {SkeinError} ERR_SKEIN_TASK_REJECTED, ERR_SKEIN_ABORTED */
-  readonly secrets: (task: AssignedTask, signal: AbortSignal) => Promise<ReadonlyMap<string, Uint8Array>>
+  /** The task's secrets and configs by target, once they are here. @throws {SkeinError} ERR_SKEIN_TASK_REJECTED, ERR_SKEIN_ABORTED */
+  readonly payloads: (task: AssignedTask, signal: AbortSignal) => Promise<TaskPayloads>
   /** Resolves when the state is remembered; only then is it acted on. */
   readonly record: (report: TaskReport) => Promise<void>
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
 }
+
+export type TaskPayloads = Pick<Assigned, 'secrets' | 'configs'>
 
 const stopRetry = { firstMs: 500, maxMs: 30_000 }
 /** When the whole agent stops, a unit that cannot be stopped is given up after so many tries. */
@@ -170,7 +172,7 @@ export class TaskRunner {
     try {
       const { task } = this.#options
       const driver = this.#options.driver(task.spec.driver)
-      work = driver.prepare(assignedOf(task, await this.#options.secrets(task, signal)), signal)
+      work = driver.prepare(assignedOf(task, await this.#options.payloads(task, signal)), signal)
       this.#hold(await abortable(work, signal, 'prepare'))
       return { type: 'prepared' }
     } catch (error) {
@@ -263,7 +265,7 @@ export class TaskRunner {
 /** The task as its driver is told of it. */
 export function assignedOf(
   { id, service, slot, spec }: AssignedTask,
-  secrets: ReadonlyMap<string, Uint8Array> = new Map(),
+  { secrets, configs }: TaskPayloads = { secrets: new Map(), configs: new Map() },
 ): Assigned {
-  return { id, service, slot: String(slot), spec, secrets, configs: new Map() }
+  return { id, service, slot: String(slot), spec, secrets, configs }
 }

@@ -6,11 +6,11 @@ import type { RuntimeDriver, Unit } from '../drivers/driver.js'
 import type { DriverRegistry } from '../drivers/registry.js'
 import { addResources, noResources, type Resources } from '../model/resources.js'
 import { isTerminal, rank } from '../model/task.js'
+import { PayloadVault } from './payload-vault.js'
 import type { Reporter } from './reporter.js'
-import { SecretVault } from './secret-vault.js'
 import type { TaskDb, TaskRow } from './task-db.js'
 import { isStopWanted } from './task-machine.js'
-import { assignedOf, TaskRunner } from './task-runner.js'
+import { assignedOf, type TaskPayloads, TaskRunner } from './task-runner.js'
 
 export interface WorkerOptions {
   readonly drivers: DriverRegistry
@@ -38,7 +38,8 @@ export class Worker {
   /** Tasks on their way out, with what is assigned under their id meanwhile. */
   readonly #leaving = new Map<string, AssignedTask | undefined>()
   readonly #removals = new Set<Promise<void>>()
-  readonly #vault = new SecretVault()
+  readonly #secrets = new PayloadVault('secret')
+  readonly #configs = new PayloadVault('config')
   #closing = false
 
   constructor(options: WorkerOptions) {
@@ -81,11 +82,10 @@ export class Worker {
    * Makes the assignment true here: resolves when it is remembered; stopping and starting go on by themselves.
    * @throws {SkeinError} ERR_SKEIN_STORAGE
    */
-  async apply({ type, set, remove, secrets = [], dropSecrets = [] }: Assignments): Promise<void> {
+  async apply(assignments: Assignments): Promise<void> {
     if (this.#closing) return
-    if (type === 'complete') this.#vault.keepOnly(secretsOf(set))
-    this.#vault.drop(dropSecrets)
-    this.#vault.take(secrets)
+    this.#applyPayloads(assignments)
+    const { type, set, remove } = assignments
     const put: TaskRow[] = []
     const wanted = new Set(set.map(({ id }) => id))
     for (const task of set) {
@@ -103,10 +103,10 @@ export class Worker {
     )
   }
 
-  /** Nobody says any more which secrets are needed here: those of tasks that are neither over nor about to be are kept. */
+  /** Nobody says any more what is needed here: secrets and configs of tasks that are neither over nor about to be are kept. */
   sessionEnded(): void {
     const running = [...this.#runners.values()].filter(({ report }) => !isTerminal(report.state))
-    this.#vault.keepOnly(secretsOf(running.map(({ task }) => task)))
+    this.#keepPayloadsOf(running.map(({ task }) => task))
   }
 
   /** Stops these tasks and forgets them. */
@@ -129,7 +129,7 @@ export class Worker {
     this.#closing = true
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why))))
     await Promise.all(this.#removals)
-    this.#vault.keepOnly(new Set())
+    this.#keepPayloadsOf([])
   }
 
   /** Lets go of every task without stopping it. */
@@ -137,7 +137,28 @@ export class Worker {
     this.#closing = true
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.leave())))
     await Promise.all(this.#removals)
-    this.#vault.keepOnly(new Set())
+    this.#keepPayloadsOf([])
+  }
+
+  #applyPayloads({ type, set, secrets = [], dropSecrets = [], configs = [], dropConfigs = [] }: Assignments): void {
+    if (type === 'complete') this.#keepPayloadsOf(set)
+    this.#secrets.drop(dropSecrets)
+    this.#secrets.take(secrets)
+    this.#configs.drop(dropConfigs)
+    this.#configs.take(configs)
+  }
+
+  /** Of these tasks, while they are not on their way out. */
+  #keepPayloadsOf(tasks: readonly AssignedTask[]): void {
+    const wanted = tasks.filter(({ desired, ended }) => !isStopWanted(desired) && ended === undefined)
+    this.#secrets.keepOnly(new Set(wanted.flatMap(({ spec }) => spec.secrets.map(({ id }) => id))))
+    this.#configs.keepOnly(new Set(wanted.flatMap(({ spec }) => spec.configs.map(({ id }) => id))))
+  }
+
+  async #gather({ id, spec }: AssignedTask, signal: AbortSignal): Promise<TaskPayloads> {
+    const configs = await this.#configs.gather(id, spec.configs, signal)
+    // Last: a copy of a secret waits for nothing else.
+    return { configs, secrets: await this.#secrets.gather(id, spec.secrets, signal) }
   }
 
   async #recover(rows: readonly TaskRow[]): Promise<ReadonlyMap<string, Unit>> {
@@ -155,7 +176,7 @@ export class Worker {
       report,
       unit,
       driver: (name) => drivers.get(name),
-      secrets: ({ id, spec }, signal) => this.#vault.gather(id, spec.secrets, signal),
+      payloads: (task, signal) => this.#gather(task, signal),
       record: (report) => this.#record(runner.task, report),
       clock,
       random,
@@ -199,12 +220,6 @@ export class Worker {
 /** A task whose end this node has forgotten, but the cluster has not, never runs again. */
 function newReport({ id, ended }: AssignedTask): TaskReport {
   return { id, state: ended ?? 'assigned', message: ended === undefined ? 'assigned' : 'ended before' }
-}
-
-/** Ids of what these tasks need while they are not on their way out. */
-function secretsOf(tasks: readonly AssignedTask[]): ReadonlySet<string> {
-  const wanted = tasks.filter(({ desired, ended }) => !isStopWanted(desired) && ended === undefined)
-  return new Set(wanted.flatMap(({ spec }) => spec.secrets.map(({ id }) => id)))
 }
 
 /** Only what may run is asked after; a driver without `recover` has nothing that outlives the peer. */

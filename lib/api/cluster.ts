@@ -3,11 +3,11 @@ import { toBytes } from '../base/bytes.js'
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { LogOptions } from '../drivers/driver.js'
-import { checkSecretData } from '../model/secret.js'
+import { checkPayload, type PayloadKind } from '../model/payload.js'
 import type { ServiceSpec } from '../model/service.js'
 import { type CallHead, type ControlCaller, type ControlVerbs, type LogRequest, readParams, type Verb } from './control.js'
 import { converge } from './converge.js'
-import type { Call, Cluster, Services, WatchOptions } from './types.js'
+import type { Call, Cluster, PayloadSpec, Services, WatchOptions } from './types.js'
 
 /** Milliseconds a call may take unless it says otherwise. */
 const defaultDeadlineMs = 10_000
@@ -58,14 +58,18 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
       remove: async (ref, o) => void (await call('nodes.remove', { ref, force: o?.force ?? false }, o)),
     },
     secrets: {
-      async create({ name, data, labels = {} }, o) {
-        const checked = checkSecretData(toBytes(data)) // before it travels
-        return await call('secrets.create', { name, data: checked, labels }, o)
-      },
+      create: async (spec, o) => await call('secrets.create', newPayload('secret', spec), o),
       get: (ref, o) => call('secrets.get', { ref }, o),
       list: (filter = {}, o) => call('secrets.list', { filter }, o),
       update: (ref, { labels }, o) => call('secrets.update', { ref, labels }, o),
       remove: async (ref, o) => void (await call('secrets.remove', { ref }, o)),
+    },
+    configs: {
+      create: async (spec, o) => await call('configs.create', newPayload('config', spec), o),
+      get: (ref, o) => call('configs.get', { ref }, o),
+      list: (filter = {}, o) => call('configs.list', { filter }, o),
+      update: (ref, { labels }, o) => call('configs.update', { ref, labels }, o),
+      remove: async (ref, o) => void (await call('configs.remove', { ref }, o)),
     },
     kv: {
       get: async (key, o) => (await call('kv.get', { key, stale: o?.stale ?? false }, o)) ?? undefined,
@@ -87,6 +91,11 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
     tokens: { rotate: (role, o) => call('tokens.rotate', { role }, o) },
     ca: { show: (o) => call('ca.show', {}, o), rotate: (o) => call('ca.rotate', {}, o) },
   }
+}
+
+/** Checked before it travels. @throws {SkeinError} ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_TOO_LARGE */
+function newPayload(kind: PayloadKind, { name, data, labels = {} }: PayloadSpec): ControlVerbs['secrets.create'][0] {
+  return { name, data: checkPayload(kind, toBytes(data)), labels }
 }
 
 /** Fills in what a call leaves open. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */

@@ -9,6 +9,8 @@ import type { ServiceSpec } from '../model/service.js'
 import type {
   CertificateAuthority,
   Change,
+  Config,
+  ConfigWithData,
   Filter,
   Kind,
   List,
@@ -44,18 +46,26 @@ export interface ControlVerbs {
   'tasks.list': [{ readonly service?: string; readonly node?: string }, List<Task>]
   'tasks.get': [{ readonly ref: string }, Task]
   'tasks.why': [{ readonly ref: string }, Why]
-  'secrets.create': [
-    { readonly name: string; readonly data: Uint8Array; readonly labels: Readonly<Record<string, string>> },
-    Secret,
-  ]
+  'secrets.create': [NewPayload, Secret]
   'secrets.get': [{ readonly ref: string }, Secret]
   'secrets.list': [{ readonly filter: Filter }, List<Secret>]
   'secrets.update': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Secret]
   'secrets.remove': [{ readonly ref: string }, null]
+  'configs.create': [NewPayload, Config]
+  'configs.get': [{ readonly ref: string }, ConfigWithData]
+  'configs.list': [{ readonly filter: Filter }, List<Config>]
+  'configs.update': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Config]
+  'configs.remove': [{ readonly ref: string }, null]
   'kv.get': [{ readonly key: string; readonly stale: boolean }, { readonly value: Uint8Array; readonly version: Version } | null]
   'kv.put': [{ readonly key: string; readonly value: Uint8Array; readonly ifVersion?: Version | 'absent' }, Version]
   'kv.delete': [{ readonly key: string }, null]
   'kv.list': [{ readonly prefix: string }, List<{ readonly key: string; readonly value: Uint8Array; readonly version: Version }>]
+}
+
+interface NewPayload {
+  readonly name: string
+  readonly data: Uint8Array
+  readonly labels: Readonly<Record<string, string>>
 }
 
 /** Verbs that answer with a stream: verb → [parameters, item]. */
@@ -106,6 +116,8 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'tasks.why',
   'secrets.get',
   'secrets.list',
+  'configs.get',
+  'configs.list',
   'kv.get',
   'kv.list',
 ])
@@ -128,6 +140,7 @@ const spec = v.custom<ServiceSpec>((value) => typeof value === 'object' && value
 const bytes = v.instance(Uint8Array)
 const filter = v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) })
 const labelChanges = v.record(v.string(), v.nullable(v.string()))
+const newPayload = v.strictObject({ name: v.string(), data: bytes, labels })
 
 const verbSchemas = {
   status: nothing,
@@ -149,11 +162,16 @@ const verbSchemas = {
   'tasks.list': v.strictObject({ service: v.optional(ref), node: v.optional(ref) }),
   'tasks.get': byRef,
   'tasks.why': byRef,
-  'secrets.create': v.strictObject({ name: v.string(), data: bytes, labels }),
+  'secrets.create': newPayload,
   'secrets.get': byRef,
   'secrets.list': v.strictObject({ filter }),
   'secrets.update': v.strictObject({ ref, labels: labelChanges }),
   'secrets.remove': byRef,
+  'configs.create': newPayload,
+  'configs.get': byRef,
+  'configs.list': v.strictObject({ filter }),
+  'configs.update': v.strictObject({ ref, labels: labelChanges }),
+  'configs.remove': byRef,
   'kv.get': v.strictObject({ key: v.string(), stale: v.boolean() }),
   'kv.put': v.strictObject({ key: v.string(), value: bytes, ifVersion: v.optional(v.union([count, v.literal('absent')])) }),
   'kv.delete': v.strictObject({ key: v.string() }),
@@ -193,9 +211,9 @@ function read(verb: string, schema: v.GenericSchema, params: unknown): unknown {
   if (result.success) return result.output
   const issue = result.issues[0]
   const option = v.getDotPath(issue) ?? 'parameters'
-  // What was got is repeated to whom asked, but not the value of a secret, however wrong its type.
-  const isSecret = verb === 'secrets.create' && option.startsWith('data')
-  const words = isSecret ? 'expected bytes' : issue.message
-  const detail = isSecret ? { option } : { option, got: issue.received }
+  // What was got is repeated to whom asked, but not what may be a secret or is long, however wrong its type.
+  const isPayload = (verb === 'secrets.create' || verb === 'configs.create') && option.startsWith('data')
+  const words = isPayload ? 'expected bytes' : issue.message
+  const detail = isPayload ? { option } : { option, got: issue.received }
   throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${verb}: ${option}: ${words}`, detail)
 }

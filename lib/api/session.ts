@@ -61,8 +61,8 @@ export interface AssignedTask {
   readonly spec: ResolvedServiceSpec['task']
 }
 
-/** A secret that tasks of the node need. */
-export interface AssignedSecret {
+/** A secret or config that tasks of the node need. */
+export interface AssignedPayload {
   readonly id: string
   /** Left out: the cluster has it no more, or its managers cannot open it. */
   readonly data?: Uint8Array
@@ -78,9 +78,12 @@ export interface Assignments {
   /** Task ids to stop and forget. */
   readonly remove: readonly string[]
   /** Secrets of tasks told so far, each once per stream; a task's may come in a later message than the task. */
-  readonly secrets?: readonly AssignedSecret[]
+  readonly secrets?: readonly AssignedPayload[]
   /** Ids of secrets that no task here needs any more: forget them. */
   readonly dropSecrets?: readonly string[]
+  /** As for secrets. */
+  readonly configs?: readonly AssignedPayload[]
+  readonly dropConfigs?: readonly string[]
   readonly managers?: readonly ManagerAddress[]
 }
 

@@ -202,12 +202,16 @@ export interface Secret extends Meta {
   readonly labels: Readonly<Record<string, string>>
 }
 
-export interface SecretSpec {
+/** A new secret or config. */
+export interface PayloadSpec {
   readonly name: string
   /** 1 byte to 500 KiB; a text is taken as UTF-8. */
   readonly data: Uint8Array | string
   readonly labels?: Readonly<Record<string, string>>
 }
+
+export type SecretSpec = PayloadSpec
+export type ConfigSpec = PayloadSpec
 
 export interface Secrets {
   /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_TOO_LARGE, ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
@@ -218,6 +222,30 @@ export interface Secrets {
   /** Sets labels; null removes one. The value never changes: give another value another name. */
   update(ref: string, change: { readonly labels: Readonly<Record<string, string | null>> }, o?: Call): Promise<Secret>
   /** @throws ERR_SKEIN_PRECONDITION while services use it, naming them */
+  remove(ref: string, o?: Call): Promise<void>
+}
+
+/** A value that lies open: tasks are given it where a service's spec names it, and who operates the cluster may read it. */
+export interface Config extends Meta {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly sizeBytes: number
+}
+
+export interface ConfigWithData extends Config {
+  readonly data: Uint8Array
+}
+
+export interface Configs {
+  /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_TOO_LARGE, ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
+  create(spec: ConfigSpec, o?: Call): Promise<Config>
+  /** By name, id or unique id prefix. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS, ERR_SKEIN_FORBIDDEN */
+  get(ref: string, o?: Call): Promise<ConfigWithData>
+  /** Without their data. @throws ERR_SKEIN_FORBIDDEN */
+  list(filter?: Filter, o?: Call): Promise<List<Config>>
+  /** Sets labels; null removes one. The data never change: give other data another name. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN */
+  update(ref: string, change: { readonly labels: Readonly<Record<string, string | null>> }, o?: Call): Promise<Config>
+  /** @throws ERR_SKEIN_PRECONDITION while services use it, naming them; ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN */
   remove(ref: string, o?: Call): Promise<void>
 }
 
@@ -275,6 +303,7 @@ export interface Cluster {
   readonly tasks: Tasks
   readonly nodes: Nodes
   readonly secrets: Secrets
+  readonly configs: Configs
   readonly kv: KV
   watch(o?: WatchOptions): AsyncIterable<Change>
   /** Of the cluster as the asked peer sees it. */

@@ -77,12 +77,13 @@ export class Output {
 }
 
 /** Bytes are text where they are UTF-8, else base64 and say so. */
-function jsonValue(_key: string, value: unknown): unknown {
-  if (!(value instanceof Uint8Array)) return value
+function jsonValue(this: Readonly<Record<string, unknown>>, key: string, value: unknown): unknown {
+  const bytes = this[key] // `value` is what a Buffer makes of itself: a list of numbers
+  if (!(bytes instanceof Uint8Array)) return value
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(value)
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch {
     // Not UTF-8: the only other outcome of a fatal decoder.
-    return { base64: Buffer.from(value).toString('base64') }
+    return { base64: Buffer.from(bytes).toString('base64') }
   }
 }

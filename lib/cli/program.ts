@@ -4,8 +4,8 @@ import { addClusterCommands } from './commands/cluster.js'
 import { addDemoCommand } from './commands/demo.js'
 import { addKvCommands } from './commands/kv.js'
 import { addNodeCommands } from './commands/node.js'
+import { addPayloadCommands } from './commands/payload.js'
 import { addRaftCommands } from './commands/raft.js'
-import { addSecretCommands } from './commands/secret.js'
 import { addSecurityCommands } from './commands/security.js'
 import { addServiceCommands } from './commands/service.js'
 import { addStackCommands } from './commands/stack.js'
@@ -36,7 +36,7 @@ export function buildProgram(world: CliWorld, finish: (code: number) => void): C
   addStackCommands(program, act)
   addTaskCommands(program, act)
   addKvCommands(program, act)
-  addSecretCommands(program, act)
+  addPayloadCommands(program, act)
   addSecurityCommands(program, act)
   addRaftCommands(program, act)
   return program

@@ -13,10 +13,10 @@ function known(names: string, remedies: KnownKeys = {}): KnownKeys {
   return keys
 }
 
-export const knownTopLevelKeys = known('include models networks volumes configs')
+export const knownTopLevelKeys = known('include models networks volumes')
 
 export const knownServiceKeys = known(
-  'annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent cgroupns_mode configs container_name cpu_count cpu_percent ' +
+  'annotations attach blkio_config build cap_add cap_drop cgroup cgroup_parent cgroupns_mode container_name cpu_count cpu_percent ' +
     'cpu_period cpu_quota cpu_rt_period cpu_rt_runtime cpu_shares cpuset credential_spec depends_on develop device_cgroup_rules ' +
     'devices dns dns_opt dns_search domainname expose external_links extra_hosts gpus group_add healthcheck hostname init ipc ' +
     'isolation links logging mac_address mem_swappiness memswap_limit models network_mode networks oom_kill_disable oom_score_adj ' +
@@ -40,5 +40,5 @@ export const knownServiceKeys = known(
 export const knownDeployKeys = known('endpoint_mode rollback_config update_config')
 export const knownLimitKeys = known('pids')
 export const knownReservationKeys = known('devices generic_resources')
-export const knownSecretUseKeys = known('uid gid mode')
+export const knownPayloadUseKeys = known('uid gid mode')
 export const knownNowhere: KnownKeys = {}

@@ -1,10 +1,12 @@
 import { open, readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { messageOf, SkeinError } from '../base/errors.js'
+import { checkPayload, payloadBytesMax } from '../model/payload.js'
 import type { ServiceSpec } from '../model/service.js'
+import { askModel, type WishedConfig } from './configs.js'
 import { parseEnvFile } from './env-file.js'
 import type { Environment } from './interpolate.js'
-import type { Note } from './notes.js'
+import type { Findings, Note } from './notes.js'
 import { parseStack } from './stack.js'
 
 export interface LoadStackOptions {
@@ -14,12 +16,21 @@ export interface LoadStackOptions {
   readonly env?: Environment
 }
 
+/** A config that a deploy brings into the cluster. */
+export interface StackConfig {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly data: Uint8Array
+}
+
 /** A stack file, read and checked: every spec in it would be accepted by a cluster. */
 export interface Stack {
   readonly name: string
   /** Absolute path of the file. */
   readonly file: string
   readonly services: readonly ServiceSpec[]
+  /** Those that the file brings along; what is external is not here. */
+  readonly configs: readonly StackConfig[]
   /** Keys of the Compose specification this version does not carry out, in the file's order. */
   readonly notHonoured: readonly Note[]
   /** True but perhaps surprising: unset variables, limits that are only recorded. */
@@ -30,7 +41,7 @@ const stackNameForm = /^[A-Za-z0-9](?:[-_A-Za-z0-9]{0,61}[A-Za-z0-9])?$/
 const sizeBytesMax = 1_048_576
 
 /**
- * Reads a stack file and the `.env` beside it. A relative `working_dir` starts at the file's directory.
+ * Reads a stack file, the `.env` beside it, and the files of its configs. A relative path starts at the file's directory.
  * @throws {SkeinError} ERR_SKEIN_INVALID_STACK with every problem of the file in one message: file, line, key path, remedy;
  *   ERR_SKEIN_INVALID_OPTION for the stack's name
  * @see Compose specification; Docker's `stack deploy` for names and labels
@@ -44,9 +55,30 @@ export async function loadStack(file: string, { stack, env = {} }: LoadStackOpti
   const dir = dirname(path)
   const text = await readText(file)
   const vars = await readDotEnv(join(dirname(file), '.env'), env)
-  const { services, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
+  const { services, configs: wished, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
+  const configs: StackConfig[] = []
+  for (const config of wished) configs.push(await readConfig(config, findings))
   if (findings.problems.length > 0) throw refusal(file, findings.problems)
-  return { name: stack, file: path, services, notHonoured: findings.notHonoured, warnings: findings.warnings }
+  return { name: stack, file: path, services, configs, notHonoured: findings.notHonoured, warnings: findings.warnings }
+}
+
+async function readConfig({ name, labels, from, at }: WishedConfig, findings: Findings): Promise<StackConfig> {
+  const data = from.type === 'text' ? Buffer.from(from.text) : await readConfigFile(from.path, at, findings)
+  if (data === undefined) return { name, labels, data: new Uint8Array() }
+  askModel(at, () => checkPayload('config', data), findings)
+  return { name, labels, data }
+}
+
+/** Undefined when the file cannot be used; the findings then say why. */
+async function readConfigFile(path: string, at: WishedConfig['at'], findings: Findings): Promise<Uint8Array | undefined> {
+  try {
+    const data = await readAtMost(path, payloadBytesMax + 1)
+    if (data.length <= payloadBytesMax) return data
+    findings.problems.push({ ...at, why: `${path} is larger than ${payloadBytesMax} bytes` })
+  } catch (error) {
+    findings.problems.push({ ...at, why: `${path} cannot be read (${reasonOf(error)})` })
+  }
+  return undefined
 }
 
 async function readText(file: string): Promise<string> {

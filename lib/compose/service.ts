@@ -1,5 +1,6 @@
 import { resolve } from 'node:path'
 import type { Placement, RestartPolicy, ServiceSpec, TaskTemplate } from '../model/service.js'
+import { readConfigUses } from './configs.js'
 import { namespaceLabel } from './deploy-plan.js'
 import {
   type Field,
@@ -17,7 +18,8 @@ import {
 import type { Environment } from './interpolate.js'
 import { knownDeployKeys, knownLimitKeys, knownNowhere, knownReservationKeys, knownServiceKeys } from './keys.js'
 import { type Findings, pathTo } from './notes.js'
-import { readSecretUses, type StackSecrets } from './secrets.js'
+import type { PayloadNames, PayloadsKey } from './payloads.js'
+import { readSecretUses } from './secrets.js'
 import { splitWords } from './words.js'
 
 export interface ServiceContext {
@@ -47,7 +49,7 @@ const commandDrivers = ['process', 'inline']
 export function readService(
   name: string,
   field: Field,
-  { stack, dir, env, secrets }: ServiceContext & { readonly secrets: StackSecrets },
+  { stack, dir, env, secrets, configs }: ServiceContext & Readonly<Record<PayloadsKey, PayloadNames>>,
   findings: Findings,
 ): ServiceSpec {
   const task: Mutable<TaskTemplate> = {}
@@ -72,6 +74,9 @@ export function readService(
       },
       secrets: (child) => {
         task.secrets = readSecretUses(child, secrets, findings)
+      },
+      configs: (child) => {
+        task.configs = readConfigUses(child, configs, findings)
       },
       stop_signal: (child) => set(task, 'stopSignal', readSignal(child, findings)),
       stop_grace_period: (child) => set(task, 'stopGraceMs', readDuration(child, findings)),

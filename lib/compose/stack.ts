@@ -1,10 +1,12 @@
 import { isSkeinError, type SkeinError } from '../base/errors.js'
 import { resolveServiceSpec } from '../model/resolve-service.js'
 import type { ServiceSpec } from '../model/service.js'
+import { readStackConfigs, type WishedConfig } from './configs.js'
 import { type Field, readMap, readText, wrong } from './fields.js'
 import { knownTopLevelKeys } from './keys.js'
 import { type Findings, noFindings, pathTo } from './notes.js'
-import { readStackSecrets, type StackSecrets } from './secrets.js'
+import type { PayloadNames, PayloadsKey } from './payloads.js'
+import { readStackSecrets } from './secrets.js'
 import { readService, type ServiceContext } from './service.js'
 import { interpolateSource, parseSource, type Source, type SourceEntry } from './source.js'
 
@@ -15,17 +17,18 @@ import { interpolateSource, parseSource, type Source, type SourceEntry } from '.
 export function parseStack(
   text: string,
   context: ServiceContext,
-): { readonly services: readonly ServiceSpec[]; readonly findings: Findings } {
+): { readonly services: readonly ServiceSpec[]; readonly configs: readonly WishedConfig[]; readonly findings: Findings } {
   const findings = noFindings()
   const services: ServiceSpec[] = []
   const parsed = parseSource(text, findings)
   if (parsed === undefined) {
     if (findings.problems.length === 0)
       findings.problems.push({ path: 'services', line: 1, why: 'the file is empty; it needs `services`' })
-    return { services, findings }
+    return { services, configs: [], findings }
   }
   const root = { path: '', line: 1, source: interpolateSource(parsed, context.env, findings) }
   const secrets = readStackSecrets(root.source, findings)
+  const { names: configs, wished } = readStackConfigs(root.source, context, findings)
   let hasServices = false
   readMap(
     root,
@@ -36,9 +39,10 @@ export function parseStack(
       name: (field) => noteName(readText(field, findings), field, context, findings),
       services: (field) => {
         hasServices = true
-        services.push(...readServices(field, context, secrets, findings))
+        services.push(...readServices(field, { ...context, secrets, configs }, findings))
       },
       secrets: () => undefined, // read already
+      configs: () => undefined, // read already
     },
     knownTopLevelKeys,
     findings,
@@ -46,7 +50,7 @@ export function parseStack(
   if (!hasServices && root.source.kind === 'map') {
     findings.problems.push({ path: 'services', line: 1, why: 'missing; a stack file names at least one service' })
   }
-  return { services, findings }
+  return { services, configs: wished, findings }
 }
 
 function noteName(name: string | undefined, { path, line }: Field, { stack }: ServiceContext, findings: Findings): void {
@@ -54,7 +58,11 @@ function noteName(name: string | undefined, { path, line }: Field, { stack }: Se
   findings.warnings.push({ path, line, why: `the stack is deployed as ${stack}; this name is not used` })
 }
 
-function readServices(field: Field, context: ServiceContext, secrets: StackSecrets, findings: Findings): readonly ServiceSpec[] {
+function readServices(
+  field: Field,
+  context: ServiceContext & Readonly<Record<PayloadsKey, PayloadNames>>,
+  findings: Findings,
+): readonly ServiceSpec[] {
   if (field.source.kind !== 'map' || field.source.entries.length === 0) {
     wrong(field, 'a map of services', findings)
     return []
@@ -62,7 +70,7 @@ function readServices(field: Field, context: ServiceContext, secrets: StackSecre
   return field.source.entries.map(({ key, line, value }) => {
     const service = { path: pathTo(field.path, key), line, source: value }
     const before = findings.problems.length
-    const spec = readService(key, service, { ...context, secrets }, findings)
+    const spec = readService(key, service, context, findings)
     // Values of a wrong type are already named; the model's own rules are asked only about what could be read.
     if (findings.problems.length === before) checkSpec(spec, service, findings)
     return spec
@@ -79,6 +87,7 @@ const keyOfSpecPath: readonly (readonly [string, string])[] = [
   ['task.driver', 'x-skein-driver'],
   ['task.env', 'environment'],
   ['task.secrets', 'secrets'],
+  ['task.configs', 'configs'],
   ['task.stopGraceMs', 'stop_grace_period'],
   ['task.stopSignal', 'stop_signal'],
   ['task.workingDir', 'working_dir'],

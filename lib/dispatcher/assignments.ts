@@ -3,29 +3,28 @@
  * An ended task stays assigned until the cluster forgets it: the worker keeps its lines as long as people can ask for them.
  */
 
-import type { AssignedSecret, AssignedTask, Assignments, ManagerAddress } from '../api/session.js'
+import type { AssignedPayload, AssignedTask, Assignments, ManagerAddress } from '../api/session.js'
 import { assert } from '../base/assert.js'
+import type { PayloadKind } from '../model/payload.js'
 import { type DesiredState, isTerminal, type Task, taskId } from '../model/task.js'
 import type { View } from '../store/view.js'
+import { PayloadFeed } from './payload-feed.js'
 
 /** Finds a secret and opens it; undefined when that cannot be done. */
 export type OpenSecret = (id: string) => Uint8Array | undefined
 
-/** Once a message holds so much of secrets, the next ones follow in another: a message never holds more than this and one secret. */
-const secretsPerMessageBytes = 512 * 1024
+/** Once a message holds so much of payloads, the next ones follow in another: a message never holds more than this and one payload. */
+const payloadsPerMessageBytes = 512 * 1024
 
-interface SecretNews {
-  readonly secrets?: readonly AssignedSecret[]
-  readonly dropSecrets?: readonly string[]
-}
+type PayloadNews = Pick<Assignments, 'secrets' | 'dropSecrets' | 'configs' | 'dropConfigs'>
 
 export class AssignmentFeed {
   readonly #node: string
   readonly #open: OpenSecret
   /** Task id → the desired state the worker knows; nothing else it cares about ever changes. */
   readonly #told = new Map<string, DesiredState>()
-  /** Ids of secrets the worker holds by our word. */
-  readonly #secretsTold = new Set<string>()
+  readonly #secrets = new PayloadFeed()
+  readonly #configs = new PayloadFeed()
   #managersTold = ''
   #sequence = 0
 
@@ -37,11 +36,12 @@ export class AssignmentFeed {
   /** The whole truth; what the worker runs besides, it stops and forgets. */
   complete(view: View, managers: readonly ManagerAddress[]): Assignments {
     this.#told.clear()
-    this.#secretsTold.clear()
+    this.#secrets.beginAnew()
+    this.#configs.beginAnew()
     this.#managersTold = JSON.stringify(managers)
     this.#sequence = 1
     const set = [...view.tasksOfNode(this.#node)].map((task) => this.#tell(view, task))
-    return { type: 'complete', appliesTo: 0, resultsIn: this.#sequence, set, remove: [], ...this.#secretNews(view), managers }
+    return { type: 'complete', appliesTo: 0, resultsIn: this.#sequence, set, remove: [], ...this.#payloadNews(view), managers }
   }
 
   /** What changed for the worker since the last message; undefined when nothing did. */
@@ -57,7 +57,7 @@ export class AssignmentFeed {
     const remove = [...this.#told.keys()].filter((id) => !current.has(id))
     for (const id of remove) this.#told.delete(id)
     const newManagers = this.#newManagers(managers)
-    const news = this.#secretNews(view)
+    const news = this.#payloadNews(view)
     const isQuiet = set.length === 0 && remove.length === 0 && Object.keys(news).length === 0
     if (isQuiet && newManagers === undefined) return undefined
     const appliesTo = this.#sequence++
@@ -88,22 +88,20 @@ export class AssignmentFeed {
     }
   }
 
-  /** The next secrets to send, and those to forget. More may be left: ask again until there is nothing new. */
-  #secretNews(view: View): SecretNews {
-    const needed = secretsNeeded(view, this.#node)
-    const dropSecrets = [...this.#secretsTold].filter((id) => !needed.has(id))
-    for (const id of dropSecrets) this.#secretsTold.delete(id)
-    const secrets: AssignedSecret[] = []
-    let sizeBytes = 0
-    for (const id of needed) {
-      if (sizeBytes >= secretsPerMessageBytes) break
-      if (this.#secretsTold.has(id)) continue
-      this.#secretsTold.add(id)
-      const data = this.#open(id)
-      sizeBytes += data?.length ?? 0
-      secrets.push(data === undefined ? { id } : { id, data })
+  /** The next secrets and configs to send, and those to forget. More may be left: ask again until there is nothing new. */
+  #payloadNews(view: View): PayloadNews {
+    const needed = { secret: payloadsNeeded(view, this.#node, 'secret'), config: payloadsNeeded(view, this.#node, 'config') }
+    const dropSecrets = this.#secrets.dropped(needed.secret)
+    const dropConfigs = this.#configs.dropped(needed.config)
+    const secrets = this.#secrets.next(needed.secret, payloadsPerMessageBytes, this.#open)
+    const roomBytes = payloadsPerMessageBytes - sizeOf(secrets)
+    const configs = this.#configs.next(needed.config, roomBytes, (id) => view.config(id)?.data)
+    return {
+      ...(secrets.length > 0 && { secrets }),
+      ...(dropSecrets.length > 0 && { dropSecrets }),
+      ...(configs.length > 0 && { configs }),
+      ...(dropConfigs.length > 0 && { dropConfigs }),
     }
-    return { ...(secrets.length > 0 && { secrets }), ...(dropSecrets.length > 0 && { dropSecrets }) }
   }
 
   #newManagers(managers: readonly ManagerAddress[]): readonly ManagerAddress[] | undefined {
@@ -114,14 +112,18 @@ export class AssignmentFeed {
   }
 }
 
-/** Ids of the secrets of tasks on this node that run or are still to: nobody else's, and none for what is over or on its way out. */
-function secretsNeeded(view: View, node: string): ReadonlySet<string> {
+/** Ids of what tasks on this node need that run or are still to: nobody else's, and none for what is over or on its way out. */
+function payloadsNeeded(view: View, node: string, kind: PayloadKind): ReadonlySet<string> {
   const needed = new Set<string>()
   for (const task of view.tasksOfNode(node)) {
     if (isTerminal(task.observed) || isStopWished(task)) continue
-    for (const { id } of view.spec(task.service, task.specVersion)?.task.secrets ?? []) needed.add(id)
+    for (const { id } of view.spec(task.service, task.specVersion)?.task[`${kind}s`] ?? []) needed.add(id)
   }
   return needed
+}
+
+function sizeOf(payloads: readonly AssignedPayload[]): number {
+  return payloads.reduce((sum, { data }) => sum + (data?.length ?? 0), 0)
 }
 
 function isStopWished({ desired }: Task): boolean {

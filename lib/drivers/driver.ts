@@ -29,6 +29,7 @@ export interface Assigned {
   readonly spec: ResolvedServiceSpec['task']
   /** By target. The task's own copies: not to be written anywhere that outlives it, and overwritten once they are handed over. */
   readonly secrets: ReadonlyMap<string, Uint8Array>
+  /** By target, a path that leads only down. The task's own copies. */
   readonly configs: ReadonlyMap<string, Uint8Array>
 }
 

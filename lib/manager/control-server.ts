@@ -15,6 +15,7 @@ import { resolveNode, resolveService, resolveTask, transact } from '../store/ind
 import type { Store } from '../store/store.js'
 import { mergeLogs } from './logs.js'
 import { idFrom } from './object-id.js'
+import { payloadVerbs } from './payload-verbs.js'
 import {
   bySlotNewestFirst,
   type Lights,
@@ -24,7 +25,6 @@ import {
   presentService,
   presentTask,
 } from './present.js'
-import { secretVerbs } from './secret-verbs.js'
 
 /** What the control server needs of the manager around it. */
 export interface ControlWorld extends Lights {
@@ -278,7 +278,7 @@ export class ControlServer implements ControlCaller {
       },
       'tasks.get': async ({ ref }) => present(resolveTask(view(), ref)),
       'tasks.why': async ({ ref }) => this.#why(resolveTask(view(), ref)),
-      ...secretVerbs({
+      ...payloadVerbs({
         view,
         submit: (ops, head) => this.#submit(ops, head),
         seal: (id, data) => this.#world.sealSecret(id, data),

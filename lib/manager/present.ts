@@ -1,8 +1,7 @@
 /** Replicated records as the public API shows them. Pure. */
 
-import type { Meta, Node, Secret, Service, Task } from '../api/types.js'
+import type { Meta, Node, Service, Task } from '../api/types.js'
 import type { Node as NodeRecord } from '../model/node.js'
-import type { Secret as SecretRecord } from '../model/secret.js'
 import type { Service as ServiceRecord } from '../model/service.js'
 import { isTerminal, rank, type Task as TaskRecord, taskId } from '../model/task.js'
 import { isAway } from '../orchestrator/index.js'
@@ -99,11 +98,6 @@ export function presentNode(view: View, node: NodeRecord, lights: Lights): Node 
     reserved: { cpus: cpuNanos / 1e9, memoryBytes },
     tasks,
   }
-}
-
-/** Never its value, sealed or not. */
-export function presentSecret({ id, name, labels, version, createdAtMs, updatedAtMs }: SecretRecord): Secret {
-  return { id, name, labels, version, createdAt: new Date(createdAtMs), updatedAt: new Date(updatedAtMs) }
 }
 
 export function presentKey({ key, value, version }: KeyValue): { key: string; value: Uint8Array; version: number } {

@@ -97,6 +97,17 @@ export type Op =
   | { readonly op: 'secret.update'; readonly id: string; readonly labels: Readonly<Record<string, string | null>> }
   /** Refused while a service's spec names it. */
   | { readonly op: 'secret.remove'; readonly id: string }
+  | {
+      readonly op: 'config.create'
+      readonly id: string
+      readonly name: string
+      readonly labels: Readonly<Record<string, string>>
+      readonly data: Uint8Array
+    }
+  /** As for secrets: labels are all that may change. */
+  | { readonly op: 'config.update'; readonly id: string; readonly labels: Readonly<Record<string, string | null>> }
+  /** Refused while a service's spec names it. */
+  | { readonly op: 'config.remove'; readonly id: string }
   | { readonly op: 'kv.put'; readonly key: string; readonly value: Uint8Array; readonly ifVersion?: number | 'absent' }
   | { readonly op: 'kv.delete'; readonly key: string }
 

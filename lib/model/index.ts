@@ -9,15 +9,17 @@ export type { Access, NodeCertificate, Root } from './access.js'
 export { checkLabels, checkNodeDescription, checkNodeName } from './check-node.js'
 export { type Cluster, type ClusterSettings, checkClusterSettings, defaultClusterSettings } from './cluster.js'
 export type { Op, Outcome, StoreCommand, TaskObservation } from './command.js'
+export type { Config } from './config.js'
 export type { Availability, Node, NodeDescription, NodeRole, NodeState } from './node.js'
+export { checkPayload, checkPayloadName, type PayloadKind, type PayloadRef, payloadBytesMax } from './payload.js'
 export { checkName, replicasMax, resolveServiceSpec } from './resolve-service.js'
 export { addResources, cpuNanosOf, fits, noResources, type Resources, subtractResources } from './resources.js'
-export { checkSecretData, checkSecretName, type Secret, secretBytesMax } from './secret.js'
+export type { Secret } from './secret.js'
 export type {
+  ConfigUse,
   Placement,
   ResolvedServiceSpec,
   RestartPolicy,
-  SecretRef,
   SecretUse,
   Service,
   ServiceSpec,

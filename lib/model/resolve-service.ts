@@ -1,7 +1,7 @@
 /** A wish as a user writes it becomes a spec that is stored, and its form with every default filled in. */
+import { type PayloadKind, type PayloadRef, payloadNameSchema } from './payload.js'
 import { cpuNanosOf } from './resources.js'
-import { secretNameSchema } from './secret.js'
-import type { ResolvedServiceSpec, SecretRef, ServiceSpec, TaskTemplate } from './service.js'
+import type { ResolvedServiceSpec, ServiceSpec } from './service.js'
 import {
   anything,
   check,
@@ -38,9 +38,13 @@ const constraintForm =
 const constraintWords = 'a constraint like "node.labels.zone == eu" or "node.role != manager"'
 const spreadForm = /^\s*[A-Za-z_][A-Za-z0-9\-_.]+\s*$/
 
-const targetForm = /^(?=.{1,128}$)[A-Za-z0-9_][-_.A-Za-z0-9]*$/
-const targetWords = 'a file name of 1 to 128 letters, digits, - _ and ., not beginning with - or .'
-const secretUsesMax = 64
+const fileForm = /^(?=.{1,128}$)[A-Za-z0-9_][-_.A-Za-z0-9]*$/
+const fileWords = 'a file name of 1 to 128 letters, digits, - _ and ., not beginning with - or .'
+// No part is `.` or `..`, so it leads nowhere but down.
+const pathForm = /^(?=.{1,256}$)\/?(?:\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*\/)*\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*$/
+const pathWords =
+  'a path like nginx.conf or /etc/app/app.conf, of at most 256 letters, digits, - _ . and /, without . or .. as a part'
+const payloadUsesMax = 64
 
 // The operating system's own list differs between machines; what replicas decide may not.
 const signalNames =
@@ -66,9 +70,16 @@ const taskSchema = object({
   stopGraceMs: optional(wholeNumber(0, dayMs, 'milliseconds')),
   secrets: optional(
     listOf(
-      textOr(secretNameSchema, object({ secret: secretNameSchema, target: optional(text(targetForm, targetWords)) })),
-      secretUsesMax,
+      textOr(payloadNameSchema, object({ secret: payloadNameSchema, target: optional(text(fileForm, fileWords)) })),
+      payloadUsesMax,
       'secrets, each a name or { secret, target }',
+    ),
+  ),
+  configs: optional(
+    listOf(
+      textOr(payloadNameSchema, object({ config: payloadNameSchema, target: optional(text(pathForm, pathWords)) })),
+      payloadUsesMax,
+      'configs, each a name or { config, target }',
     ),
   ),
   resources: optional(object({ reserve: optional(amounts(0)), limit: optional(amounts(memoryLimitMinBytes)) })),
@@ -97,15 +108,18 @@ const specSchema = object({
   ),
 })
 
+/** The id of the payload of this kind and name. */
+type PayloadFinder = (kind: PayloadKind, name: string) => string
+
 /**
  * Checks a service spec and fills in its defaults. `spec` is what was given, cleaned of undefined keys; both are new objects.
- * @param idOf Finds the id of a secret by its name, or throws; where no tables are at hand a name stands for itself.
+ * @param idOf Finds the id of a secret or config by its name, or throws; where no tables are at hand a name stands for itself.
  * @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the key path, and what `idOf` throws
  * @see Docker Swarm's service spec and its limits
  */
 export function resolveServiceSpec(
   value: unknown,
-  idOf: (secret: string) => string = (name) => name,
+  idOf: PayloadFinder = (_kind, name) => name,
 ): { readonly spec: ServiceSpec; readonly resolved: ResolvedServiceSpec } {
   const plain = plainData(value, '')
   check(specSchema, plain, '')
@@ -124,9 +138,11 @@ export function checkName(value: unknown, path = 'name'): string {
 
 function fillDefaults(
   { name, labels = {}, task, mode, placement = {}, restart = {} }: ServiceSpec,
-  idOf: (secret: string) => string,
+  idOf: PayloadFinder,
 ): ResolvedServiceSpec {
   const { reserve = {}, limit = {} } = task.resources ?? {}
+  const secrets = (task.secrets ?? []).map((use) => (typeof use === 'string' ? { name: use } : { ...use, name: use.secret }))
+  const configs = (task.configs ?? []).map((use) => (typeof use === 'string' ? { name: use } : { ...use, name: use.config }))
   return {
     name,
     labels,
@@ -140,7 +156,8 @@ function fillDefaults(
       reserve: { cpuNanos: cpuNanosOf(reserve.cpus ?? 0), memoryBytes: reserve.memoryBytes ?? 0 },
       limit: { cpuNanos: limit.cpus === undefined ? undefined : cpuNanosOf(limit.cpus), memoryBytes: limit.memoryBytes },
       options: task.options,
-      secrets: secretRefs(task.secrets ?? [], idOf),
+      secrets: payloadRefs('secret', secrets, idOf),
+      configs: payloadRefs('config', configs, idOf),
     },
     mode: { replicas: mode?.replicas ?? 1 },
     placement: {
@@ -157,16 +174,21 @@ function fillDefaults(
   }
 }
 
-function secretRefs(uses: NonNullable<TaskTemplate['secrets']>, idOf: (secret: string) => string): readonly SecretRef[] {
-  const targets = new Set<string>()
-  return uses.map((use, index) => {
-    const { secret, target = secret } = typeof use === 'string' ? { secret: use } : use
-    if (targets.has(target)) {
-      const words = `another secret is found under ${target} already; give this one a target of its own`
-      throw invalid(`task.secrets[${index}]`, words, target)
+function payloadRefs(
+  kind: PayloadKind,
+  uses: readonly { readonly name: string; readonly target?: string }[],
+  idOf: PayloadFinder,
+): readonly PayloadRef[] {
+  const taken = new Set<string>()
+  return uses.map(({ name, target: given = name }, index) => {
+    const target = given.replace(/^\//, '')
+    const inTheWay = [...taken].find((each) => each === target || each.startsWith(`${target}/`) || target.startsWith(`${each}/`))
+    if (inTheWay !== undefined) {
+      const words = `another ${kind} is found under ${inTheWay} already; give this one a target of its own`
+      throw invalid(`task.${kind}s[${index}]`, words, target)
     }
-    targets.add(target)
-    return { id: idOf(secret), target }
+    taken.add(target)
+    return { id: idOf(kind, name), target }
   })
 }
 

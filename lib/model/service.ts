@@ -1,4 +1,5 @@
 /** What a user wishes for: the spec as it is stored, and the record around it. Defaults are filled by `resolveServiceSpec`. */
+import type { PayloadRef } from './payload.js'
 
 export interface TaskTemplate {
   /** Runtime driver by name. Default 'process'. */
@@ -14,6 +15,8 @@ export interface TaskTemplate {
   readonly stopGraceMs?: number
   /** Secrets that its tasks may read: by name, or with the name of the file they are found under. At most 64. */
   readonly secrets?: readonly (string | SecretUse)[]
+  /** Configs that its tasks are given: by name, or with the path they are found under. At most 64. */
+  readonly configs?: readonly (string | ConfigUse)[]
   readonly resources?: {
     readonly reserve?: { readonly cpus?: number; readonly memoryBytes?: number }
     readonly limit?: { readonly cpus?: number; readonly memoryBytes?: number }
@@ -29,10 +32,11 @@ export interface SecretUse {
   readonly target?: string
 }
 
-/** A secret of a stored spec: by id, so that a later one of the same name never takes its place. */
-export interface SecretRef {
-  readonly id: string
-  readonly target: string
+export interface ConfigUse {
+  /** The config's name. */
+  readonly config: string
+  /** Path of the file, or key of the map, in which a task finds it; a slash it begins with is left out. Default: the config's name. */
+  readonly target?: string
 }
 
 export interface Placement {
@@ -78,7 +82,8 @@ export interface ResolvedServiceSpec {
     readonly reserve: { readonly cpuNanos: number; readonly memoryBytes: number }
     readonly limit: { readonly cpuNanos: number | undefined; readonly memoryBytes: number | undefined }
     readonly options: unknown
-    readonly secrets: readonly SecretRef[]
+    readonly secrets: readonly PayloadRef[]
+    readonly configs: readonly PayloadRef[]
   }
   readonly mode: { readonly replicas: number }
   readonly placement: { readonly constraints: readonly string[]; readonly spread: readonly string[]; readonly maxPerNode: number }

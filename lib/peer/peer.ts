@@ -126,6 +126,9 @@ class RunningPeer implements Peer {
   get secrets() {
     return this.#api.secrets
   }
+  get configs() {
+    return this.#api.configs
+  }
   get kv() {
     return this.#api.kv
   }

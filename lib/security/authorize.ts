@@ -51,12 +51,17 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.services.replace': operators,
   'control.services.scale': operators,
   'control.services.remove': operators,
-  // A worker reads no secret by asking: what its tasks need comes with their assignments.
+  // A worker reads no secret or config by asking: what its tasks need comes with their assignments.
   'control.secrets.create': operators,
   'control.secrets.get': operators,
   'control.secrets.list': operators,
   'control.secrets.update': operators,
   'control.secrets.remove': operators,
+  'control.configs.create': operators,
+  'control.configs.get': operators,
+  'control.configs.list': operators,
+  'control.configs.update': operators,
+  'control.configs.remove': operators,
   'control.nodes.availability': ownNode,
   'control.nodes.label': operators,
   'control.nodes.remove': operators,

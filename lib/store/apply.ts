@@ -6,7 +6,7 @@ import { SkeinError } from '../base/errors.js'
 import type { Op, Outcome, StoreCommand } from '../model/command.js'
 import { deleteKey, foundCluster, putKey, setAccess, setClusterSettings } from './apply-cluster.js'
 import { certifyNode, createNode, keepOneManager, observeNode, removeNode, updateNode } from './apply-node.js'
-import { createSecret, removeSecret, updateSecret } from './apply-secret.js'
+import { createConfig, createSecret, removeConfig, removeSecret, updateConfig, updateSecret } from './apply-payload.js'
 import { createService, removeService, updateService } from './apply-service.js'
 import { assignTasks, createTasks, desireTasks, observeTasks, removeTasks } from './apply-tasks.js'
 import type { Change } from './changes.js'
@@ -35,6 +35,9 @@ const handlers: { readonly [Name in Op['op']]: (draft: Draft, op: Extract<Op, { 
   'secret.create': createSecret,
   'secret.update': updateSecret,
   'secret.remove': removeSecret,
+  'config.create': createConfig,
+  'config.update': updateConfig,
+  'config.remove': removeConfig,
   'kv.put': putKey,
   'kv.delete': deleteKey,
 }

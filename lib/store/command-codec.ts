@@ -128,6 +128,9 @@ const opReader = tagged('op', {
   'secret.create': object({ id: string, name: string, labels: record(string), sealed: bytes }),
   'secret.update': object({ id: string, labels: record(labelChange) }),
   'secret.remove': object({ id: string }),
+  'config.create': object({ id: string, name: string, labels: record(string), data: bytes }),
+  'config.update': object({ id: string, labels: record(labelChange) }),
+  'config.remove': object({ id: string }),
   'kv.put': object({ key: string, value: bytes, ifVersion: optional(absentOrVersion) }),
   'kv.delete': object({ key: string }),
 })

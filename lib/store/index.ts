@@ -13,11 +13,12 @@ export { brokenInvariants } from './invariants.js'
 export {
   managersOf,
   newestTask,
+  resolveConfig,
   resolveNode,
   resolveSecret,
   resolveService,
   resolveTask,
-  servicesUsingSecret,
+  servicesUsing,
   taskName,
 } from './queries.js'
 export { snapshotChunks, tablesFromChunks } from './snapshot.js'

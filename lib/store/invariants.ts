@@ -22,6 +22,8 @@ function* findings(tables: Tables): Generator<string> {
   }
   for (const secret of tables.secrets())
     if (tables.secretByName(secret.name) !== secret) yield `secret ${secret.id}: its name does not lead to it`
+  for (const config of tables.configs())
+    if (tables.configByName(config.name) !== config) yield `config ${config.id}: its name does not lead to it`
   for (const task of tables.tasks()) {
     yield* taskFindings(tables, task)
     if (previous?.service !== task.service) byService += count(tables.tasksOfService(task.service))

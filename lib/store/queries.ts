@@ -1,6 +1,8 @@
 /** What people call things (a name, an id, the beginning of an id) becomes the object meant. Pure. */
 import { SkeinError } from '../base/errors.js'
+import type { Config } from '../model/config.js'
 import type { Node } from '../model/node.js'
+import type { PayloadKind } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
 import type { Service } from '../model/service.js'
 import { type Task, taskId } from '../model/task.js'
@@ -27,10 +29,16 @@ export function resolveSecret(view: View, ref: string): Secret {
   return exact ?? onlyOne('secret', ref, startingWith(view.secrets(), ref, idOf), idOf)
 }
 
-/** Services whose present spec gives this secret to its tasks. */
-export function servicesUsingSecret(view: View, id: string): readonly Service[] {
+/** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+export function resolveConfig(view: View, ref: string): Config {
+  const exact = view.config(ref) ?? view.configByName(ref)
+  return exact ?? onlyOne('config', ref, startingWith(view.configs(), ref, idOf), idOf)
+}
+
+/** Services whose present spec gives this secret or config to its tasks. */
+export function servicesUsing(view: View, kind: PayloadKind, id: string): readonly Service[] {
   return [...view.services()].filter((service) =>
-    view.spec(service.id, service.specVersion)?.task.secrets.some((secret) => secret.id === id),
+    view.spec(service.id, service.specVersion)?.task[`${kind}s`].some((payload) => payload.id === id),
   )
 }
 

@@ -5,10 +5,12 @@
 import type { Access, NodeCertificate, Root } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
+import type { Config } from '../model/config.js'
 import type { ClusterKey, Keyring } from '../model/keyring.js'
 import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
+import type { PayloadRef } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
-import type { ResolvedServiceSpec, SecretRef, Service, ServiceSpec } from '../model/service.js'
+import type { ResolvedServiceSpec, Service, ServiceSpec } from '../model/service.js'
 import { type Task, taskStates } from '../model/task.js'
 import {
   anything,
@@ -186,6 +188,8 @@ const serviceForm = fields<Service>({
   version: count,
 })
 
+const payloadRefForm = fields<PayloadRef>({ id: text, target: text })
+
 const specForm = fields<ResolvedServiceSpec>({
   name: text,
   labels,
@@ -199,7 +203,8 @@ const specForm = fields<ResolvedServiceSpec>({
     reserve: fields<ResolvedServiceSpec['task']['reserve']>({ cpuNanos: count, memoryBytes: count }),
     limit: fields<ResolvedServiceSpec['task']['limit']>({ cpuNanos: maybe(count), memoryBytes: maybe(count) }),
     options: free,
-    secrets: listOrNone(fields<SecretRef>({ id: text, target: text })),
+    secrets: listOrNone(payloadRefForm),
+    configs: listOrNone(payloadRefForm),
   }),
   mode: fields<ResolvedServiceSpec['mode']>({ replicas: count }),
   placement: fields<ResolvedServiceSpec['placement']>({ constraints: texts, spread: texts, maxPerNode: count }),
@@ -240,6 +245,16 @@ const secretForm = fields<Secret>({
   version: count,
 })
 
+const configForm = fields<Config>({
+  id: text,
+  name: text,
+  labels,
+  data: plain(bytes),
+  createdAtMs: count,
+  updatedAtMs: count,
+  version: count,
+})
+
 const outcomeForm: Form<Outcome> = {
   pack: (outcome) => (outcome.ok ? [outcome.version] : [outcome.code, outcome.message, outcome.detail ?? null]),
   unpack: (value, path) => {
@@ -262,4 +277,5 @@ const forms: { readonly [Kind in Row['kind']]: Form<NonNullable<Extract<Row, { k
   kv: kvForm,
   request: requestForm,
   secret: secretForm,
+  config: configForm,
 }

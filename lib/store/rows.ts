@@ -1,6 +1,7 @@
 /** Everything replicated is a row: one kind, one key, one frozen record. Apply, snapshot and disk speak of nothing else. */
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
+import type { Config } from '../model/config.js'
 import type { Node } from '../model/node.js'
 import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
@@ -37,6 +38,7 @@ export type Row =
   /** Key: place in the ring. */
   | { readonly kind: 'request'; readonly key: number; readonly record: AnsweredRequest | undefined }
   | { readonly kind: 'secret'; readonly key: string; readonly record: Secret | undefined }
+  | { readonly kind: 'config'; readonly key: string; readonly record: Config | undefined }
 
 export type RowKind = Row['kind']
 export type RowRef = { readonly kind: RowKind; readonly key: string | number }
@@ -53,6 +55,7 @@ export const rowKinds: readonly RowKind[] = [
   'kv',
   'request',
   'secret',
+  'config',
 ]
 
 export function specKey(service: string, specVersion: number): string {

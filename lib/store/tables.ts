@@ -2,10 +2,13 @@
 import { unreachable } from '../base/assert.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
+import type { Config } from '../model/config.js'
 import type { Node } from '../model/node.js'
+import type { PayloadHead, PayloadKind } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
+import { NamedTable } from './named-table.js'
 import { type AnsweredRequest, type Counters, type Row, type RowRef, slotKey, specKey, splitKey } from './rows.js'
 import { SortedTable } from './sorted-table.js'
 import { TaskIndex } from './task-index.js'
@@ -26,8 +29,8 @@ export class Tables implements View {
   readonly #tasksPerSpec = new Map<string, number>()
   readonly #tasks = new TaskIndex()
   readonly #kv = new SortedTable<KeyValue>()
-  readonly #secrets = new SortedTable<Secret>()
-  readonly #secretIdByName = new Map<string, string>()
+  readonly #secrets = new NamedTable<Secret>()
+  readonly #configs = new NamedTable<Config>()
   readonly #requests = new Map<number, AnsweredRequest>()
   readonly #outcomeByRequest = new Map<string, Outcome>()
 
@@ -95,11 +98,25 @@ export class Tables implements View {
     return this.#secrets.get(id)
   }
   secretByName(name: string): Secret | undefined {
-    const id = this.#secretIdByName.get(name)
-    return id === undefined ? undefined : this.#secrets.get(id)
+    return this.#secrets.byName(name)
   }
   secrets(): Iterable<Secret> {
     return this.#secrets.values()
+  }
+  config(id: string): Config | undefined {
+    return this.#configs.get(id)
+  }
+  configByName(name: string): Config | undefined {
+    return this.#configs.byName(name)
+  }
+  configs(): Iterable<Config> {
+    return this.#configs.values()
+  }
+  payload(kind: PayloadKind, id: string): PayloadHead | undefined {
+    return this.#payloads(kind).get(id)
+  }
+  payloadByName(kind: PayloadKind, name: string): PayloadHead | undefined {
+    return this.#payloads(kind).byName(name)
   }
   key(key: string): KeyValue | undefined {
     return this.#kv.get(key)
@@ -135,6 +152,8 @@ export class Tables implements View {
         return { kind, key: key as number, record: this.#requests.get(key as number) }
       case 'secret':
         return { kind, key: text, record: this.#secrets.get(text) }
+      case 'config':
+        return { kind, key: text, record: this.#configs.get(text) }
       default:
         return unreachable(kind)
     }
@@ -171,7 +190,10 @@ export class Tables implements View {
         this.#writeRequest(row.key, row.record)
         break
       case 'secret':
-        this.#writeSecret(row.key, row.record)
+        put(this.#secrets, row.key, row.record)
+        break
+      case 'config':
+        put(this.#configs, row.key, row.record)
         break
       default:
         unreachable(row)
@@ -197,6 +219,7 @@ export class Tables implements View {
       if (record !== undefined) yield { kind: 'request', key, record }
     }
     for (const record of this.#secrets.values()) yield { kind: 'secret', key: record.id, record }
+    for (const record of this.#configs.values()) yield { kind: 'config', key: record.id, record }
   }
 
   #writeService(id: string, service: Service | undefined): void {
@@ -206,11 +229,8 @@ export class Tables implements View {
     put(this.#services, id, service)
   }
 
-  #writeSecret(id: string, secret: Secret | undefined): void {
-    const was = this.#secrets.get(id)
-    if (was !== undefined) this.#secretIdByName.delete(was.name)
-    if (secret !== undefined) this.#secretIdByName.set(secret.name, id)
-    put(this.#secrets, id, secret)
+  #payloads(kind: PayloadKind): NamedTable<Secret> | NamedTable<Config> {
+    return kind === 'secret' ? this.#secrets : this.#configs
   }
 
   #writeTask(handle: number, task: Task | undefined): void {

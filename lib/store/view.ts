@@ -1,4 +1,5 @@
 import type { Cluster } from '../model/cluster.js'
+import type { Config } from '../model/config.js'
 import type { Node } from '../model/node.js'
 import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
@@ -37,6 +38,9 @@ export interface View {
   secret(id: string): Secret | undefined
   secretByName(name: string): Secret | undefined
   secrets(): Iterable<Secret>
+  config(id: string): Config | undefined
+  configByName(name: string): Config | undefined
+  configs(): Iterable<Config>
   key(key: string): KeyValue | undefined
   keys(prefix: string): Iterable<KeyValue>
 }

@@ -220,6 +220,7 @@ function assigned(command: readonly string[], more: { id?: string; env?: Readonl
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
       secrets: [],
+      configs: [],
     },
     secrets: new Map(),
     configs: new Map(),

@@ -25,6 +25,7 @@ export function aTask(id: string, desired: DesiredState = 'running', driver = 'f
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
       secrets: [],
+      configs: [],
     },
   }
 }

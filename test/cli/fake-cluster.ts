@@ -1,6 +1,7 @@
 import type {
   CertificateAuthority,
   Cluster,
+  ConfigWithData,
   List,
   LogLine,
   Node,
@@ -20,6 +21,7 @@ export interface FakeState {
   tasks: Task[]
   nodes: Node[]
   secrets: Secret[]
+  configs: ConfigWithData[]
   kv: Map<string, { value: Uint8Array; version: number }>
   authority: CertificateAuthority
   logs: LogLine[]
@@ -102,6 +104,7 @@ export function fakeState(): FakeState {
     tasks: [],
     nodes: [],
     secrets: [],
+    configs: [],
     kv: new Map(),
     authority: { roots: [{ digest: 'ab'.repeat(32), state: 'trusted', notAfter: new Date(0) }], waitingFor: [] },
     logs: [],
@@ -283,6 +286,33 @@ export function fakeCluster(state: FakeState): Cluster {
         heard('secrets.remove', ref)
         const { id } = find('secret', state.secrets, ref)
         state.secrets = state.secrets.filter((secret) => secret.id !== id)
+      },
+    },
+    configs: {
+      async create({ name, data, labels = {} }) {
+        heard('configs.create', name, Buffer.from(data).toString(), labels)
+        const bytes = Buffer.from(data)
+        const config = { ...meta(`id-${name}`), name, labels, sizeBytes: bytes.length, data: bytes }
+        state.configs = [...state.configs, config]
+        return config
+      },
+      async get(ref) {
+        heard('configs.get', ref)
+        return find('config', state.configs, ref)
+      },
+      async list(filter) {
+        heard('configs.list', filter)
+        const wanted = Object.entries(filter?.labels ?? {})
+        return listOf(state.configs.filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value)))
+      },
+      async update(ref, change) {
+        heard('configs.update', ref, change)
+        return find('config', state.configs, ref)
+      },
+      async remove(ref) {
+        heard('configs.remove', ref)
+        const { id } = find('config', state.configs, ref)
+        state.configs = state.configs.filter((config) => config.id !== id)
       },
     },
     kv: {

@@ -8,11 +8,12 @@ t.test('a service’s secrets are those of the top level, wherever that stands, 
 services:
   web:
     command: node web.mjs
-    secrets: [password, {source: key, target: key.pem}, {source: key}, {source: plain, target: plain}]
+    secrets: [password, {source: key, target: key.pem}, {source: key}, {source: plain, target: plain}, old]
 secrets:
   password: {external: true, name: db-password-2}
   key: {external: true}
   plain: {external: true}
+  old: {external: {name: db-password-1}}
 `)
   t.same(findings.problems, [])
   t.same(services[0]?.task.secrets, [
@@ -20,6 +21,7 @@ secrets:
     { secret: 'key', target: 'key.pem' },
     'key',
     'plain',
+    { secret: 'db-password-1', target: 'old' },
   ])
 })
 
@@ -45,8 +47,8 @@ services:
 `)
   const why = (path: string): string | undefined => findings.problems.find((problem) => problem.path === path)?.why
   t.match(why('secrets.a.file'), /carries no secret into the cluster; create it with `skein secret create a FILE`/)
-  t.match(why('secrets.b.external'), /missing; create it with/)
-  t.match(why('secrets.c.external'), /expected true, got false/)
+  t.match(why('secrets.b.external'), /must be true; create it with/)
+  t.match(why('secrets.c.external'), /must be true; create it with/)
   t.match(why('secrets.d.extrenal'), /did you mean `external`/)
   t.match(why('secrets.f.environment'), /carries no secret/)
   t.equal(why('secrets.e'), undefined)

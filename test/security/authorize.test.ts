@@ -30,7 +30,7 @@ t.test('a worker’s key reads, uses keys and acts on its own node; it operates 
   ]
   for (const verb of may) t.ok(allowed('worker', verb), verb)
   const mayNot = Object.keys(permissions).filter((verb) =>
-    /services\.(create|replace|scale|remove)|nodes\.(label|remove)|secrets|invite|rotate|raft|agent/.test(verb),
+    /services\.(create|replace|scale|remove)|nodes\.(label|remove)|secrets|configs|invite|rotate|raft|agent/.test(verb),
   )
   t.ok(mayNot.length >= 10)
   for (const verb of mayNot) t.notOk(allowed('worker', verb), verb)

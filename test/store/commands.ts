@@ -12,12 +12,17 @@ export const nodeIds = ['node00000001', 'node00000002', 'node00000003']
 const service = fc.constantFrom(...serviceIds)
 const node = fc.constantFrom(...nodeIds)
 const secret = fc.constantFrom('secret000001', 'secret000002')
+const config = fc.constantFrom('config000001', 'config000002')
 const handles = fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 6 })
 const version = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined })
 
 const spec: fc.Arbitrary<ServiceSpec> = fc.record({
   name: fc.constantFrom('web', 'api', 'db', 'not a name'),
-  task: fc.record({ command: fc.constantFrom(['node'], ['true'], []), secrets: fc.constantFrom([], [], ['password'], ['key']) }),
+  task: fc.record({
+    command: fc.constantFrom(['node'], ['true'], []),
+    secrets: fc.constantFrom([], [], ['password'], ['key']),
+    configs: fc.constantFrom([], [], ['nginx'], [{ config: 'password', target: '/etc/password' }]),
+  }),
   mode: fc.record({ replicas: fc.integer({ min: 0, max: 5 }) }),
 })
 
@@ -70,6 +75,16 @@ export const op: fc.Arbitrary<Op> = fc
     }),
     fc.record({ op: fc.constant('secret.update' as const), id: secret, labels: fc.constantFrom({ of: null }, { of: 'web' }) }),
     fc.record({ op: fc.constant('secret.remove' as const), id: secret }),
+    fc.record({
+      op: fc.constant('config.create' as const),
+      id: config,
+      // One of its names is a secret's too: the two have nothing to do with each other.
+      name: fc.constantFrom('nginx', 'password', '-'),
+      labels: fc.constantFrom({}, { of: 'web' }),
+      data: fc.constantFrom(Uint8Array.of(7), new Uint8Array()),
+    }),
+    fc.record({ op: fc.constant('config.update' as const), id: config, labels: fc.constantFrom({ of: null }, { of: 'db' }) }),
+    fc.record({ op: fc.constant('config.remove' as const), id: config }),
     fc.record({
       op: fc.constant('tasks.create' as const),
       service,

@@ -1,6 +1,7 @@
 import t from 'tap'
 import type { Op } from '../../lib/model/command.js'
-import { checkSecretData, sealingBytesMax, secretBytesMax } from '../../lib/model/secret.js'
+import { checkPayload, payloadBytesMax } from '../../lib/model/payload.js'
+import { sealingBytesMax } from '../../lib/model/secret.js'
 import { resolveSecret, snapshotChunks, tablesFromChunks } from '../../lib/store/index.js'
 import { brokenInvariants } from '../../lib/store/invariants.js'
 import { packRow, unpackRow } from '../../lib/store/row-codec.js'
@@ -43,14 +44,14 @@ t.test('names, labels and sizes that are not allowed are refused, and nothing is
   for (const name of ['', '-x', 'x-', 'a b', 'a/b', '../x', 'x'.repeat(65)])
     await t.rejects(submit({ ...password, name }), { code: 'ERR_SKEIN_INVALID_SPEC' }, JSON.stringify(name))
   await t.rejects(submit({ ...password, labels: { 'a b': 'c' } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
-  const tooLarge = new Uint8Array(secretBytesMax + sealingBytesMax + 1)
+  const tooLarge = new Uint8Array(payloadBytesMax + sealingBytesMax + 1)
   await t.rejects(submit({ ...password, sealed: tooLarge }), { code: 'ERR_SKEIN_TOO_LARGE', detail: { what: 'secret' } })
-  t.throws(() => checkSecretData(new Uint8Array(secretBytesMax + 1)), { code: 'ERR_SKEIN_TOO_LARGE' })
-  t.throws(() => checkSecretData(new Uint8Array()), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data' } })
+  t.throws(() => checkPayload('secret', new Uint8Array(payloadBytesMax + 1)), { code: 'ERR_SKEIN_TOO_LARGE' })
+  t.throws(() => checkPayload('secret', new Uint8Array()), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data' } })
   for (const data of [undefined, null, 7, 'hunter2', ['hunter2'], { length: 3 }]) {
-    t.throws(() => checkSecretData(data), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data', got: undefined } })
+    t.throws(() => checkPayload('secret', data), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data', got: undefined } })
   }
-  t.equal(checkSecretData(new Uint8Array(secretBytesMax)).length, 512_000)
+  t.equal(checkPayload('secret', new Uint8Array(payloadBytesMax)).length, 512_000)
   t.same([...view.secrets()], [])
 })
 
@@ -88,7 +89,7 @@ t.test('a secret in use is not removed, and the refusal names who uses it; a ser
   t.equal(view.secret(id), undefined)
 })
 
-t.test('secrets pass through a snapshot; specs written before there were any have none', async (t) => {
+t.test('secrets pass through a snapshot; specs written before there were any have none, nor configs', async (t) => {
   const { store, view } = await world(password, web(['db-password']))
   const tables = await tablesFromChunks(
     (async function* () {
@@ -100,6 +101,6 @@ t.test('secrets pass through a snapshot; specs written before there were any hav
   t.same(brokenInvariants(tables), [])
   const row = packRow({ kind: 'spec', key: 'service00001/1', record: tables.spec('service00001', 1) }) as unknown[]
   const task = (row[2] as unknown[][])[2] as unknown[]
-  task.pop()
-  t.match(unpackRow(row, 'row'), { record: { task: { secrets: [], driver: 'process' } } })
+  task.splice(-2)
+  t.match(unpackRow(row, 'row'), { record: { task: { secrets: [], configs: [], driver: 'process' } } })
 })

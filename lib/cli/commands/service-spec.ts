@@ -2,7 +2,7 @@ import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
 import type { Environment } from '../../compose/interpolate.js'
-import type { RestartPolicy, SecretUse, ServiceSpec } from '../../model/service.js'
+import type { ConfigUse, RestartPolicy, SecretUse, ServiceSpec } from '../../model/service.js'
 import { count, cpus, duration, gathered, memoryBytes, pair, spread } from '../flags.js'
 
 /** Flags of `service create`, as commander gives them. */
@@ -25,6 +25,7 @@ export interface CreateOptions {
   readonly limitCpu?: number
   readonly limitMemory?: number
   readonly secret?: readonly string[]
+  readonly config?: readonly string[]
   readonly label?: Readonly<Record<string, string>>
   readonly driver?: string
 }
@@ -36,6 +37,7 @@ export function addSpecOptions(command: Command): Command {
     .option('-e, --env <key=value>', 'environment variable; KEY alone takes the value of this shell; may be repeated', gathered)
     .option('--env-file <file>', 'file of KEY=VALUE lines; -e wins; may be repeated', gathered)
     .option('--secret <name[=target]>', 'give the tasks this secret, as a file named target; may be repeated', gathered)
+    .option('--config <name[=target]>', 'give the tasks this config, as a file at path target; may be repeated', gathered)
     .option('--workdir <dir>', 'working directory on the nodes; relative to this directory')
     .option('--stop-signal <signal>', 'asks a task to stop (default SIGTERM)')
     .option('--stop-grace-period <duration>', 'between the stop signal and SIGKILL (default 10s)', duration)
@@ -87,6 +89,7 @@ export function specFrom(
       command,
       env: filled({ ...fileEnv, ...flagEnv(options.env ?? [], env) }),
       secrets: options.secret?.map(secretUse),
+      configs: options.config?.map(configUse),
       workingDir: options.workdir === undefined ? undefined : resolve(cwd, options.workdir),
       stopSignal: options.stopSignal,
       stopGraceMs: options.stopGracePeriod,
@@ -107,8 +110,18 @@ export function specFrom(
 }
 
 function secretUse(flag: string): string | SecretUse {
+  const [secret, target] = nameAndTarget(flag)
+  return target === undefined ? secret : { secret, target }
+}
+
+function configUse(flag: string): string | ConfigUse {
+  const [config, target] = nameAndTarget(flag)
+  return target === undefined ? config : { config, target }
+}
+
+function nameAndTarget(flag: string): readonly [name: string, target: string | undefined] {
   const equals = flag.indexOf('=')
-  return equals < 0 ? flag : { secret: flag.slice(0, equals), target: flag.slice(equals + 1) }
+  return equals < 0 ? [flag, undefined] : [flag.slice(0, equals), flag.slice(equals + 1)]
 }
 
 /** `KEY=VALUE` as given; `KEY` alone takes what the shell has and is left out when it has nothing. */

@@ -1,8 +1,8 @@
 import { relative, resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Cluster, List, Service, Task } from '../../api/types.js'
+import type { Cluster, Config, ConfigWithData, List, Service, Task } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
-import type { Note, Stack } from '../../compose/index.js'
+import type { ConfigPlan, Note, Stack } from '../../compose/index.js'
 import type { ServiceSpec } from '../../model/service.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
@@ -15,7 +15,7 @@ import { compare, inSlotOrder, taskColumns } from './task.js'
 export function addStackCommands(program: Command, act: Act): void {
   const stack = program.command('stack').description('services that belong together, from one file')
   const add = (usage: string, words: string): Command => addSharedOptions(stack.command(usage).description(words))
-  add('deploy <stack>', 'create or update the services of a stack file, and wait until they run')
+  add('deploy <stack>', 'create or update the configs and services of a stack file, and wait until they run')
     .requiredOption('-c, --compose-file <file>', 'the stack file')
     .option('--prune', 'remove services of the stack the file no longer names')
     .option('--detach', 'do not wait until they run')
@@ -23,7 +23,7 @@ export function addStackCommands(program: Command, act: Act): void {
   add('ls', 'list the stacks').action(act(list))
   add('ps <stack>', 'list the tasks of a stack').action(act(ps))
   add('services <stack>', 'list the services of a stack').action(act(services))
-  add('rm <stack...>', 'remove all services of stacks').action(act(remove))
+  add('rm <stack...>', 'remove all services and configs of stacks').action(act(remove))
 }
 
 interface StackRow {
@@ -34,6 +34,8 @@ interface StackRow {
 }
 
 interface Done {
+  readonly configsCreated: string[]
+  readonly configsUpdated: string[]
   readonly created: string[]
   readonly updated: string[]
   readonly unchanged: string[]
@@ -54,7 +56,7 @@ async function deploy(
   name: string,
   options: { readonly composeFile: string; readonly prune?: boolean; readonly detach?: boolean },
 ): Promise<ExitCode> {
-  const { deployPlan, loadStack } = await import('../../compose/index.js')
+  const { configPlan, deployPlan, loadStack } = await import('../../compose/index.js')
   const file = resolve(session.world.cwd, options.composeFile)
   const shownFile = relative(session.world.cwd, file) || file
   const stack = await loadStack(file, { stack: name, env: session.world.env })
@@ -68,9 +70,12 @@ async function deploy(
     const words = `${taken.name}: a service outside the stack has this name; remove it or deploy under another stack name; nothing was changed`
     throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'service', name: taken.name })
   }
-  await refuseUnknownSecrets(session, cluster, [...plan.create, ...plan.update.map(({ spec }) => spec)])
-  const done: Done = { created: [], updated: [], unchanged: plan.unchanged.map((service) => service.name), removed: [] }
-  const changed = await carryOut(session, cluster, plan, done)
+  const configs = configPlan(await presentConfigs(session, cluster, stack), stack)
+  refuseStandingInTheWay(configs)
+  await refuseUnknown(session, cluster, { specs: [...plan.create, ...plan.update.map(({ spec }) => spec)], stack })
+  const unchanged = plan.unchanged.map((service) => service.name)
+  const done: Done = { configsCreated: [], configsUpdated: [], created: [], updated: [], unchanged, removed: [] }
+  const changed = await carryOut(session, cluster, { ...plan, configs }, done)
   const lines = doneLines(done)
   if (!(options.detach ?? false)) {
     for (const service of [...changed, ...plan.unchanged])
@@ -85,24 +90,64 @@ async function deploy(
   return exitCodes.done
 }
 
-/** Looked for before anything is written, so that a secret that was forgotten does not stop the deploy half way. */
-async function refuseUnknownSecrets({ call }: Session, cluster: Cluster, specs: readonly ServiceSpec[]): Promise<void> {
-  const named = specs.flatMap(({ name, task }) =>
-    (task.secrets ?? []).map((use) => ({ service: name, secret: typeof use === 'string' ? use : use.secret })),
-  )
-  if (named.length === 0) return
-  const known = new Set((await cluster.secrets.list({}, call)).items.map(({ name }) => name))
-  const missing = named.find(({ secret }) => !known.has(secret))
-  if (missing === undefined) return
-  const words = `${missing.service}: the cluster has no secret ${missing.secret}; create it with \`skein secret create ${missing.secret} FILE\`; nothing was changed`
-  throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'secret', ref: missing.secret })
+/** Those configs of the cluster that have the names of the stack's own. */
+async function presentConfigs({ call }: Session, cluster: Cluster, { configs }: Stack): Promise<readonly ConfigWithData[]> {
+  if (configs.length === 0) return []
+  const wished = new Set(configs.map(({ name }) => name))
+  const { items } = await cluster.configs.list({}, call)
+  return await Promise.all(items.filter(({ name }) => wished.has(name)).map(({ id }) => cluster.configs.get(id, call)))
 }
 
-type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>>
+function refuseStandingInTheWay({ taken, differing }: ConfigPlan<ConfigWithData>): void {
+  const [foreign] = taken
+  if (foreign !== undefined) {
+    const words = `config ${foreign.name} is there, and not of this stack; use it by \`external: true\`, or give yours another \`name\`; nothing was changed`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'config', name: foreign.name })
+  }
+  const [other] = differing
+  if (other !== undefined) {
+    const words = `config ${other.name} is there with other data, and those never change; give the new ones another \`name\`, as ${other.name}-2; nothing was changed`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'config', name: other.name })
+  }
+}
+
+/** Looked for before anything is written, so that a secret or config that was forgotten does not stop the deploy half way. */
+async function refuseUnknown(
+  { call }: Session,
+  cluster: Cluster,
+  { specs, stack }: { readonly specs: readonly ServiceSpec[]; readonly stack: Stack },
+): Promise<void> {
+  const own = new Set(stack.configs.map(({ name }) => name))
+  const used = specs.flatMap(({ name: service, task: { secrets = [], configs = [] } }) => [
+    ...secrets.map((use) => ({ service, kind: 'secret' as const, name: typeof use === 'string' ? use : use.secret })),
+    ...configs.map((use) => ({ service, kind: 'config' as const, name: typeof use === 'string' ? use : use.config })),
+  ])
+  for (const kind of ['secret', 'config'] as const) {
+    const named = used.filter((use) => use.kind === kind && !(kind === 'config' && own.has(use.name)))
+    if (named.length === 0) continue
+    const known = new Set((await cluster[`${kind}s`].list({}, call)).items.map(({ name }) => name))
+    const missing = named.find(({ name }) => !known.has(name))
+    if (missing === undefined) continue
+    const words = `${missing.service}: the cluster has no ${kind} ${missing.name}; create it with \`skein ${kind} create ${missing.name} FILE\`; nothing was changed`
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind, ref: missing.name })
+  }
+}
+
+type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>> & {
+  readonly configs: ConfigPlan<ConfigWithData>
+}
 
 async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Done): Promise<readonly Service[]> {
   const changed: Service[] = []
   try {
+    for (const config of plan.configs.create) {
+      await cluster.configs.create(config, session.call)
+      done.configsCreated.push(config.name)
+    }
+    for (const { current, labels } of plan.configs.relabel) {
+      await cluster.configs.update(current.id, { labels }, session.call)
+      done.configsUpdated.push(current.name)
+    }
     for (const spec of plan.create) {
       changed.push(await cluster.services.create(spec, session.call))
       done.created.push(spec.name)
@@ -127,8 +172,10 @@ async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Do
   return changed
 }
 
-function doneLines({ created, updated, unchanged, removed }: Done): string[] {
+function doneLines({ configsCreated, configsUpdated, created, updated, unchanged, removed }: Done): string[] {
   return [
+    ...configsCreated.map((name) => `+ config ${name} created`),
+    ...configsUpdated.map((name) => `~ config ${name} updated`),
     ...created.map((name) => `+ ${name} created`),
     ...updated.map((name) => `~ ${name} updated`),
     ...unchanged.map((name) => `= ${name} unchanged`),
@@ -177,25 +224,48 @@ async function ps(session: Session, stack: string): Promise<ExitCode> {
 
 async function remove(session: Session, stacks: readonly string[]): Promise<ExitCode> {
   const cluster = await session.cluster()
-  const removed: string[] = []
   // All are looked up before the first is removed: a typing error removes nothing.
-  const found = await Promise.all(stacks.map((stack) => servicesOf(session, cluster, stack)))
-  for (const { id, name } of found.flatMap(({ items }) => items)) {
-    await cluster.services.remove(id, session.call).catch((error: unknown) => {
-      session.output.say(`removed so far: ${removed.join(', ') || 'nothing'}; ${name} failed: ${messageOf(error)}`)
+  const found = await Promise.all(stacks.map((stack) => partsOf(session, cluster, stack)))
+  const services = found.flatMap((parts) => parts.services).map(({ id, name }) => ({ kind: 'services' as const, id, name }))
+  const configs = found.flatMap((parts) => parts.configs).map(({ id, name }) => ({ kind: 'configs' as const, id, name }))
+  const removed: { readonly services: string[]; readonly configs: string[] } = { services: [], configs: [] }
+  const names = (): string[] => [...removed.services, ...removed.configs]
+  // Services first: a config that one uses stays.
+  for (const { kind, id, name } of [...services, ...configs]) {
+    await cluster[kind].remove(id, session.call).catch((error: unknown) => {
+      session.output.say(`removed so far: ${names().join(', ') || 'nothing'}; ${name} failed: ${messageOf(error)}`)
       throw error
     })
-    removed.push(name)
+    removed[kind].push(name)
   }
-  session.output.value({ removed }, removed.map((name) => `- ${name} removed`).join('\n'), removed.join('\n'))
+  const lines = [
+    ...removed.services.map((name) => `- ${name} removed`),
+    ...removed.configs.map((name) => `- config ${name} removed`),
+  ]
+  session.output.value({ removed: removed.services, configsRemoved: removed.configs }, lines.join('\n'), names().join('\n'))
   return exitCodes.done
+}
+
+/** What a deploy of the stack has made; configs alone are left of one that stopped half way. */
+async function partsOf(
+  { call }: Session,
+  cluster: Cluster,
+  stack: string,
+): Promise<{ readonly services: readonly Service[]; readonly configs: readonly Config[] }> {
+  const filter = { labels: { [stackLabel]: stack } }
+  const [services, configs] = [await cluster.services.list(filter, call), await cluster.configs.list(filter, call)]
+  if (services.items.length === 0 && configs.items.length === 0) throw noSuchStack(stack)
+  const sorted = [...services.items].sort((a, b) => compare(a.name, b.name))
+  return { services: sorted, configs: [...configs.items].sort((a, b) => compare(a.name, b.name)) }
 }
 
 async function servicesOf(session: Session, cluster: Cluster, stack: string): Promise<List<Service>> {
   const found = await cluster.services.list({ labels: { [stackLabel]: stack } }, session.call)
   if (found.items.length > 0) return { ...found, items: [...found.items].sort((a, b) => compare(a.name, b.name)) }
-  throw new SkeinError('ERR_SKEIN_NOT_FOUND', `no stack "${stack}"; skein stack ls lists what there is`, {
-    kind: 'stack',
-    ref: stack,
-  })
+  throw noSuchStack(stack)
+}
+
+function noSuchStack(stack: string): SkeinError<'ERR_SKEIN_NOT_FOUND'> {
+  const words = `no stack "${stack}"; skein stack ls lists what there is`
+  return new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'stack', ref: stack })
 }

@@ -14,6 +14,8 @@ export interface InlineContext {
   readonly env: Readonly<Record<string, string>>
   /** The task's secrets by target: its own copies, overwritten when the function has ended. */
   readonly secrets: ReadonlyMap<string, Uint8Array>
+  /** The task's configs by target: its own copies. */
+  readonly configs: ReadonlyMap<string, Uint8Array>
   /** The command after the function's name. */
   readonly args: readonly string[]
   readonly task: Pick<Assigned, 'id' | 'service' | 'slot'>
@@ -109,11 +111,12 @@ class InlineUnit implements Unit {
   }
 
   async #run(): Promise<unknown> {
-    const { id, service, slot, spec, secrets } = this.#task
+    const { id, service, slot, spec, secrets, configs } = this.#task
     return await this.#work({
       signal: this.#stopping.signal,
       env: spec.env,
       secrets,
+      configs,
       args: spec.command.slice(1),
       task: { id, service, slot },
       log: (line) => this.#write('stdout', line),

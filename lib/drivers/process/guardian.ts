@@ -10,7 +10,7 @@ const respawnDelayMs = 100
  * Reads `+ GROUP` and `- GROUP` until its input ends, which it does when the peer ends, however. Then it kills
  * the groups it was told of, and every process that carries the mark $1: that closes the moment between a
  * spawn and its report, and finds those that made a session of their own. Again until none is left,
- * for a process may fork while it is being looked for. Last it removes the directory $2, which may hold the tasks' secrets.
+ * for a process may fork while it is being looked for. Last it removes the directory $2, which may hold the tasks' secrets and configs.
  */
 const script = `
 trap '' HUP INT TERM QUIT USR1 USR2
@@ -41,7 +41,7 @@ done
  */
 export class Guardian {
   readonly #mark: string
-  readonly #secrets: string
+  readonly #files: string
   readonly #groups = new Set<number>()
   #shell: ChildProcess | undefined
   #respawn: NodeJS.Timeout | undefined
@@ -49,11 +49,11 @@ export class Guardian {
 
   /**
    * @param mark Unique for this start of the peer; tasks carry it in their environment as `markVariable`.
-   * @param secrets Directory that ends with the peer; none when empty.
+   * @param files Directory that ends with the peer; none when empty.
    */
-  constructor(mark: string, secrets = '') {
+  constructor(mark: string, files = '') {
     this.#mark = mark
-    this.#secrets = secrets
+    this.#files = files
   }
 
   /** Process id of the helper, while one runs. */
@@ -65,7 +65,7 @@ export class Guardian {
   ensure(): void {
     if (this.#shell !== undefined || this.#closed) return
     clearTimeout(this.#respawn)
-    const shell = spawn('/bin/sh', ['-c', script, 'skein-guardian', `${markVariable}=${this.#mark}`, this.#secrets], {
+    const shell = spawn('/bin/sh', ['-c', script, 'skein-guardian', `${markVariable}=${this.#mark}`, this.#files], {
       detached: true,
       cwd: '/',
       // No mark of its own: neither this guardian nor one of an outer peer may take it for a task.

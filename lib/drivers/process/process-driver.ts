@@ -11,7 +11,7 @@ import { readyCommand } from './command.js'
 import { Guardian, markVariable } from './guardian.js'
 import { findMarked, startTimeOf } from './proc-table.js'
 import { ProcessUnit } from './process-unit.js'
-import { removeSecretsOf, SecretFiles } from './secret-files.js'
+import { type Layout, removeFilesOf, TaskFiles } from './task-files.js'
 
 export interface ProcessDriverOptions {
   /** Where logs and the records of running processes live; used by one peer at a time. Leave out: logs in memory, no records. */
@@ -29,6 +29,8 @@ export interface ProcessDriverOptions {
  *   (and SKEIN_GUARD, by which leftovers are found). The working directory is the task's, else the peer's.
  * - Secrets are files of mode 0400 in the directory that SKEIN_SECRETS names, on tmpfs where /dev/shm is one. They are there from the
  *   start of the process until its whole group has ended, and end with the peer, however it ends.
+ * - Configs are files of mode 0444 in the directory that SKEIN_CONFIGS names, which stands for the root of their targets: that of
+ *   /etc/app.conf is $SKEIN_CONFIGS/etc/app.conf. They come and go with the secrets.
  * - The stop signal goes to the whole group; past the grace SIGKILL does. When the first process ends, the rest of its group is killed.
  * - Output is kept in bounded, rotating files; a task that floods waits on its pipe.
  * - No task outlives its peer, however that dies: see `Guardian`. Should the guardian be killed with it, the next start on the
@@ -56,8 +58,8 @@ interface ProcessRecord {
   readonly startedAt: string | undefined
 }
 
-/** Tells a task where its secrets are. */
-const secretsVariable = 'SKEIN_SECRETS'
+/** Tell a task where its secrets and configs are. */
+const dirVariables = { secrets: 'SKEIN_SECRETS', configs: 'SKEIN_CONFIGS' } as const satisfies Record<keyof Layout, string>
 const markFile = 'guard'
 const recordFile = 'process.json'
 const unitPrefix = 'task-'
@@ -68,7 +70,7 @@ class ProcessDriver implements RuntimeDriver {
   readonly name = 'process'
   readonly #options: Resolved
   readonly #mark = randomUUID()
-  readonly #secrets: SecretFiles
+  readonly #files: TaskFiles
   readonly #guardian: Guardian
   /** Ids of tasks whose processes run now. */
   readonly #running = new Set<string>()
@@ -78,8 +80,8 @@ class ProcessDriver implements RuntimeDriver {
 
   constructor(options: Resolved) {
     this.#options = options
-    this.#secrets = new SecretFiles(this.#mark, options.dir)
-    this.#guardian = new Guardian(this.#mark, this.#secrets.root)
+    this.#files = new TaskFiles(this.#mark, options.dir)
+    this.#guardian = new Guardian(this.#mark, this.#files.root)
   }
 
   async describe(): Promise<DriverDescription> {
@@ -101,16 +103,15 @@ class ProcessDriver implements RuntimeDriver {
     if (signal.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', 'stopped while it was prepared', { what: 'prepare' })
     const { logBytesMax, logFilesMax } = this.#options
     const log = new LogBook({ dir, bytesMax: logBytesMax, filesMax: logFilesMax })
-    const { id, secrets } = task
-    const secretsEnv = secrets.size === 0 ? {} : { [secretsVariable]: this.#secrets.dirOf(id) }
-    return new ProcessUnit(command, { ...command.env, ...secretsEnv, [markVariable]: this.#mark }, log, {
+    const { id, secrets, configs } = task
+    return new ProcessUnit(command, { ...command.env, ...this.#dirsOf(task), [markVariable]: this.#mark }, log, {
       beforeSpawn: () => {
         this.#guardian.ensure()
-        if (secrets.size === 0) return
-        this.#secrets.write(id, secrets)
+        if (secrets.size === 0 && configs.size === 0) return
+        this.#files.write(id, task)
         for (const data of secrets.values()) data.fill(0)
       },
-      notSpawned: () => this.#secrets.remove(id),
+      notSpawned: () => this.#files.remove(id),
       spawned: (group) => {
         this.#guardian.watch(group)
         this.#running.add(task.id)
@@ -118,7 +119,7 @@ class ProcessDriver implements RuntimeDriver {
       },
       ended: async (group) => {
         this.#running.delete(task.id)
-        await this.#secrets.remove(id)
+        await this.#files.remove(id)
         if (dir !== undefined) await rm(join(dir, recordFile), { force: true })
         await this.#sweep()
         this.#guardian.forget(group)
@@ -139,7 +140,13 @@ class ProcessDriver implements RuntimeDriver {
   async close(): Promise<void> {
     await this.#opened
     await this.#guardian.close()
-    await this.#secrets.close()
+    await this.#files.close()
+  }
+
+  /** Only of what there is. */
+  #dirsOf(task: Assigned): Readonly<Record<string, string>> {
+    const kinds = (['secrets', 'configs'] as const).filter((kind) => task[kind].size > 0)
+    return Object.fromEntries(kinds.map((kind) => [dirVariables[kind], this.#files.dirOf(task.id, kind)]))
   }
 
   #open(): Promise<void> {
@@ -161,7 +168,7 @@ class ProcessDriver implements RuntimeDriver {
       const mark = await readText(join(dir, markFile))
       if (mark !== undefined && mark !== '') {
         await killMarked(mark, () => true)
-        await removeSecretsOf(mark, dir)
+        await removeFilesOf(mark, dir)
       }
       for (const unit of units) await rm(join(dir, unit), { recursive: true, force: true })
       await writeFile(join(dir, markFile), this.#mark)

@@ -14,7 +14,7 @@ import { isGroupAlive } from './proc-table.js'
 
 /** What a unit asks of the driver it belongs to. */
 export interface UnitHost {
-  /** Before the spawn: someone must be there who kills the group when the peer dies, and the task's secrets are laid out. */
+  /** Before the spawn: someone must be there who kills the group when the peer dies, and the task's secrets and configs are laid out. */
   beforeSpawn(): void
   /** Nothing came of it: takes back what was laid out. */
   notSpawned(): Promise<void>

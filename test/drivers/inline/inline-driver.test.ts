@@ -128,6 +128,7 @@ function task(...command: string[]): Assigned {
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
       secrets: [],
+      configs: [],
     },
     secrets: new Map(),
     configs: new Map(),

@@ -42,6 +42,7 @@ function task(id: string, command: readonly string[]): Assigned {
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
       secrets: [],
+      configs: [],
     },
     secrets: new Map(Object.entries(secrets ?? {}).map(([name, text]) => [name, Buffer.from(text)])),
     configs: new Map(),

@@ -309,6 +309,7 @@ function task(spec: Partial<Assigned['spec']>): Assigned {
       limit: { cpuNanos: undefined, memoryBytes: undefined },
       options: undefined,
       secrets: [],
+      configs: [],
       ...spec,
     },
     secrets: new Map(),

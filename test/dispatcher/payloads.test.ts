@@ -107,3 +107,64 @@ t.test('large secrets come in several messages, in order, none lost', async (t) 
     ['secret000003', 'secret000004'],
   ])
 })
+
+/** Task 1 is here and needs c1 and s1, task 2 is here and needs c1, task 3 is elsewhere and needs c2. */
+async function worldOfConfigs() {
+  const harness = await openHarness()
+  const config = (number: number): Op => ({
+    op: 'config.create',
+    id: `config00000${number}`,
+    name: `c${number}`,
+    labels: {},
+    data: new Uint8Array(secretBytes).fill(number),
+  })
+  const using = (number: number, configs: readonly string[], secrets: readonly string[] = []): Op[] => [
+    {
+      op: 'service.create',
+      id: `service0000${number}`,
+      spec: { name: `web${number}`, task: { command: ['true'], configs, secrets } },
+    },
+    { op: 'tasks.create', service: `service0000${number}`, specVersion: 1, slotFrom: 1, slotTo: 1, desired: 'running' },
+  ]
+  await harness.submit(...node(here), ...node(there), secret(1), config(1), config(2))
+  await harness.submit(...using(1, ['c1'], ['s1']), ...using(2, ['c1']), ...using(3, ['c2']))
+  await harness.submit({ op: 'tasks.assign', tasks: [1, 2, 3], nodes: [here, here, there] })
+  return { ...harness, view: harness.store.view() }
+}
+
+const configsOf = ({ configs = [] }: Assignments): string[] => configs.map(({ id }) => id)
+
+t.test('a node is sent the configs of its own tasks, each once, and told to forget them when the last is over', async (t) => {
+  const { view, submit } = await worldOfConfigs()
+  const feed = new AssignmentFeed(here)
+  const message = feed.complete(view, [])
+  t.same(configsOf(message), ['config000001'])
+  t.same(message.configs?.[0]?.data, new Uint8Array(secretBytes).fill(1))
+  t.equal(feed.difference(view, []), undefined)
+  t.same(configsOf(new AssignmentFeed(there).complete(view, [])), ['config000002'])
+  t.same(configsOf(new AssignmentFeed('node00000009').complete(view, [])), [])
+  await submit({ op: 'tasks.observe', updates: [{ task: 1, state: 'failed', message: '' }] })
+  t.equal(feed.difference(view, [])?.dropConfigs, undefined, 'task 2 still needs it')
+  await submit({ op: 'tasks.desire', tasks: [2], desired: 'remove' })
+  t.same(feed.difference(view, [])?.dropConfigs, ['config000001'])
+  t.equal(feed.difference(view, []), undefined)
+})
+
+t.test('secrets and configs share the room of a message', async (t) => {
+  const { view, submit } = await worldOfConfigs()
+  await submit({
+    op: 'service.update',
+    id: 'service00001',
+    spec: { name: 'web1', task: { command: ['true'], secrets: ['s1'], configs: ['c1', 'c2'] } },
+  })
+  await submit(
+    { op: 'tasks.create', service: 'service00001', specVersion: 2, slotFrom: 1, slotTo: 1, desired: 'running' },
+    { op: 'tasks.assign', tasks: [4], nodes: [here] },
+  )
+  const feed = new AssignmentFeed(here, () => new Uint8Array(secretBytes))
+  const first = feed.complete(view, [])
+  t.same([idsOf(first), configsOf(first)], [['secret000001'], ['config000001']])
+  const second = feed.difference(view, []) as Assignments
+  t.same([idsOf(second), configsOf(second)], [[], ['config000002']])
+  t.equal(feed.difference(view, []), undefined)
+})

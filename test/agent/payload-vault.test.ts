@@ -1,5 +1,5 @@
 import t from 'tap'
-import { SecretVault } from '../../lib/agent/secret-vault.js'
+import { PayloadVault } from '../../lib/agent/payload-vault.js'
 
 const never = new AbortController().signal
 const refs = [
@@ -8,7 +8,7 @@ const refs = [
 ]
 
 t.test('a task gets copies of its secrets once the last of them is here', async (t) => {
-  const vault = new SecretVault()
+  const vault = new PayloadVault('secret')
   let isThere = false
   const gathered = vault.gather('web.1.1', refs, never).then((found) => {
     isThere = true
@@ -33,7 +33,7 @@ t.test('a task gets copies of its secrets once the last of them is here', async 
 })
 
 t.test('what is dropped is overwritten and not found again', async (t) => {
-  const vault = new SecretVault()
+  const vault = new PayloadVault('secret')
   const data = [1, 2, 3].map((byte) => Uint8Array.of(byte, byte))
   vault.take(data.map((bytes, index) => ({ id: 'abc'.charAt(index), data: bytes })))
   vault.drop(['a', 'nobody'])
@@ -43,7 +43,7 @@ t.test('what is dropped is overwritten and not found again', async (t) => {
 })
 
 t.test('a secret that the cluster cannot give refuses the task; a task that is stopped waits no longer', async (t) => {
-  const vault = new SecretVault()
+  const vault = new PayloadVault('secret')
   const stop = new AbortController()
   const waiting = vault.gather('web.1.1', refs, stop.signal)
   stop.abort()

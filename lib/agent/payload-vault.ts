@@ -1,26 +1,31 @@
-import type { AssignedSecret } from '../api/session.js'
+import type { AssignedPayload } from '../api/session.js'
 import { abortable } from '../base/abort.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { SkeinError } from '../base/errors.js'
-import type { SecretRef } from '../model/service.js'
+import type { PayloadKind, PayloadRef } from '../model/payload.js'
 
 /**
- * The secrets of this node's tasks: in memory alone, for as long as the manager says that a task here needs them.
+ * The secrets, or the configs, of this node's tasks: in memory alone, for as long as the manager says that a task here needs them.
  * What is dropped is overwritten first; copies that a task was given are its driver's.
  */
-export class SecretVault {
+export class PayloadVault {
+  readonly #kind: PayloadKind
   /** By id; undefined: the cluster cannot give it. */
   readonly #held = new Map<string, Uint8Array | undefined>()
   #changed: Deferred<void> = deferred()
+
+  constructor(kind: PayloadKind) {
+    this.#kind = kind
+  }
 
   /** Ids of what is held now. */
   get ids(): readonly string[] {
     return [...this.#held.keys()]
   }
 
-  take(secrets: readonly AssignedSecret[]): void {
-    if (secrets.length === 0) return
-    for (const { id, data } of secrets) {
+  take(payloads: readonly AssignedPayload[]): void {
+    if (payloads.length === 0) return
+    for (const { id, data } of payloads) {
       this.#drop(id)
       this.#held.set(id, data)
     }
@@ -38,16 +43,16 @@ export class SecretVault {
   }
 
   /**
-   * Copies of these secrets by their targets, once all of them are here.
+   * Copies of these by their targets, once all of them are here.
    * @throws {SkeinError} ERR_SKEIN_TASK_REJECTED when the cluster cannot give one, ERR_SKEIN_ABORTED
    */
-  async gather(task: string, refs: readonly SecretRef[], signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
-    while (refs.some(({ id }) => !this.#held.has(id))) await abortable(this.#changed.promise, signal, 'secrets')
+  async gather(task: string, refs: readonly PayloadRef[], signal: AbortSignal): Promise<ReadonlyMap<string, Uint8Array>> {
+    while (refs.some(({ id }) => !this.#held.has(id))) await abortable(this.#changed.promise, signal, `${this.#kind}s`)
     const found = new Map<string, Uint8Array>()
     for (const { id, target } of refs) {
       const data = this.#held.get(id)
       if (data === undefined) {
-        const words = `secret ${target} (${id}): the cluster has it no more, or its managers cannot open it`
+        const words = `${this.#kind} ${target} (${id}): the cluster has it no more, or its managers cannot open it`
         throw new SkeinError('ERR_SKEIN_TASK_REJECTED', words, { task })
       }
       found.set(target, Uint8Array.from(data))

@@ -99,3 +99,63 @@ t.test('what an agent remembers on disk names secrets by id and holds no value',
   t.ok(Buffer.concat(rows).includes('secret000001'))
   t.notOk(Buffer.concat(rows).includes(text.slice(0, 8)))
 })
+
+const configIn = () => ({ id: 'config000001', data: Buffer.from('listen 80;') })
+
+function configured(id: string, driver = 'fake'): AssignedTask {
+  const task = needy(id, driver)
+  return { ...task, spec: { ...task.spec, configs: [{ id: 'config000001', target: 'etc/app.conf' }] } }
+}
+
+t.test('a task is prepared when both its secrets and its configs have come', async (t) => {
+  const { agent, manager, driver } = bench(t)
+  manager.first = { ...complete([configured('web.1.1'), needy('web.2.1')]), secrets: [secretIn()] }
+  await agent.start()
+  await manager.until(() => manager.stateOf('web.2.1') === 'running')
+  t.same(driver.calls, ['prepare web.2.1', 'start web.2.1'])
+  manager.push({ ...incremental(1, {}), configs: [configIn()] })
+  await manager.until(() => manager.stateOf('web.1.1') === 'running')
+})
+
+t.test('a function finds its configs in its context, as copies that are nobody else’s', async (t) => {
+  const read: string[] = []
+  const driver = inlineDriver({
+    functions: {
+      work: async ({ configs }) => {
+        read.push(Buffer.from(configs.get('etc/app.conf') ?? []).toString())
+        configs.get('etc/app.conf')?.fill(0)
+      },
+    },
+  })
+  const { agent, manager } = bench(t, { drivers: [driver] })
+  manager.first = { ...complete([configured('web.1.1', 'inline')]), secrets: [secretIn()], configs: [configIn()] }
+  await agent.start()
+  await manager.until(() => manager.stateOf('web.1.1') === 'complete')
+  manager.push(incremental(1, { set: [configured('web.2.1', 'inline')] }))
+  await manager.until(() => manager.stateOf('web.2.1') === 'complete')
+  t.same(read, ['listen 80;', 'listen 80;'])
+})
+
+t.test('a config the cluster cannot give refuses the task, naming it', async (t) => {
+  const { agent, manager } = bench(t)
+  manager.first = { ...complete([configured('web.1.1')]), secrets: [secretIn()], configs: [{ id: 'config000001' }] }
+  await agent.start()
+  await manager.until(() => manager.stateOf('web.1.1') === 'rejected')
+  t.match(manager.reportOf('web.1.1'), { message: /config etc\/app\.conf \(config000001\): the cluster has it no more/ })
+})
+
+t.test('the agent forgets a config when the manager says so, and a task that comes later waits for it again', async (t) => {
+  const { agent, manager, driver } = bench(t)
+  const config = configIn()
+  manager.first = { ...complete([configured('web.1.1')]), secrets: [secretIn()], configs: [config] }
+  await agent.start()
+  await manager.until(() => manager.stateOf('web.1.1') === 'running')
+  manager.push({ ...incremental(1, {}), dropConfigs: [config.id] })
+  await settle()
+  t.ok(isGone(config.data))
+  manager.push(incremental(2, { set: [configured('web.2.1')] }))
+  await settle()
+  t.notOk(driver.calls.includes('prepare web.2.1'))
+  manager.push({ ...incremental(3, {}), configs: [configIn()] })
+  await manager.until(() => manager.stateOf('web.2.1') === 'running')
+})

@@ -1,0 +1,32 @@
+import { SortedTable } from './sorted-table.js'
+
+/** Records by id, ascending, and by their names, of which each has one of its own. Pure. */
+export class NamedTable<T extends { readonly name: string }> {
+  readonly #items = new SortedTable<T>()
+  readonly #idByName = new Map<string, string>()
+
+  get(id: string): T | undefined {
+    return this.#items.get(id)
+  }
+
+  byName(name: string): T | undefined {
+    const id = this.#idByName.get(name)
+    return id === undefined ? undefined : this.#items.get(id)
+  }
+
+  values(): Iterable<T> {
+    return this.#items.values()
+  }
+
+  set(id: string, item: T): void {
+    this.delete(id)
+    this.#idByName.set(item.name, id)
+    this.#items.set(id, item)
+  }
+
+  delete(id: string): void {
+    const was = this.#items.get(id)
+    if (was !== undefined) this.#idByName.delete(was.name)
+    this.#items.delete(id)
+  }
+}
