@@ -77,7 +77,6 @@ export class ComingIn {
       random,
       logger,
       signal,
-      trouble: (error) => standing.trouble(error),
     })
     this.#meeting = meeting
     own.credentials.replace(meetingCredentials(founding, id, own.keys, clock.wallMs()))
@@ -87,6 +86,7 @@ export class ComingIn {
       await standing.waitFor(
         `${expect} peers have met to found the cluster`,
         known.promise.then(() => undefined),
+        () => meeting.progress,
       )
       return await known.promise
     } finally {

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
-import { messageOf, SkeinError } from '../base/errors.js'
+import { isSkeinError, messageOf, SkeinError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import { below, type Random } from '../base/random.js'
 import { LinkPool } from '../overlay/transport/index.js'
@@ -23,6 +23,7 @@ import {
   trustOfToken,
 } from '../security/index.js'
 import { type Answer, type Attendee, type Effects, FoundingCore, type Outcome, type Question } from './founding-core.js'
+import { FoundingHindrances, otherNumberWords } from './founding-hindrances.js'
 import {
   type Beginning,
   type MeetAnswer,
@@ -55,8 +56,6 @@ export interface MeetingWorld {
   readonly random: Random
   readonly logger: Logger
   readonly signal: AbortSignal
-  /** Says what stands in the way. */
-  trouble(error: unknown): void
 }
 
 /** How the founding ended for this process: as one of the first, or as one who joins. */
@@ -65,6 +64,8 @@ export type MeetingEnd = { readonly type: 'decided'; readonly beginning: Beginni
 const callMs = 3_000
 const [roundMinMs, roundMaxMs] = [200, 1_000]
 const meetingCertificateMs = 365 * 86_400_000
+/** `detail.what` of the refusal of who was given another number. */
+const otherNumber = 'expect'
 
 /** A meeting of those who found a cluster together. */
 export class Meeting {
@@ -75,6 +76,7 @@ export class Meeting {
   /** Where somebody is known to be, or to have been. */
   readonly #addresses = new Set<string>()
   readonly #asking = new Set<string>()
+  readonly #hindrances: FoundingHindrances
   readonly #end: Deferred<Outcome<Uint8Array>> = deferred<Outcome<Uint8Array>>()
   #saving: Promise<void> = Promise.resolve()
   #news: Deferred<void> = deferred()
@@ -86,6 +88,7 @@ export class Meeting {
     const kept = memory && readMemory(token.root, memory)
     this.#core = new FoundingCore({ id, name, address }, expect, random, kept)
     this.#people.set(id, self)
+    this.#hindrances = new FoundingHindrances(name, expect)
     const credentials = new Credentials({ own: undefined, trust: trustOfToken(token) }, () => clock.wallMs())
     this.#pool = LinkPool.client(
       { node: '', credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined },
@@ -93,7 +96,17 @@ export class Meeting {
     )
   }
 
-  /** Resolves when the cluster's beginning is known, or that it is there already. @throws {SkeinError} ERR_SKEIN_ABORTED, ERR_SKEIN_DIR_UNUSABLE */
+  /** Who is here, who is not, and why: for people. */
+  get progress(): string {
+    const present = this.#core.present(this.#world.clock.now())
+    return this.#hindrances.describe(present)
+  }
+
+  /**
+   * Resolves when the cluster's beginning is known, or that it is there already.
+   * @throws {SkeinError} ERR_SKEIN_ALREADY_EXISTS (another founder has our name), ERR_SKEIN_INVALID_OPTION (`expect`: most others were
+   * given another number), ERR_SKEIN_ABORTED, ERR_SKEIN_DIR_UNUSABLE
+   */
   async hold(): Promise<MeetingEnd> {
     const { signal, clock, random } = this.#world
     const onAbort = (): void => this.#end.reject(new SkeinError('ERR_SKEIN_ABORTED', 'founding: aborted', { what: 'founding' }))
@@ -108,7 +121,7 @@ export class Meeting {
       for (let round = 0; !over; round++) {
         for (const address of await this.#everybody()) void this.#ask(address, { type: 'hello' })
         this.#carryOut(this.#core.tick(clock.now()))
-        this.#sayWhoIsMissing()
+        this.#endIfHopeless()
         this.#news = deferred()
         const cancel = clock.after(backoffMs(round, { firstMs: roundMinMs, maxMs: roundMaxMs }, random), this.#news.resolve)
         if (!over) await this.#news.promise
@@ -128,25 +141,40 @@ export class Meeting {
   async asked(given: unknown): Promise<MeetAnswer> {
     const request = readMeetRequest(given)
     if (!secretsEqual(request.secret, this.#world.token.secret)) throw wrongSecret()
-    this.#refuseOtherNumber(request.expect)
+    // Asked in its turn, also when it is refused: both shall hear why.
+    this.#hearOf([request.from.address])
+    this.#refuseOtherNumber(request)
+    this.#refuseSameName(request.from)
     this.#meet(request.from, request.known)
     const { answer, memory } = this.#core.asked(request.question)
     if (memory !== undefined) await this.#save(memory)
     return { from: this.#world.self, known: this.#known(), answer }
   }
 
-  #refuseOtherNumber(theirs: number): void {
-    const { expect } = this.#world
+  #refuseOtherNumber({ expect: theirs, from }: MeetRequest): void {
+    const { expect, clock } = this.#world
     if (theirs === expect) return
-    const words = `expect: one founds a cluster of ${expect}, another one of ${theirs}; give all of them the same number`
-    const error = new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'expect' })
-    this.#world.trouble(error)
-    throw error
+    this.#hindrances.otherNumber(from.address, theirs, clock.now())
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', otherNumberWords(expect, theirs), { what: otherNumber })
+  }
+
+  #refuseSameName({ id, name, address }: Person): void {
+    const { self } = this.#world
+    if (id === self.id || name !== self.name) return
+    const words = `name: two of those who found the cluster are named ${name} (${self.address} and ${address}); give each its own name`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'node', name })
+  }
+
+  /** What others say can only be changed by other options: then it is no use to wait. */
+  #endIfHopeless(): void {
+    const nowMs = this.#world.clock.now()
+    const error = this.#hindrances.hopeless(this.#core.present(nowMs), nowMs)
+    if (error !== undefined) this.#end.reject(error)
   }
 
   async #everybody(): Promise<readonly string[]> {
     const found = await this.#world.seeds.list()
-    for (const { said, why } of this.#world.seeds.unknown) this.#world.trouble(new Error(`${said}: ${why}`))
+    this.#hindrances.unresolved(this.#world.seeds.unknown)
     return [...new Set([...found, ...this.#addresses])].filter((address) => address !== this.#world.self.address)
   }
 
@@ -156,7 +184,11 @@ export class Meeting {
 
   #meet(person: Person, known: readonly string[]): void {
     if (person.id !== this.#world.self.id) this.#people.set(person.id, person)
-    for (const address of [person.address, ...known]) if (this.#addresses.size < 256) this.#addresses.add(address)
+    this.#hearOf([person.address, ...known])
+  }
+
+  #hearOf(addresses: readonly string[]): void {
+    for (const address of addresses) if (this.#addresses.size < 256) this.#addresses.add(address)
   }
 
   /** One question at a time to each address: the core asks again. */
@@ -170,6 +202,7 @@ export class Meeting {
       try {
         const request: MeetRequest = { secret: token.secret, expect, from: self, known: this.#known(), question }
         const { from, known, answer } = readMeetAnswer(await link.call('join.meet', request, { deadlineMs: callMs }))
+        this.#hindrances.answered(address)
         if (from !== undefined) this.#meet(from, known)
         const { id, name } = from ?? { id: '', name: '' }
         if (id === self.id) return // it was our own address
@@ -178,10 +211,19 @@ export class Meeting {
         link.close('answered')
       }
     } catch (error) {
-      this.#world.trouble(new Error(`${address}: ${messageOf(error)}`, { cause: error }))
+      this.#refused(address, error)
     } finally {
       this.#asking.delete(asking)
     }
+  }
+
+  #refused(address: string, error: unknown): void {
+    const { self, clock } = this.#world
+    this.#hindrances.unanswered(address, messageOf(error))
+    if (isSkeinError(error, 'ERR_SKEIN_PRECONDITION') && error.detail.what === otherNumber)
+      this.#hindrances.otherNumber(address, undefined, clock.now())
+    // Nothing but another name will change it.
+    if (isSkeinError(error, 'ERR_SKEIN_ALREADY_EXISTS') && error.detail.name === self.name) this.#end.reject(error)
   }
 
   #carryOut(effects: Effects<Uint8Array>): void {
@@ -211,20 +253,11 @@ export class Meeting {
 
   /** Undefined when these cannot found a cluster. */
   async #make(members: readonly Attendee[]): Promise<Uint8Array | undefined> {
-    const { token, clock, random, trouble } = this.#world
+    const { token, clock, random } = this.#world
     const people = members.flatMap(({ id }) => this.#people.get(id) ?? [])
-    const twice = people.find(({ name }, at) => people.findIndex((other) => other.name === name) !== at)
-    if (twice !== undefined) {
-      trouble(new Error(`name: two of those who found the cluster are named ${twice.name}; give each its own name`))
-      return undefined
-    }
+    // One of them came back without its memory a moment ago, or is being told to take another name.
+    if (new Set(people.map(({ name }) => name)).size < people.length) return undefined
     return packBeginning(await makeBeginning(token, people, clock.wallMs(), random))
-  }
-
-  #sayWhoIsMissing(): void {
-    const present = this.#core.present(this.#world.clock.now())
-    const { expect, logger } = this.#world
-    logger.debug({ present: present.map(({ name }) => name), expect }, 'founding: who is here')
   }
 
   async #save(memory: Parameters<typeof packMemory>[1]): Promise<void> {

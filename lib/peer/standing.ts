@@ -60,16 +60,17 @@ export class Standing {
 
   /**
    * Resolves when `done` does; meanwhile says every now and then what is missing and why.
+   * @param progress how far it has come, asked whenever something is said
    * @throws {SkeinError} ERR_SKEIN_STOPPED, or why this peer cannot go on, or what `done` rejects with
    */
-  async waitFor(what: string, done: Promise<void>): Promise<void> {
+  async waitFor(what: string, done: Promise<void>, progress?: () => string): Promise<void> {
     const { stopping } = this.#world
     const stopped = deferred<never>()
     const onAbort = (): void =>
       stopped.reject(this.#failure?.error ?? new SkeinError('ERR_SKEIN_STOPPED', `stopped before ${what}`, { what }))
     stopping.addEventListener('abort', onAbort, { once: true })
     if (stopping.aborted) onAbort()
-    const quiet = this.#sayWhileWaiting(what)
+    const quiet = this.#sayWhileWaiting(what, progress)
     try {
       await Promise.race([done, stopped.promise, this.over.then((error) => Promise.reject(error))])
     } finally {
@@ -79,15 +80,16 @@ export class Standing {
   }
 
   /** Returns how to end it. */
-  #sayWhileWaiting(what: string): () => void {
+  #sayWhileWaiting(what: string, progress: (() => string) | undefined): () => void {
     const { clock, logger } = this.#world
     const beganMs = clock.now()
     let cancel = (): void => undefined
     const say = (): void => {
       const waitedSeconds = Math.round((clock.now() - beganMs) / 1_000)
+      const why = progress?.() ?? this.#lastTrouble
       logger.warn(
-        { waitedSeconds, ...(this.#lastTrouble !== undefined && { why: this.#lastTrouble }) },
-        `still waiting: ${what}${this.#lastTrouble === undefined ? '' : `; ${this.#lastTrouble}`}`,
+        { waitedSeconds, ...(why !== undefined && { why }) },
+        `still waiting: ${what}${why === undefined ? '' : `; ${why}`}`,
       )
       cancel = clock.after(nextWordMs, say)
     }

@@ -130,6 +130,10 @@ export function parseJoinString(text: string): Invitation {
     .split(',')
     .map(readAddress)
     .map(formatHostPort)
+  const twice = addresses.find((address, index) => addresses.indexOf(address) !== index)
+  // Where founders are listed, a repetition stands where another one was meant, who would be waited for.
+  if (twice !== undefined && token.seed !== undefined)
+    throw badPart('address', `${twice} stands there twice; name each of those who found the cluster once`)
   return { token, addresses: [...new Set(addresses)] }
 }
 
