@@ -30,6 +30,8 @@ for (const datagrams of ['on', 'off'] as const) {
   t.test(`datagrams ${datagrams}: a process that dies is known dead to all within a second, on the word of two`, async (t) => {
     const town = new Town(t)
     await town.form(12, { datagrams })
+    // Those who watch it have tried its address by then.
+    await town.pass(500)
     const [dead] = town.residents.slice(-1) as [Resident]
     const atMs = town.clock.now()
     await town.crash(dead)
@@ -108,11 +110,11 @@ t.test('where UDP is blocked peers stay members over their links, each says so o
   await town.until(() => isStreamOnly(alone), 60_000)
   t.notOk(town.residents.slice(0, -1).some(isStreamOnly), 'it is its own fault, and nobody else’s')
   for (const { name } of town.residents) town.filtered.add(name)
-  // The last one to notice has nobody left to send any to.
-  await town.until(() => town.residents.filter(isStreamOnly).length >= 5, 120_000)
+  // The last one to notice has nobody left to send any to, and says so all the same.
+  await town.until(() => town.residents.every(isStreamOnly), 120_000)
   await town.pass(60_000)
   for (const one of town.residents) {
-    t.equal(one.warnings.length, isStreamOnly(one) ? 1 : 0, 'exactly one warning')
+    t.equal(one.warnings.length, 1, 'exactly one warning')
     t.ok(one.warnings.every((words) => words.startsWith('no datagram passes')))
   }
   t.ok(town.isOne(), 'and nobody was lost')
@@ -238,18 +240,17 @@ for (const datagrams of ['on', 'off'] as const) {
   t.test(`datagrams ${datagrams}: a peer that can dial out and not be dialled stays a member`, async (t) => {
     const town = new Town(t)
     await town.form(8, { datagrams })
-    const hidden = await town.add({ datagrams, address: 'nowhere:1' })
-    await town.until(() => town.isOne(), 20_000)
-    const seen: string[] = []
-    for (const { membership } of town.residents.slice(0, -1))
+    const [node, seen]: [string, string[]] = ['hiddenmember', []]
+    for (const { membership } of town.residents)
       membership.observe(() => {
-        const state = membership.member(hidden.node)?.state ?? 'gone'
+        const state = membership.member(node)?.state ?? 'gone'
         if (state !== seen.at(-1)) seen.push(state)
       })
-    // Each member finds out for itself that this address refuses though somebody lives behind it.
+    const hidden = await town.add({ datagrams, node, address: 'nowhere:1' })
+    await town.until(() => town.isOne(), 20_000)
+    // An address that never took a connection proves nothing when it refuses one.
     await town.pass(60_000)
-    t.ok(seen.filter((state) => state === 'failed').length <= 2, seen.join())
-    t.ok(seen.length < 20, `${seen.length} changes of mind`)
+    t.notOk(seen.includes('failed'), seen.join())
     seen.length = 0
     const bytes = (): number => Number(hidden.membership.metrics().skein_swim_sent_bytes_total)
     const before = bytes()

@@ -111,6 +111,7 @@ export class Ledger {
     const next = { ...held, profile, profileVersion: Math.max(held.profileVersion, profile.version) }
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(next)
+    this.suspicions.dialability.look(next.id)
     this.event('updated', next)
     return true
   }
@@ -131,6 +132,7 @@ export class Ledger {
     if (isHere(next)) this.#goneSince.delete(next.id)
     else this.#goneSince.set(next.id, this.#local.nowMs)
     if (next.state === 'suspect') this.suspicions.update(next)
+    if (next.profile !== undefined && next.profile !== known) this.suspicions.dialability.look(next.id)
     this.#announce(held, next)
     return true
   }

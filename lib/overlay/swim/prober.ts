@@ -193,6 +193,7 @@ export class Prober {
     const member = this.#nextMember()
     if (member !== undefined && !this.#probed.has(member.id)) this.#probe(member)
     this.#tryDatagrams()
+    this.#giveUpDatagrams()
     this.#local.after(awareness.scale(options.probeIntervalMs), () => this.#round())
   }
 
@@ -336,6 +337,13 @@ export class Prober {
     const neighbour = pick(random, [...links])
     if (neighbour !== undefined)
       this.#local.send(neighbour, { type: 'ping', seq: this.#nextSeq(), digest: table.digest }, { lane: 'datagram' })
+  }
+
+  /** Everybody else has found that its datagrams do not pass, and the last of ours did not: who is left finds out no other way. */
+  #giveUpDatagrams(): void {
+    if (this.#unanswered.size === 0 || !this.#local.hasDatagrams) return
+    const [other] = this.#local.someone(1, (member) => isHere(member) && this.#local.takesDatagrams(member))
+    if (other === undefined) this.#lanesChanged('stream')
   }
 
   #isDistrusted(id: NodeId): boolean {

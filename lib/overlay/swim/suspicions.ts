@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import { Credibility } from './credibility.js'
+import { Dialability } from './dialability.js'
 import type { Local } from './local.js'
 import { type Accusation, inShort, isDegraded, type MemberRecord, mergeAccusations, type Seen } from './member.js'
 import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
@@ -11,8 +12,6 @@ const recheckMs = 500
 const recheckDegradedMs = 2000
 /** Testimony that travels with a verdict: as much as it takes to be believed. */
 const proofs = 2
-/** A member that refused us and lives is behind something that answers for it (NAT, a firewall): for so long its refusals say nothing. */
-const undialableMs = 300_000
 
 interface Suspicion {
   sinceMs: number
@@ -36,13 +35,13 @@ export class Suspicions {
   readonly #open = new Map<NodeId, Suspicion>()
   /** When a member's machine last answered for it; kept past the suspicion, for the next one. */
   readonly #degraded = new Map<NodeId, number>()
-  /** Members that refused our dials and objected to what we made of it. */
-  readonly #undialable = new Map<NodeId, number>()
   readonly credibility = new Credibility()
+  readonly dialability: Dialability
 
   constructor(local: Local, judged: Judged) {
     this.#local = local
     this.#judged = judged
+    this.dialability = new Dialability(local)
   }
 
   get size(): number {
@@ -53,7 +52,7 @@ export class Suspicions {
   accuse(id: NodeId, saw: Seen): void {
     const held = this.#local.table.get(id)
     if (held === undefined || id === this.#local.id || held.state === 'left' || held.state === 'dead') return
-    const what = saw === 'refused' && this.isUndialable(id) ? 'silent' : saw
+    const what = saw === 'refused' && !this.dialability.isDialable(id) ? 'silent' : saw
     const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw: what }])
     const isNews = accusations !== held.accusations
     if (isNews) this.#judged.say({ ...held, state: 'suspect', accusations })
@@ -61,12 +60,6 @@ export class Suspicions {
     if (suspicion === undefined) return
     this.#recheckLater(id, suspicion)
     if (isNews) this.#tellObservers(id)
-  }
-
-  /** True of a member that lives behind an address that refuses. */
-  isUndialable(id: NodeId): boolean {
-    const atMs = this.#undialable.get(id)
-    return atMs !== undefined && this.#local.nowMs - atMs < undialableMs
   }
 
   /** The table now holds this member as suspect, or holds more testimony. */
@@ -101,7 +94,7 @@ export class Suspicions {
     this.#open.delete(held.id)
     if (next.state !== 'alive' || next.epoch !== held.epoch) return
     for (const { by, saw } of held.accusations) {
-      if (saw === 'refused' && by === this.#local.id) this.#undialable.set(held.id, this.#local.nowMs)
+      if (saw === 'refused' && by === this.#local.id) this.dialability.refuted(held.id)
       // Who saw a stopped process, or one that was just starting, saw right.
       if (saw !== 'silent') continue
       if (by === this.#local.id) this.#local.awareness.add(1)
@@ -146,8 +139,8 @@ export class Suspicions {
   prune(nowMs: number): void {
     for (const [id, atMs] of this.#degraded)
       if (nowMs - atMs > this.#local.options.pauseToleranceMs && !this.#open.has(id)) this.#degraded.delete(id)
-    for (const [id, atMs] of this.#undialable) if (nowMs - atMs >= undialableMs) this.#undialable.delete(id)
     this.credibility.prune(nowMs)
+    this.dialability.prune()
   }
 
   /** Sees to it that the verdict is looked at when it is due, given what is known by now. */

@@ -208,9 +208,12 @@ export class SwimCore {
     return this.#at(nowMs, () => {
       if (peer === this.#local.id) return
       const { links, table, options } = this.#local
+      const { suspicions } = this.#ledger
+      const { dialability } = suspicions
       const held = table.get(peer)
       if (saw === 'linked') {
         links.add(peer)
+        dialability.look(peer)
         // A seed, or someone who came in through us.
         const isNew = held === undefined || !isHere(held)
         if (isNew || table.hereCount === 1 || !(this.#wasHeard || this.#isKnown)) this.#sync.ask(peer)
@@ -218,6 +221,7 @@ export class SwimCore {
       }
       if (saw === 'closed' || saw === 'reset') {
         links.delete(peer)
+        dialability.linkEnded(peer)
         if (saw === 'closed' || held?.profile === undefined || !isHere(held)) return
         // The process may be gone, or only the connection: connecting again tells within milliseconds.
         this.#local.emit({ type: 'triage', peer, address: held.profile.address, timeoutMs: options.pingTimeoutMaxMs })
@@ -225,9 +229,9 @@ export class SwimCore {
         return
       }
       this.#prober.onTriage(peer, saw)
+      if (saw === 'accepting') dialability.accepted(peer)
       // A process that died has lost its links first; one that only dials out refuses everybody.
-      if (saw === 'refused' && !links.has(peer) && !this.#ledger.suspicions.isUndialable(peer))
-        this.#ledger.suspicions.accuse(peer, 'refused')
+      if (saw === 'refused' && !links.has(peer) && dialability.isDialable(peer)) suspicions.accuse(peer, 'refused')
     })
   }
 
@@ -404,6 +408,7 @@ export class SwimCore {
     this.#prober.prune(this.#local.nowMs)
     for (const id of this.#heard.keys()) if (this.#local.table.get(id) === undefined) this.#heard.delete(id)
     this.#ledger.prune(this.#local.nowMs)
+    for (const peer of this.#local.links) this.#ledger.suspicions.dialability.look(peer)
     this.#local.after(housekeepingMs, () => this.#housekeep())
   }
 }

@@ -329,10 +329,11 @@ export class SwimRunner implements Membership, AsyncDisposable {
   #wake(): void {
     this.#wakeAtMs = Number.POSITIVE_INFINITY
     this.#cancel = undefined
-    const { clock } = this.#o
+    const { clock, logger, node } = this.#o
     const driftMs = clock.wallMs() - clock.now()
     const aheadMs = driftMs - this.#driftMs
     this.#driftMs = driftMs
+    if (aheadMs > sleptMs) logger.info({ node, aheadMs }, 'this host slept, or its clock was set: members are asked anew')
     this.#run((nowMs) => (aheadMs > sleptMs ? this.core.woke(nowMs) : this.core.tick(nowMs)))
   }
 }
