@@ -6,6 +6,7 @@ import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
+import { Homing } from './homing.js'
 
 export interface SessionFinderWorld {
   readonly node: string
@@ -36,11 +37,21 @@ const switchWithinMs = 100
 /** The link that is only held ready is made within this: handshakes are what costs managers most. */
 const standbyWithinMs = 1_000
 
+/** What went out over the way before is answered over it, or counts as lost. */
+const lingerMs = 10_000
+
+/** Through which manager a session goes; a worker's may go through another one while it stands. */
+interface Way {
+  manager: ManagerAddress
+  /** Aborts when it goes through another one. */
+  moved: AbortController
+}
+
 /**
  * Finds the way to the leader for the agent. On a manager: itself, or the leader it knows. On a worker: any manager, since each passes
  * sessions on; which one is drawn from the ids, so that workers spread. A second link is held ready: to the leader if the session
  * is with another manager (it reaches every worker so), else to the next in line. A worker that loses its manager goes on over it,
- * without a dial.
+ * without a dial, and in time goes back (`homing`).
  */
 export class SessionFinder {
   readonly #world: SessionFinderWorld
@@ -56,6 +67,9 @@ export class SessionFinder {
   /** Calls of the present session that wait for an answer. */
   #calls = { unanswered: 0 }
   #cancelStandby: (() => void) | undefined
+  #homing: Homing | undefined
+  /** Lets the link go that the session has left. */
+  #leave: (() => void) | undefined
 
   constructor(world: SessionFinderWorld) {
     this.#world = world
@@ -69,7 +83,8 @@ export class SessionFinder {
     if (manager === undefined) await this.#spread(signal)
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
     if (manager === undefined) this.#hold(target)
-    return { api: this.#remoteSession(target), closed: this.#closedWith(target.node, signal) }
+    const way: Way = { manager: target, moved: new AbortController() }
+    return { api: this.#remoteSession(way), closed: this.#closedWith(way, signal) }
   }
 
   /** Not all workers at once, and each without a guess when to ask. */
@@ -125,11 +140,35 @@ export class SessionFinder {
     if (before !== undefined && before.node !== next.node) pool.release(before.node, 'session')
   }
 
-  /** The session is open: the other link is made or moved, in its own time. */
-  #opened({ leader }: SessionOpened): void {
+  /** The session is open: the other link is made or moved, in its own time, and the session may go home. */
+  #opened(way: Way, { session, leader }: SessionOpened): void {
     this.#tried.clear()
     this.#leader = leader
     if (this.#world.manager() !== undefined) return
+    this.#planStandby()
+    const { clock, random, pool } = this.#world
+    this.#homing?.stop()
+    this.#homing = new Homing({
+      clock,
+      random,
+      pool,
+      home: () => this.#line()[0],
+      through: () => way.manager.node,
+      isKnownAt: async (manager) => {
+        try {
+          await this.#call(manager, 'session.beat', { session })
+          return true
+        } catch {
+          // Whatever the reason, the way there is now is as good as it was.
+          return false
+        }
+      },
+      move: (to) => this.#move(way, to),
+    })
+    this.#homing.start()
+  }
+
+  #planStandby(): void {
     const { clock, random } = this.#world
     const inLine = this.#line().filter(({ node }) => node !== this.#session?.node)
     const next = inLine.find(({ node }) => node === this.#leader) ?? inLine[0]
@@ -146,17 +185,39 @@ export class SessionFinder {
     })
   }
 
-  #closedWith(node: string, signal: AbortSignal): AbortSignal {
+  /** The same session through another manager, over a link that stands: its assignments are told anew, its next words go there. */
+  #move(way: Way, to: ManagerAddress): void {
+    const { clock, pool } = this.#world
+    const { manager: before, moved } = way
+    this.#leave?.()
+    pool.keep(to.node, to.address, 'session')
+    this.#session = to
+    way.manager = to
+    way.moved = new AbortController()
+    moved.abort()
+    const cancel = clock.after(lingerMs, () => this.#leave?.())
+    this.#leave = () => {
+      cancel()
+      this.#leave = undefined
+      if (this.#session?.node !== before.node) pool.release(before.node, 'session')
+    }
+    this.#planStandby()
+  }
+
+  #closedWith(way: Way, signal: AbortSignal): AbortSignal {
     const closed = new AbortController()
     const undo: (() => void)[] = []
     const end = (): void => {
       for (const act of undo.splice(0)) act()
       this.#cancelStandby?.()
+      this.#homing?.stop()
+      this.#leave?.()
       signal.removeEventListener('abort', end)
       closed.abort()
     }
     undo.push(
       this.#world.pool.observe((event) => {
+        const { node } = way.manager
         // Missed: nobody answers there; whoever waits for that link should ask another.
         if (event.type === 'missed' && event.node === node && event.error.code === 'ERR_SKEIN_REMOVED')
           this.#refused = event.error
@@ -167,7 +228,7 @@ export class SessionFinder {
     if (manager !== undefined) {
       undo.push(
         manager.raft.observe(() => {
-          if (manager.leaderNode() !== node) end()
+          if (manager.leaderNode() !== way.manager.node) end()
         }),
       )
     }
@@ -175,14 +236,17 @@ export class SessionFinder {
     return closed.signal
   }
 
-  #remoteSession({ node }: ManagerAddress): SessionApi {
-    const { pool } = this.#world
+  async #call(manager: string, method: string, params: unknown): Promise<unknown> {
+    return await this.#world.pool.call(manager, method, params, { deadlineMs: callMs })
+  }
+
+  #remoteSession(way: Way): SessionApi {
     const calls = { unanswered: 0 }
     this.#calls = calls
     const call = async (method: string, params: unknown): Promise<unknown> => {
       calls.unanswered++
       try {
-        return await pool.call(node, method, params, { deadlineMs: callMs })
+        return await this.#call(way.manager.node, method, params)
       } finally {
         calls.unanswered--
       }
@@ -191,20 +255,38 @@ export class SessionFinder {
       open: async (_node: string, hello: SessionHello) => {
         try {
           const opened = (await call('session.open', hello)) as SessionOpened
-          this.#opened(opened)
+          this.#opened(way, opened)
           return opened
         } catch (error) {
           // The leader lets them in one by one: another manager would only ask the same leader, over a link still to be made.
-          if (isSkeinError(error, 'ERR_SKEIN_BUSY')) this.#tried.delete(node)
+          if (isSkeinError(error, 'ERR_SKEIN_BUSY')) this.#tried.delete(way.manager.node)
           throw error
         }
       },
       beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
-      assignments: (_node, session, signal) =>
-        pool.stream(node, 'session.assignments', { session }, { signal }) as AsyncIterable<Assignments>,
+      assignments: (_node, session, signal) => this.#assignments(way, session, signal),
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },
       leave: async (_node, session) => void (await call('session.leave', { session })),
+    }
+  }
+
+  /** One stream over one way after another; each begins with everything. */
+  async *#assignments(way: Way, session: string, signal: AbortSignal): AsyncGenerator<Assignments, void, void> {
+    for (;;) {
+      const { manager, moved } = way
+      const leg = AbortSignal.any([signal, moved.signal])
+      try {
+        yield* this.#world.pool.stream(
+          manager.node,
+          'session.assignments',
+          { session },
+          { signal: leg },
+        ) as AsyncIterable<Assignments>
+        if (way.moved === moved) return
+      } catch (error) {
+        if (way.moved === moved) throw error
+      }
     }
   }
 }

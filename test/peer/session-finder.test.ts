@@ -2,7 +2,9 @@ import t from 'tap'
 import type { ManagerAddress, SessionHello } from '../../lib/api/session.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
+import { hashId } from '../../lib/overlay/swim/member.js'
 import type { LinkEvent } from '../../lib/overlay/transport/index.js'
+import { settleMs, spreadMs } from '../../lib/peer/homing.js'
 import { type FoundSession, SessionFinder } from '../../lib/peer/session-finder.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
 
@@ -10,19 +12,19 @@ const hello = {} as SessionHello
 const managers: readonly ManagerAddress[] = ['ma', 'mb', 'mc'].map((node) => ({ node, address: `${node}:1` }))
 
 /** A worker's finder over a pool in which links come up as soon as they are wished, and go down by `lose`. */
-function worker(node: string, known = managers) {
-  const clock = new ManualClock()
+function worker(node: string, known = managers, clock = new ManualClock()) {
   const kept = new Map<string, Set<string>>()
   const dead = new Set<string>()
   const observers = new Set<(event: LinkEvent) => void>()
   const asked: string[] = []
   const dials: string[] = []
+  const streams: string[] = []
   let leader: string | undefined = 'ma'
   let silent = false
   const finder = new SessionFinder({
     node,
     clock,
-    random: seededRandom(7),
+    random: seededRandom(hashId(node)),
     manager: () => undefined,
     managers: () => known,
     pool: {
@@ -39,8 +41,11 @@ function worker(node: string, known = managers) {
         observers.add(observer)
         return () => observers.delete(observer)
       },
-      stream: () => {
-        throw new Error('not in these tests')
+      stream: async function* (to, _method, _params, { signal } = {}) {
+        streams.push(to)
+        yield `all from ${to}`
+        await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }))
+        throw new SkeinError('ERR_SKEIN_ABORTED', 'over', { what: 'stream' })
       },
       call: async (to, method) => {
         asked.push(`${to} ${method}`)
@@ -64,8 +69,11 @@ function worker(node: string, known = managers) {
   return {
     clock,
     dials,
+    asked,
+    streams,
     observers,
     open,
+    back: (manager: string) => dead.delete(manager),
     lose: (manager: string) => {
       dead.add(manager)
       for (const observer of [...observers]) observer({ type: 'down', node: manager, evidence: 'reset', reason: '' })
@@ -166,4 +174,106 @@ t.test('a session that is over leaves no listener and no timer behind', async (t
   over.abort()
   t.equal(observers.size, 0)
   t.equal(clock.pending, 0)
+})
+
+/** Lets what was promised happen. */
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+async function pass(clock: ManualClock, ms: number): Promise<void> {
+  for (let passed = 0; passed < ms; passed += 250) {
+    clock.advance(250)
+    await turn()
+  }
+}
+
+t.test('a worker goes home once its manager is back, over a link that stands, and its session stands meanwhile', async (t) => {
+  const { open, lose, back, links, leads, asked, streams, clock, finder } = worker('worker1')
+  const { manager: home } = await open()
+  const away = Object.keys(links()).find((each) => each !== home) as string
+  leads(away)
+  lose(home)
+  const { found, manager } = await open()
+  t.equal(manager, away)
+  const told: unknown[] = []
+  const over = new AbortController()
+  const reading = (async () => {
+    for await (const each of found.api.assignments('worker1', 's', over.signal)) told.push(each)
+  })()
+  reading.catch(() => undefined)
+  await pass(clock, settleMs + spreadMs + 20_000)
+  t.notMatch(links()[home], /session/, 'while it is gone nothing moves')
+  back(home)
+  const opened = asked.filter((each) => each.endsWith('session.open')).length
+  await pass(clock, settleMs + spreadMs + 20_000)
+  t.match(links()[home], /session/)
+  t.notMatch(links()[away], /session/)
+  t.equal(found.closed.aborted, false)
+  t.equal(asked.filter((each) => each.endsWith('session.open')).length, opened, 'no second session')
+  await found.api.beat('worker1', 's')
+  t.equal(asked.at(-1), `${home} session.beat`)
+  t.same(streams, [away, home])
+  t.same(told, [`all from ${away}`, `all from ${home}`])
+  lose(home)
+  t.equal(found.closed.aborted, true, 'and now it ends with that link')
+  over.abort()
+  await t.rejects(reading)
+  t.equal(clock.pending, 0)
+  t.ok(finder)
+})
+
+t.test('after managers restarted one by one workers are even again within two minutes, a few at a time', async (t) => {
+  const count = 300
+  const clock = new ManualClock()
+  const workers = Array.from({ length: count }, (_, at) => worker(`worker${at}`, managers, clock))
+  const finds = new Map<number, FoundSession>()
+  /** As their agents do: whoever is refused asks again. */
+  const connect = async (which: readonly number[]): Promise<void> => {
+    const finding = which.map(async (at) => {
+      const found = await (workers[at] as ReturnType<typeof worker>).finder.connect(new AbortController().signal)
+      const isOpen = await found.api.open(`worker${at}`, hello).then(
+        () => true,
+        () => false,
+      )
+      if (isOpen) finds.set(at, found)
+      return isOpen ? [] : [at]
+    })
+    clock.advance(100)
+    const refused = (await Promise.all(finding)).flat()
+    if (refused.length > 0) await connect(refused)
+  }
+  await connect([...workers.keys()])
+  const through = (at: number): string => {
+    const links = Object.entries((workers[at] as ReturnType<typeof worker>).links())
+    return links.find(([, users]) => users.includes('session'))?.[0] as string
+  }
+  const shares = (): number[] => managers.map(({ node }) => [...finds.keys()].filter((at) => through(at) === node).length)
+  const atFirst = shares()
+  for (const { node } of managers) {
+    for (const each of workers) {
+      each.leads(node === 'ma' ? 'mb' : 'ma')
+      each.lose(node)
+    }
+    await connect([...finds].flatMap(([at, { closed }]) => (closed.aborted ? [at] : [])))
+    clock.advance(1_000)
+    for (const each of workers) each.back(node)
+  }
+  t.ok(Math.max(...shares()) > 1.5 * Math.max(...atFirst), `uneven at first: ${shares().join()}`)
+  const perSecond: number[] = []
+  let before = Array.from({ length: count }, (_, at) => through(at))
+  for (let second = 0; second < 120; second++) {
+    await pass(clock, 1_000)
+    const now = Array.from({ length: count }, (_, at) => through(at))
+    perSecond.push(now.filter((each, at) => each !== before[at]).length)
+    before = now
+  }
+  t.same(shares(), atFirst, 'each is where it would have been')
+  t.ok(
+    perSecond.slice(0, settleMs / 1_000).every((moves) => moves === 0),
+    'nobody hurries',
+  )
+  t.ok(Math.max(...perSecond) <= 15, `at most ${Math.max(...perSecond)} a second`)
+  t.ok(
+    [...finds.values()].every(({ closed }) => !closed.aborted),
+    'and no session ended for it',
+  )
 })
