@@ -14,6 +14,8 @@ export interface KeyringKeeperWorld {
 
 /** Before a rotation that could not be recorded is tried again. */
 const againMs = 5_000
+/** It is looked at least so often: while a machine sleeps its timers do, and its clock goes on. */
+const lookMs = 60_000
 
 /** Makes the first keys of datagrams, and the next ones in time: sooner after a node was removed. */
 export class KeyringKeeper implements Duty {
@@ -45,7 +47,7 @@ export class KeyringKeeper implements Duty {
     const { store, desk } = this.#world
     if (this.#work !== undefined || store.view().cluster === undefined) return
     const dueInMs = desk.rotationDueInMs
-    if (dueInMs > 0) this.#lookIn(dueInMs)
+    if (dueInMs > 0) this.#lookIn(Math.min(dueInMs, lookMs))
     else this.#work = this.#rotate()
   }
 

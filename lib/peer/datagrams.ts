@@ -20,7 +20,10 @@ export async function openDatagrams({ address, open, logger, ...sealing }: Datag
   }
 }
 
-export function datagramMetrics({ counters }: DatagramLane): Readonly<Record<string, number | Readonly<Record<string, number>>>> {
+export function datagramMetrics({
+  counters,
+  keyId,
+}: DatagramLane): Readonly<Record<string, number | Readonly<Record<string, number>>>> {
   const { sent, sentBytes, received, receivedBytes, unsealed, localFaults, dropped } = counters
   return {
     skein_datagrams_sent_total: sent,
@@ -30,5 +33,6 @@ export function datagramMetrics({ counters }: DatagramLane): Readonly<Record<str
     skein_datagrams_unsealed_total: unsealed,
     skein_datagrams_local_faults_total: localFaults,
     skein_datagrams_dropped_total: dropped,
+    skein_datagrams_key: keyId ?? -1,
   }
 }

@@ -5,6 +5,7 @@ import type { ControlCaller, LogRequest } from '../api/control.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, LogLine, Status } from '../api/types.js'
+import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
@@ -73,6 +74,7 @@ export async function createPeerOver(network: PeerNetwork, options: PeerOptions)
 class RunningPeer implements Peer {
   readonly #network: PeerNetwork
   readonly #o: ResolvedPeerOptions
+  readonly #clock: Clock
   readonly #events = new EventEmitter<PeerEvents>()
   readonly #stopping = new AbortController()
   readonly #ended: Deferred<unknown> = deferred<unknown>()
@@ -101,8 +103,9 @@ class RunningPeer implements Peer {
   constructor(network: PeerNetwork, options: ResolvedPeerOptions) {
     this.#network = network
     this.#o = options
+    this.#clock = network.clock ?? systemClock
     this.#relay = new LinkCaller({
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal),
     })
@@ -111,7 +114,7 @@ class RunningPeer implements Peer {
       call: (verb, params, head) => (this.#manager?.control ?? this.#relay).call(verb, params, head),
       stream: (verb, params, signal) => (this.#manager?.control ?? this.#relay).stream(verb, params, signal),
     }
-    this.#api = clusterOver(caller, systemClock)
+    this.#api = clusterOver(caller, this.#clock)
   }
 
   get services() {
@@ -198,7 +201,7 @@ class RunningPeer implements Peer {
     })
     this.#pool = await listenAgain((listen) => this.#listenOn(listen), { ...this.#o, last: stored?.address })
     const { signal: stopping } = this.#stopping
-    const standing = new Standing({ node: this.id, clock: systemClock, logger: this.#o.logger, stopping })
+    const standing = new Standing({ node: this.id, clock: this.#clock, logger: this.#o.logger, stopping })
     standing.watch(this.#pool)
     this.#standing = standing
     void standing.over.then((error) => (this.#usable ? this.#fail(error) : undefined))
@@ -227,10 +230,10 @@ class RunningPeer implements Peer {
     const keys = await store?.read(words)
     if (words !== undefined && store?.seals === false) await store.setPassphrase(words)
     const joinString = typeof join === 'function' ? await join() : join
-    if (joinString !== undefined) this.#seeds = new Seeds(parseJoinString(joinString).addresses, systemLookup, systemClock)
-    const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: systemClock.wallMs(), random: systemRandom })
-    this.#identity = { ...plan.identity, epoch: nextEpoch(stored?.epoch, systemClock.wallMs()) }
-    this.#keys = new OwnKeys(plan.keys, store, systemClock)
+    if (joinString !== undefined) this.#seeds = new Seeds(parseJoinString(joinString).addresses, systemLookup, this.#clock)
+    const plan = await planPeer({ dir, name, joinString, stored, keys, nowMs: this.#clock.wallMs(), random: systemRandom })
+    this.#identity = { ...plan.identity, epoch: nextEpoch(stored?.epoch, this.#clock.wallMs()) }
+    this.#keys = new OwnKeys(plan.keys, store, this.#clock)
     // Before anybody can know of them: a crash from here on comes back as the same node with the same key.
     await this.#keys.save()
     return plan.invitation
@@ -246,7 +249,7 @@ class RunningPeer implements Peer {
         handlers: this.#handlers,
         onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
       },
-      { listen, clock: systemClock, random: systemRandom, ...(transport && { transport }) },
+      { listen, clock: this.#clock, random: systemRandom, ...(transport && { transport }) },
     )
   }
 
@@ -263,7 +266,7 @@ class RunningPeer implements Peer {
       pool: this.#thePool(),
       lookup: systemLookup,
       standing: this.#standing as Standing,
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       logger,
       signal: this.#stopping.signal,
@@ -272,7 +275,7 @@ class RunningPeer implements Peer {
 
   #startSeedKeeper(seeds: Seeds, pool: LinkPool): void {
     const [managers, heard] = [() => this.#managerAddresses(), (news: readonly ManagerAddress[]) => this.#heardManagers(news)]
-    this.#seedKeeper = new SeedKeeper({ seeds, pool, clock: systemClock, managers, heard })
+    this.#seedKeeper = new SeedKeeper({ seeds, pool, clock: this.#clock, managers, heard })
     this.#seedKeeper.start()
   }
 
@@ -281,7 +284,7 @@ class RunningPeer implements Peer {
       own: this.#ownKeys(),
       pool: this.#thePool(),
       dir: this.#dir,
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       logger: this.#o.logger,
       signal: this.#stopping.signal,
@@ -298,7 +301,7 @@ class RunningPeer implements Peer {
   #startGossip(pool: LinkPool): PeerGossip {
     const { node, role, epoch } = this.#known()
     const managers = (): string[] => this.#managerAddresses().map((each) => each.node)
-    this.#gossip = new PeerGossip({ node, role, epoch, pool, clock: systemClock, random: systemRandom, managers })
+    this.#gossip = new PeerGossip({ node, role, epoch, pool, clock: this.#clock, random: systemRandom, managers })
     this.#gossip.start()
     return this.#gossip
   }
@@ -316,8 +319,8 @@ class RunningPeer implements Peer {
       address,
       pool,
       datagrams: this.#datagrams,
-      triage: this.#network.triage ?? tcpTriage(systemClock),
-      clock: systemClock,
+      triage: this.#network.triage ?? tcpTriage(this.#clock),
+      clock: this.#clock,
       random: systemRandom,
       logger,
       file: this.#dir?.members,
@@ -351,7 +354,7 @@ class RunningPeer implements Peer {
       storage: shared(this.#theStorage()),
       pool,
       managers,
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       tickMs,
       electionTicks,
@@ -379,7 +382,7 @@ class RunningPeer implements Peer {
     const waiting = new AbortController()
     void ownRecordGone({
       node,
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       signal: AbortSignal.any([waiting.signal, this.#stopping.signal]),
       linked: () => managers.flatMap((each) => (each.node !== node && pool.link(each.node) !== undefined ? [each.node] : [])),
@@ -407,7 +410,7 @@ class RunningPeer implements Peer {
     const finder = new SessionFinder({
       node: this.id,
       pool,
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
@@ -419,7 +422,7 @@ class RunningPeer implements Peer {
       address: this.address,
       drivers: this.#o.drivers,
       storage: shared(this.#theStorage()),
-      clock: systemClock,
+      clock: this.#clock,
       random: systemRandom,
       logger: this.#o.logger,
       connect: (signal) => finder.connect(signal),
@@ -458,7 +461,7 @@ class RunningPeer implements Peer {
   }
 
   async #stop(drain: boolean, timeoutMs: number, failure: unknown): Promise<void> {
-    if (drain) await drainNode({ node: this.id, nodes: this.nodes, clock: systemClock, logger: this.#o.logger, timeoutMs })
+    if (drain) await drainNode({ node: this.id, nodes: this.nodes, clock: this.#clock, logger: this.#o.logger, timeoutMs })
     this.#stopping.abort()
     if (this.#onAbort !== undefined) this.#o.signal?.removeEventListener('abort', this.#onAbort)
     const close = async (what: string, act: (() => Promise<void>) | undefined): Promise<void> => {

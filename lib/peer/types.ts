@@ -1,4 +1,5 @@
 import type { Cluster, Status } from '../api/types.js'
+import type { Clock } from '../base/clock.js'
 import type { NodeRole } from '../model/node.js'
 import type { DatagramSocket } from '../overlay/datagram/index.js'
 import type { Triage } from '../overlay/swim/index.js'
@@ -42,4 +43,6 @@ export interface PeerNetwork {
   readonly datagrams?: (address: string) => Promise<DatagramSocket>
   /** How membership finds out whether somebody listens. Default: by TCP. */
   readonly triage?: Triage
+  /** Default: this machine's. */
+  readonly clock?: Clock
 }

@@ -59,6 +59,11 @@ export class DatagramLane implements AsyncDisposable {
     return payloadMaxBytes
   }
 
+  /** Of the key that seals what is sent now; undefined while none is known. */
+  get keyId(): number | undefined {
+    return this.#sealing.keyId
+  }
+
   get counters(): LaneCounters {
     return {
       sent: this.#sent,

@@ -57,10 +57,18 @@ export interface SealingOptions {
 
 interface Sender {
   readonly id: string
+  /** By the secret of the cluster key they come from: after a rotation the same id may one day mean another key. */
+  readonly keys: Map<Uint8Array, SenderKey>
+}
+
+/**
+ * One sender's key, and what it has sealed so far. Under another key nothing can be replayed, so nothing is remembered across them:
+ * a false start that somebody claimed with a stolen key ends with that key.
+ */
+interface SenderKey {
+  readonly derived: Buffer
   epoch: number
   window: ReplayWindow
-  /** Derived keys by the cluster key they come from; at most three live at once. */
-  readonly keys: Map<Uint8Array, Buffer>
 }
 
 /** Seals what this process sends and opens what others sent; remembers what it must to refuse the same packet twice. */
@@ -86,18 +94,23 @@ export class Sealing {
     this.#epoch = epoch
     this.#keyring = keyring
     this.#sendersMax = sendersMax
-    this.#own = newSender(node, epoch)
+    this.#own = { id: node, keys: new Map() }
   }
 
   get senders(): number {
     return this.#senders.size
   }
 
+  get keyId(): number | undefined {
+    return this.#keyring()?.primary.id
+  }
+
   /** The packet; undefined when no key is known or the key may seal no more: use the links until the next one. */
   seal(payload: Uint8Array): Uint8Array | undefined {
     assert(payload.length <= payloadMaxBytes, 'the sender keeps to payloadMaxBytes')
-    const key = this.#keyring()?.primary
-    if (key === undefined || !this.#maySeal(key.secret)) return undefined
+    const ring = this.#keyring()
+    const key = ring?.primary
+    if (ring === undefined || key === undefined || !this.#maySeal(key.secret)) return undefined
     const packet = Buffer.allocUnsafe(sealBytes + payload.length)
     packet[0] = packetVersion
     packet[1] = key.id
@@ -105,7 +118,11 @@ export class Sealing {
     packet.writeBigUInt64BE(this.#self, 4)
     packet.writeUIntBE(this.#epoch, 12, 6)
     packet.writeUIntBE(this.#counter++, 18, 6)
-    const cipher = createCipheriv('aes-256-gcm', derived(this.#own, this.#label, key.secret), packet.subarray(12, headerBytes))
+    const cipher = createCipheriv(
+      'aes-256-gcm',
+      this.#keyFor(this.#own, key.secret, ring).derived,
+      packet.subarray(12, headerBytes),
+    )
     cipher.setAAD(this.#aad(packet))
     packet.set(cipher.update(payload), headerBytes)
     cipher.final() // a stream cipher: nothing is left over
@@ -124,18 +141,20 @@ export class Sealing {
     if (packed === this.#self) return dropped('own') // reflected; our own keys would open it
     const ring = this.#keyring()
     const key = ring === undefined ? undefined : keyOf(ring, packet.readUInt8(1))
-    if (key === undefined) return dropped('unknown-key')
+    if (ring === undefined || key === undefined) return dropped('unknown-key')
     const epoch = packet.readUIntBE(12, 6)
     const counter = packet.readUIntBE(18, 6)
     const known = this.#senders.get(packed)
-    const isReplayed = known !== undefined && (epoch < known.epoch || (epoch === known.epoch && !known.window.isFresh(counter)))
+    const used = known?.keys.get(key.secret)
+    const isReplayed = used !== undefined && (epoch < used.epoch || (epoch === used.epoch && !used.window.isFresh(counter)))
     if (isReplayed) return dropped('replayed')
     const id = known?.id ?? unpackId(packed)
     if (id === undefined) return dropped('bad-seal')
-    const sender = known ?? newSender(id, epoch)
-    const payload = this.#unseal(packet, derived(sender, this.#label, key.secret))
+    const sender = known ?? { id, keys: new Map() }
+    const senderKey = this.#keyFor(sender, key.secret, ring)
+    const payload = this.#unseal(packet, senderKey.derived)
     if (payload === undefined) return dropped('bad-seal')
-    this.#remember(packed, sender, epoch, counter)
+    this.#remember(packed, sender, senderKey, epoch, counter)
     return { ok: true, sender: id, epoch, payload }
   }
 
@@ -154,17 +173,29 @@ export class Sealing {
     }
   }
 
-  #remember(packed: bigint, sender: Sender, epoch: number, counter: number): void {
-    if (epoch > sender.epoch) {
-      sender.epoch = epoch
-      sender.window = new ReplayWindow()
+  #remember(packed: bigint, sender: Sender, key: SenderKey, epoch: number, counter: number): void {
+    if (epoch > key.epoch) {
+      key.epoch = epoch
+      key.window = new ReplayWindow()
     }
-    sender.window.accept(counter)
+    key.window.accept(counter)
     this.#senders.delete(packed)
     this.#senders.set(packed, sender)
     if (this.#senders.size <= this.#sendersMax) return
     const [oldest] = this.#senders.keys()
     if (oldest !== undefined) this.#senders.delete(oldest)
+  }
+
+  #keyFor(sender: Sender, secret: Uint8Array, ring: Keyring): SenderKey {
+    const known = sender.keys.get(secret)
+    if (known !== undefined) return known
+    // What the ring holds no more opens nothing: whoever replays it is refused without being remembered.
+    const live = [ring.previous, ring.primary, ring.next].map((key) => key?.secret)
+    for (const old of sender.keys.keys()) if (!live.includes(old)) sender.keys.delete(old)
+    const derived = Buffer.from(hkdfSync('sha256', secret, this.#label, `datagram ${sender.id}`, 32))
+    const made = { derived, epoch: 0, window: new ReplayWindow() }
+    sender.keys.set(secret, made)
+    return made
   }
 
   #maySeal(secret: Uint8Array): boolean {
@@ -178,21 +209,6 @@ export class Sealing {
   #aad(packet: Buffer): Buffer {
     return Buffer.concat([packet.subarray(0, headerBytes), this.#label])
   }
-}
-
-function newSender(id: string, epoch: number): Sender {
-  return { id, epoch, window: new ReplayWindow(), keys: new Map() }
-}
-
-/** Remembered under the cluster key's own bytes: after a rotation the same id may one day mean another key. */
-function derived(sender: Sender, label: Buffer, secret: Uint8Array): Buffer {
-  const known = sender.keys.get(secret)
-  if (known !== undefined) return known
-  const key = Buffer.from(hkdfSync('sha256', secret, label, `datagram ${sender.id}`, 32))
-  const [oldest] = sender.keys.keys()
-  if (sender.keys.size >= 3 && oldest !== undefined) sender.keys.delete(oldest)
-  sender.keys.set(secret, key)
-  return key
 }
 
 function dropped(reason: DropReason): Opened {

@@ -118,6 +118,48 @@ t.test('a process that started again is heard, and what was taken from its forme
   t.same(drops(b), { replayed: 1 })
 })
 
+t.test(
+  'a later start that somebody claimed with a stolen key silences the true sender until the key goes, and no longer',
+  async (t) => {
+    const { net, a, b } = pair()
+    const thief = station(net, 'c:1', 'aaaaaaaaaaaa', { epoch: 1_000_000 })
+    thief.lane.send('b:1', Buffer.from('I am a'))
+    net.deliver()
+    a.lane.send('b:1', Buffer.from('no, I am'))
+    net.deliver()
+    t.same(drops(b), { replayed: 1 })
+    for (const each of [a, b]) each.ring = rotateKeyring(firstRing, Buffer.alloc(32, 7), 1)
+    a.lane.send('b:1', Buffer.from('under the next key'))
+    net.deliver()
+    t.same(
+      b.heard.map(({ payload }) => text(payload)),
+      ['I am a', 'under the next key'],
+    )
+  },
+)
+
+t.test('a packet is refused the second time under whichever key of the ring, however often the ring moved on', async (t) => {
+  const { net, a, b } = pair()
+  let ring = firstRing
+  for (let rotation = 0; rotation < 6; rotation++) {
+    const taken: Uint8Array[] = []
+    net.fate = (_from, _to, bytes) => {
+      taken.push(bytes)
+      return [bytes]
+    }
+    a.lane.send('b:1', Buffer.from([rotation]))
+    net.deliver()
+    ring = rotateKeyring(ring, Buffer.alloc(32, 10 + rotation), rotation)
+    b.ring = ring
+    net.fate = () => taken
+    a.lane.send('b:1', Buffer.from('again'))
+    net.deliver()
+    t.equal(b.heard.length, rotation + 1)
+    a.ring = ring
+  }
+  t.same(drops(b), { replayed: 6 })
+})
+
 t.test('truncated packets of every length are dropped and counted', async (t) => {
   const { net, a, b } = pair()
   net.fate = (_from, _to, bytes) => Array.from(bytes, (_byte, length) => bytes.subarray(0, length))
