@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { inspect } from 'node:util'
 import t from 'tap'
 import { type InlineFunction, inlineDriver } from '../../lib/drivers/index.js'
-import type { Peer, PeerOptions } from '../../lib/index.js'
+import type { Peer, PeerOptions, ServiceSpec } from '../../lib/index.js'
 import { WsTransport } from '../../lib/overlay/transport/index.js'
 import { createPeerOver } from '../../lib/peer/index.js'
 import { systemClock } from '../../lib/peer/system-world.js'
@@ -21,6 +21,9 @@ const reading: InlineFunction = async ({ signal, secrets, configs, log }) => {
   await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
 }
 
+const idle: InlineFunction = ({ signal }) =>
+  new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+
 interface Place {
   readonly peer: Peer
   readonly recorder: Recorder
@@ -30,7 +33,7 @@ interface Place {
 async function heardPeer(t: Teardown, options: PeerOptions): Promise<Place> {
   const recorder = new Recorder()
   const transport = recorder.over(new WsTransport({ clock: systemClock }))
-  const drivers = [inlineDriver({ functions: { reading } })]
+  const drivers = [inlineDriver({ functions: { reading, idle } })]
   const peer = await createPeerOver({ transport }, { timing: quick, datagrams: false, drivers, ...options })
   t.teardown(() => peer.stop())
   return { peer, recorder }
@@ -45,6 +48,14 @@ async function deploy(manager: Peer, constraint: string): Promise<void> {
     placement: { constraints: [constraint] },
     restart: { delayMs: 0 },
   })
+}
+
+/** Resolves when a task of the service runs on this node. */
+async function runOn(manager: Peer, node: string, spec: ServiceSpec): Promise<void> {
+  await manager.services.create({ ...spec, placement: { constraints: [`node.name == ${node}`] } })
+  await eventually(`${spec.name} on ${node}`, async () =>
+    (await manager.tasks.list({ service: spec.name })).items.some(({ observed }) => observed === 'running'),
+  )
 }
 
 /** Resolves when the service's newest task has read its secret on this node. */
@@ -139,6 +150,9 @@ t.test(
     await m1.peer.nodes.pause('w2')
     await deploy(m1.peer, 'node.role == worker')
     await readOn(m1.peer, 'w1')
+    // Something is said to the other as well: the tasks it is given, and what it asks for.
+    await m1.peer.nodes.activate('w2')
+    await runOn(m1.peer, 'w2', { name: 'idle', task: { driver: 'inline', command: ['idle'] } })
     t.equal((await w2.peer.services.get('reader')).name, 'reader')
 
     for (const text of [plaintext, openText]) {
@@ -146,9 +160,8 @@ t.test(
       t.notOk(hasTrace(w2.recorder.bytes, text), 'the other is not')
     }
     const { bytes } = w2.recorder
-    t.ok(bytes.includes('reader') && bytes.includes('password'), 'though what is said to it was heard: the spec it asked for')
+    t.ok(bytes.includes('idle') && bytes.includes('password'), 'though what is said to it was heard')
 
-    await m1.peer.nodes.activate('w2')
     await m1.peer.nodes.drain('w1')
     await readOn(m1.peer, 'w2')
     for (const text of [plaintext, openText]) t.ok(hasTrace(w2.recorder.bytes, text), 'once its task is there')

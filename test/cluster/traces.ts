@@ -34,15 +34,26 @@ export function hasTrace(where: Uint8Array | string, text: string): boolean {
 
 /** Every file under these directories that shows a trace of the text. */
 export function filesWith(text: string, dirs: readonly string[]): string[] {
-  return filesUnder(dirs).filter((file) => hasTrace(readFileSync(file), text))
+  return filesUnder(dirs).filter((file) => hasTrace(ifThere(() => readFileSync(file)) ?? '', text))
 }
 
 export function filesUnder(dirs: readonly string[]): string[] {
   return dirs.flatMap((dir) =>
-    readdirSync(dir, { recursive: true, withFileTypes: true }).flatMap((entry) =>
-      entry.isFile() ? [join(entry.parentPath, entry.name)] : [],
-    ),
+    (ifThere(() => readdirSync(dir, { withFileTypes: true })) ?? []).flatMap((entry) => {
+      const path = join(dir, entry.name)
+      return entry.isDirectory() ? filesUnder([path]) : entry.isFile() ? [path] : []
+    }),
   )
+}
+
+/** Undefined when the file went away meanwhile, as those of a running database do. */
+function ifThere<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw error
+  }
 }
 
 /** Every byte that the links of one peer carry, either way, as they are before TLS hides them. */
