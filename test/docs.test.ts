@@ -9,6 +9,8 @@ import { buildProgram } from '../lib/cli/program.js'
 import {
   knownDeployKeys,
   knownLimitKeys,
+  knownNetworkKeys,
+  knownNetworkUseKeys,
   knownPayloadUseKeys,
   knownReservationKeys,
   knownServiceKeys,
@@ -123,15 +125,22 @@ t.test('stack-files.md: the example is honoured to the last key', async (t) => {
 t.test('stack-files.md names every key that is reported and no other', async (t) => {
   const rows = [
     ...page('stack-files').matchAll(
-      /^\| (?:top level|a service|a service, with what to use instead|`secrets` and `configs` of a service|`deploy[a-z.]*`) \| (.+) \|$/gm,
+      /^\| (?:top level|a service|a service, with what to use instead|`networks` at the top level|`networks` of a service|`secrets` and `configs` of a service|`deploy[a-z.]*`) \| (.+) \|$/gm,
     ),
   ]
-  const told = rows.map(([, keys]) => [...(keys as string).matchAll(/`([a-z_]+)`/g)].map(([, key]) => key as string))
-  t.equal(told.length, 7)
+  const told = rows.map(([, keys]) => [...(keys as string).matchAll(/`([a-z0-9_]+)`/g)].map(([, key]) => key as string))
+  t.equal(told.length, 9)
   const [topLevel, service, remedied, ...rest] = told
   t.strictSame(topLevel?.sort(), Object.keys(knownTopLevelKeys).sort())
   t.strictSame([...(service ?? []), ...(remedied ?? [])].sort(), Object.keys(knownServiceKeys).sort())
-  for (const [at, keys] of [knownPayloadUseKeys, knownDeployKeys, knownLimitKeys, knownReservationKeys].entries()) {
+  for (const [at, keys] of [
+    knownNetworkKeys,
+    knownNetworkUseKeys,
+    knownPayloadUseKeys,
+    knownDeployKeys,
+    knownLimitKeys,
+    knownReservationKeys,
+  ].entries()) {
     t.strictSame(rest[at]?.sort(), Object.keys(keys).sort())
   }
 })

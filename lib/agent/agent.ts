@@ -14,6 +14,7 @@ import { liveSession, openSession, type SessionParts } from './agent-session.js'
 import { taskLogs } from './logs.js'
 import { Reporter, type ReportSink } from './reporter.js'
 import { TaskDb } from './task-db.js'
+import type { TaskWitness } from './task-witness.js'
 import { pause, within } from './waits.js'
 import { type Reserved, Worker } from './worker.js'
 
@@ -42,6 +43,8 @@ export interface AgentOptions {
   readonly connect: (signal: AbortSignal) => Promise<AgentLink>
   /** Keeps the latest report of each task for others to read, besides what is told to the leader. */
   readonly rows?: ReportSink
+  /** Is told of every task here as it goes. */
+  readonly witness?: TaskWitness
   /** Where managers can be reached, whenever the leader says so. */
   readonly onManagers?: (managers: readonly ManagerAddress[]) => void
 }
@@ -91,6 +94,7 @@ export class Agent implements AsyncDisposable {
       drivers: this.#registry,
       db: this.#db,
       reporter: this.#reporter,
+      witness: options.witness,
       clock: options.clock,
       random: options.random,
       logger: this.#logger,

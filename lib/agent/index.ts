@@ -6,3 +6,4 @@
  * @module
  */
 export { Agent, type AgentLink, type AgentOptions, type AgentStopOptions } from './agent.js'
+export type { TaskWitness } from './task-witness.js'

@@ -1,4 +1,5 @@
 import type { AssignedTask, TaskReport } from '../api/session.js'
+import { defaultNetwork } from '../model/network.js'
 import { taskStates } from '../model/task.js'
 import { keysUnder, makeKey } from '../storage/keyspace.js'
 import type { Storage, Write } from '../storage/storage.js'
@@ -87,6 +88,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     options: optional(anything),
     secrets: optional(payloadRefs),
     configs: optional(payloadRefs),
+    networks: optional(array(object({ id: string, name: string }))),
   }),
   // Keys that hold `undefined` do not survive encoding; a resolved spec has every key.
   (spec) => ({
@@ -96,6 +98,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     options: spec.options,
     secrets: spec.secrets ?? [],
     configs: spec.configs ?? [],
+    networks: spec.networks ?? [{ id: defaultNetwork.id, name: defaultNetwork.name }],
   }),
 )
 

@@ -11,11 +11,13 @@ import type { Reporter } from './reporter.js'
 import type { TaskDb, TaskRow } from './task-db.js'
 import { isStopWanted } from './task-machine.js'
 import { assignedOf, type TaskPayloads, TaskRunner } from './task-runner.js'
+import type { TaskWitness } from './task-witness.js'
 
 export interface WorkerOptions {
   readonly drivers: DriverRegistry
   readonly db: TaskDb
   readonly reporter: Reporter
+  readonly witness?: TaskWitness | undefined
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
@@ -92,7 +94,10 @@ export class Worker {
       const runner = this.#runners.get(task.id)
       if (this.#leaving.has(task.id)) this.#leaving.set(task.id, task)
       else if (runner === undefined) put.push({ task, report: newReport(task) })
-      else if (runner.desire(task.desired)) put.push({ task: runner.task, report: runner.report })
+      else if (runner.desire(task.desired)) {
+        put.push({ task: runner.task, report: runner.report })
+        this.#saw(runner)
+      }
     }
     await this.#options.db.write({ put })
     for (const { task, report } of put) {
@@ -120,6 +125,7 @@ export class Worker {
         this.#options.reporter.forget(id)
         const removal = this.#guarded(this.#remove(id, runner)).finally(() => this.#removals.delete(removal))
         this.#removals.add(removal)
+        this.#saw(runner)
       }
     }
   }
@@ -127,7 +133,9 @@ export class Worker {
   /** Stops every task, side by side, each within its grace; then nothing runs and nothing begins. */
   async halt(why: string): Promise<void> {
     this.#closing = true
-    await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why))))
+    const halts = [...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why)))
+    for (const { task, report } of this.#runners.values()) this.#options.witness?.saw({ ...task, desired: 'remove' }, report)
+    await Promise.all(halts)
     await Promise.all(this.#removals)
     this.#keepPayloadsOf([])
   }
@@ -183,6 +191,7 @@ export class Worker {
       logger,
     })
     this.#runners.set(task.id, runner)
+    this.#saw(runner)
     void this.#guarded(runner.run())
   }
 
@@ -190,6 +199,7 @@ export class Worker {
     const { db, reporter, logger } = this.#options
     logger.debug({ task: report.id, state: report.state, why: report.message }, 'task')
     await db.write({ put: [{ task, report }] })
+    this.#options.witness?.saw(task, report)
     if (!this.#leaving.has(report.id)) reporter.update(report)
   }
 
@@ -199,12 +209,17 @@ export class Worker {
     if (!isTerminal(runner.report.state)) return
     await this.#options.db.write({ remove: [id] })
     this.#runners.delete(id)
+    this.#options.witness?.gone(id)
     const again = this.#leaving.get(id)
     this.#leaving.delete(id)
     if (again === undefined || this.#closing) return
     const report = newReport(again)
     await this.#options.db.write({ put: [{ task: again, report }] })
     this.#begin(again, report, undefined)
+  }
+
+  #saw({ task, report }: TaskRunner): void {
+    this.#options.witness?.saw(task, report)
   }
 
   /** Never rejects. */

@@ -39,6 +39,7 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
     },
     converge: (ref, o = {}) => converge(caller, clock, ref, o),
     logs: (ref, o) => caller.stream('logs', logRequest({ service: ref }, o), o?.signal),
+    endpoints: (ref, o) => call('services.endpoints', { ref }, o),
   }
   return {
     services,
@@ -70,6 +71,12 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
       list: (filter = {}, o) => call('configs.list', { filter }, o),
       update: (ref, { labels }, o) => call('configs.update', { ref, labels }, o),
       remove: async (ref, o) => void (await call('configs.remove', { ref }, o)),
+    },
+    networks: {
+      create: ({ name, labels = {} }, o) => call('networks.create', { name, labels }, o),
+      get: (ref, o) => call('networks.get', { ref }, o),
+      list: (filter = {}, o) => call('networks.list', { filter }, o),
+      remove: async (ref, o) => void (await call('networks.remove', { ref }, o)),
     },
     kv: {
       get: async (key, o) => (await call('kv.get', { key, stale: o?.stale ?? false }, o)) ?? undefined,

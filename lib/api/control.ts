@@ -11,10 +11,12 @@ import type {
   Change,
   Config,
   ConfigWithData,
+  Endpoint,
   Filter,
   Kind,
   List,
   LogLine,
+  Network,
   Node,
   Secret,
   Service,
@@ -43,6 +45,7 @@ export interface ControlVerbs {
   'services.replace': [{ readonly ref: string; readonly spec: ServiceSpec; readonly version: Version }, Service]
   'services.scale': [{ readonly ref: string; readonly replicas: number }, Service]
   'services.remove': [{ readonly ref: string }, null]
+  'services.endpoints': [{ readonly ref: string }, List<Endpoint>]
   'tasks.list': [{ readonly service?: string; readonly node?: string }, List<Task>]
   'tasks.get': [{ readonly ref: string }, Task]
   'tasks.why': [{ readonly ref: string }, Why]
@@ -56,6 +59,10 @@ export interface ControlVerbs {
   'configs.list': [{ readonly filter: Filter }, List<Config>]
   'configs.update': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Config]
   'configs.remove': [{ readonly ref: string }, null]
+  'networks.create': [{ readonly name: string; readonly labels: Readonly<Record<string, string>> }, Network]
+  'networks.get': [{ readonly ref: string }, Network]
+  'networks.list': [{ readonly filter: Filter }, List<Network>]
+  'networks.remove': [{ readonly ref: string }, null]
   'kv.get': [{ readonly key: string; readonly stale: boolean }, { readonly value: Uint8Array; readonly version: Version } | null]
   'kv.put': [{ readonly key: string; readonly value: Uint8Array; readonly ifVersion?: Version | 'absent' }, Version]
   'kv.delete': [{ readonly key: string }, null]
@@ -111,6 +118,7 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'nodes.get',
   'services.get',
   'services.list',
+  'services.endpoints',
   'tasks.list',
   'tasks.get',
   'tasks.why',
@@ -118,6 +126,8 @@ export const readVerbs: ReadonlySet<Verb> = new Set<Verb>([
   'secrets.list',
   'configs.get',
   'configs.list',
+  'networks.get',
+  'networks.list',
   'kv.get',
   'kv.list',
 ])
@@ -159,6 +169,7 @@ const verbSchemas = {
   'services.replace': v.strictObject({ ref, spec, version: count }),
   'services.scale': v.strictObject({ ref, replicas: v.number() }),
   'services.remove': byRef,
+  'services.endpoints': byRef,
   'tasks.list': v.strictObject({ service: v.optional(ref), node: v.optional(ref) }),
   'tasks.get': byRef,
   'tasks.why': byRef,
@@ -172,6 +183,10 @@ const verbSchemas = {
   'configs.list': v.strictObject({ filter }),
   'configs.update': v.strictObject({ ref, labels: labelChanges }),
   'configs.remove': byRef,
+  'networks.create': v.strictObject({ name: v.string(), labels }),
+  'networks.get': byRef,
+  'networks.list': v.strictObject({ filter }),
+  'networks.remove': byRef,
   'kv.get': v.strictObject({ key: v.string(), stale: v.boolean() }),
   'kv.put': v.strictObject({ key: v.string(), value: bytes, ifVersion: v.optional(v.union([count, v.literal('absent')])) }),
   'kv.delete': v.strictObject({ key: v.string() }),
@@ -180,7 +195,7 @@ const verbSchemas = {
 
 const streamSchemas = {
   watch: v.strictObject({
-    kinds: v.optional(v.array(v.picklist(['service', 'task', 'node', 'kv']))),
+    kinds: v.optional(v.array(v.picklist(['service', 'task', 'node', 'network', 'kv']))),
     since: v.optional(count),
   }),
   logs: v.strictObject({

@@ -135,7 +135,7 @@ export interface LogLine {
   readonly text: string
 }
 
-export type Kind = 'service' | 'task' | 'node' | 'kv'
+export type Kind = 'service' | 'task' | 'node' | 'network' | 'kv'
 
 export type Change =
   | {
@@ -194,6 +194,8 @@ export interface Services {
     o?: { readonly signal?: AbortSignal; readonly timeoutMs?: number; readonly monitorMs?: number },
   ): AsyncIterable<Progress>
   logs(ref: string, o?: LogOptions): AsyncIterable<LogLine>
+  /** Where its running tasks answer, as the leader sees it. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS, ERR_SKEIN_FORBIDDEN (a worker's key) */
+  endpoints(ref: string, o?: Call): Promise<List<Endpoint>>
 }
 
 /** A value that only tasks can read, and only where a service's spec names it. The value itself is never shown again. */
@@ -247,6 +249,74 @@ export interface Configs {
   update(ref: string, change: { readonly labels: Readonly<Record<string, string | null>> }, o?: Call): Promise<Config>
   /** @throws ERR_SKEIN_PRECONDITION while services use it, naming them; ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN */
   remove(ref: string, o?: Call): Promise<void>
+}
+
+/** A name that services share so that their tasks find each other. Every cluster has `default`, for services that name none. */
+export interface Network extends Meta {
+  readonly name: string
+  readonly labels: Readonly<Record<string, string>>
+}
+
+export interface NetworkSpec {
+  readonly name: string
+  readonly labels?: Readonly<Record<string, string>>
+}
+
+export interface Networks {
+  /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
+  create(spec: NetworkSpec, o?: Call): Promise<Network>
+  /** By name, id or unique id prefix. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+  get(ref: string, o?: Call): Promise<Network>
+  list(filter?: Filter, o?: Call): Promise<List<Network>>
+  /** @throws ERR_SKEIN_PRECONDITION while services use it, naming them, and for `default` */
+  remove(ref: string, o?: Call): Promise<void>
+}
+
+/** Where a running task answers, as its node says. */
+export interface Endpoint {
+  /** Task id. */
+  readonly task: string
+  /** `web.1` */
+  readonly name: string
+  readonly service: string
+  readonly serviceName: string
+  readonly slot: number
+  /** Node id. */
+  readonly node: string
+  /** Names of the networks it is seen on, ascending. */
+  readonly networks: readonly string[]
+  /** The node's host, as the node advertises itself. */
+  readonly host: string
+  /** The TCP port in the task's environment variable PORT, if there is one. */
+  readonly ports: readonly number[]
+  /** `draining`: it is to stop. */
+  readonly state: 'ready' | 'draining'
+  /** Whether new connections may go there: it is ready, and its node is alive by the word of the members. */
+  readonly eligible: boolean
+}
+
+/** What an endpoint was when last told, and what it is now; steps in between are one change. */
+export interface EndpointChange {
+  readonly prev: Endpoint | undefined
+  readonly next: Endpoint | undefined
+}
+
+export interface EndpointFilter {
+  /** Name or id of a service. */
+  readonly service?: string
+  /** Name of a network. */
+  readonly network?: string
+}
+
+/**
+ * Where services answer, from this process's own memory: nobody is asked, and what was last known stays while managers are away. A
+ * worker sees the networks that its own tasks are on, a manager all of them.
+ */
+export interface Endpoints {
+  /** As it is now; by service, then slot. */
+  list(filter?: EndpointFilter): readonly Endpoint[]
+  /** First what there is, then what changed since this reader last heard, however slow it is. Ends with the signal, or when the peer stops. */
+  watch(filter?: EndpointFilter & { readonly signal?: AbortSignal }): AsyncIterable<readonly EndpointChange[]>
 }
 
 export interface Tasks {
@@ -304,6 +374,7 @@ export interface Cluster {
   readonly nodes: Nodes
   readonly secrets: Secrets
   readonly configs: Configs
+  readonly networks: Networks
   readonly kv: KV
   watch(o?: WatchOptions): AsyncIterable<Change>
   /** Of the cluster as the asked peer sees it. */

@@ -3,6 +3,7 @@ import { actIn, addSharedOptions, ownFlagsFirst } from './command.js'
 import { addClusterCommands } from './commands/cluster.js'
 import { addDemoCommand } from './commands/demo.js'
 import { addKvCommands } from './commands/kv.js'
+import { addNetworkCommands } from './commands/network.js'
 import { addNodeCommands } from './commands/node.js'
 import { addPayloadCommands } from './commands/payload.js'
 import { addRaftCommands } from './commands/raft.js'
@@ -37,6 +38,7 @@ export function buildProgram(world: CliWorld, finish: (code: number) => void): C
   addTaskCommands(program, act)
   addKvCommands(program, act)
   addPayloadCommands(program, act)
+  addNetworkCommands(program, act)
   addSecurityCommands(program, act)
   addRaftCommands(program, act)
   return program

@@ -14,6 +14,7 @@ export { type Environment, type Interpolation, interpolate } from './interpolate
 export { type LoadStackOptions, loadStack, type Stack, type StackConfig } from './load.js'
 export { parseMemoryBytes } from './memory.js'
 export { nearest } from './nearest.js'
+export type { StackNetwork } from './networks.js'
 export type { Note } from './notes.js'
 export { parseStack } from './stack.js'
 export { splitWords, type Words } from './words.js'

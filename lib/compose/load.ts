@@ -6,6 +6,7 @@ import type { ServiceSpec } from '../model/service.js'
 import { askModel, type WishedConfig } from './configs.js'
 import { parseEnvFile } from './env-file.js'
 import type { Environment } from './interpolate.js'
+import type { StackNetwork } from './networks.js'
 import type { Findings, Note } from './notes.js'
 import { parseStack } from './stack.js'
 
@@ -31,6 +32,8 @@ export interface Stack {
   readonly services: readonly ServiceSpec[]
   /** Those that the file brings along; what is external is not here. */
   readonly configs: readonly StackConfig[]
+  /** Networks of the file that its services use and that are not `external`: made before the services if the cluster lacks them. */
+  readonly networks: readonly StackNetwork[]
   /** Keys of the Compose specification this version does not carry out, in the file's order. */
   readonly notHonoured: readonly Note[]
   /** True but perhaps surprising: unset variables, limits that are only recorded. */
@@ -55,11 +58,12 @@ export async function loadStack(file: string, { stack, env = {} }: LoadStackOpti
   const dir = dirname(path)
   const text = await readText(file)
   const vars = await readDotEnv(join(dirname(file), '.env'), env)
-  const { services, configs: wished, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
+  const { services, configs: wished, networks, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
   const configs: StackConfig[] = []
   for (const config of wished) configs.push(await readConfig(config, findings))
   if (findings.problems.length > 0) throw refusal(file, findings.problems)
-  return { name: stack, file: path, services, configs, notHonoured: findings.notHonoured, warnings: findings.warnings }
+  const { notHonoured, warnings } = findings
+  return { name: stack, file: path, services, configs, networks, notHonoured, warnings }
 }
 
 async function readConfig({ name, labels, from, at }: WishedConfig, findings: Findings): Promise<StackConfig> {

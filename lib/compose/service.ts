@@ -17,6 +17,7 @@ import {
 } from './fields.js'
 import type { Environment } from './interpolate.js'
 import { knownDeployKeys, knownLimitKeys, knownNowhere, knownReservationKeys, knownServiceKeys } from './keys.js'
+import { readNetworkUses, type StackNetworks } from './networks.js'
 import { type Findings, pathTo } from './notes.js'
 import type { PayloadNames, PayloadsKey } from './payloads.js'
 import { readSecretUses } from './secrets.js'
@@ -29,6 +30,11 @@ export interface ServiceContext {
   readonly dir: string
   /** Where `environment` keys without a value are looked up. */
   readonly env: Environment
+}
+
+/** The same, with what stands at the top level of the file. */
+export interface FileContext extends ServiceContext, Readonly<Record<PayloadsKey, PayloadNames>> {
+  readonly networks: StackNetworks
 }
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] }
@@ -49,7 +55,7 @@ const commandDrivers = ['process', 'inline']
 export function readService(
   name: string,
   field: Field,
-  { stack, dir, env, secrets, configs }: ServiceContext & Readonly<Record<PayloadsKey, PayloadNames>>,
+  { stack, dir, env, secrets, configs, networks }: FileContext,
   findings: Findings,
 ): ServiceSpec {
   const task: Mutable<TaskTemplate> = {}
@@ -77,6 +83,9 @@ export function readService(
       },
       configs: (child) => {
         task.configs = readConfigUses(child, configs, findings)
+      },
+      networks: (child) => {
+        task.networks = readNetworkUses(child, networks, findings)
       },
       stop_signal: (child) => set(task, 'stopSignal', readSignal(child, findings)),
       stop_grace_period: (child) => set(task, 'stopGraceMs', readDuration(child, findings)),

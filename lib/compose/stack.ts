@@ -4,10 +4,10 @@ import type { ServiceSpec } from '../model/service.js'
 import { readStackConfigs, type WishedConfig } from './configs.js'
 import { type Field, readMap, readText, wrong } from './fields.js'
 import { knownTopLevelKeys } from './keys.js'
+import { readStackNetworks, type StackNetwork } from './networks.js'
 import { type Findings, noFindings, pathTo } from './notes.js'
-import type { PayloadNames, PayloadsKey } from './payloads.js'
 import { readStackSecrets } from './secrets.js'
-import { readService, type ServiceContext } from './service.js'
+import { type FileContext, readService, type ServiceContext } from './service.js'
 import { interpolateSource, parseSource, type Source, type SourceEntry } from './source.js'
 
 /**
@@ -17,18 +17,24 @@ import { interpolateSource, parseSource, type Source, type SourceEntry } from '.
 export function parseStack(
   text: string,
   context: ServiceContext,
-): { readonly services: readonly ServiceSpec[]; readonly configs: readonly WishedConfig[]; readonly findings: Findings } {
+): {
+  readonly services: readonly ServiceSpec[]
+  readonly configs: readonly WishedConfig[]
+  readonly networks: readonly StackNetwork[]
+  readonly findings: Findings
+} {
   const findings = noFindings()
   const services: ServiceSpec[] = []
   const parsed = parseSource(text, findings)
   if (parsed === undefined) {
     if (findings.problems.length === 0)
       findings.problems.push({ path: 'services', line: 1, why: 'the file is empty; it needs `services`' })
-    return { services, configs: [], findings }
+    return { services, configs: [], networks: [], findings }
   }
   const root = { path: '', line: 1, source: interpolateSource(parsed, context.env, findings) }
   const secrets = readStackSecrets(root.source, findings)
   const { names: configs, wished } = readStackConfigs(root.source, context, findings)
+  const networks = readStackNetworks(root.source, context.stack, findings)
   let hasServices = false
   readMap(
     root,
@@ -39,10 +45,11 @@ export function parseStack(
       name: (field) => noteName(readText(field, findings), field, context, findings),
       services: (field) => {
         hasServices = true
-        services.push(...readServices(field, { ...context, secrets, configs }, findings))
+        services.push(...readServices(field, { ...context, secrets, configs, networks }, findings))
       },
       secrets: () => undefined, // read already
       configs: () => undefined, // read already
+      networks: () => undefined,
     },
     knownTopLevelKeys,
     findings,
@@ -50,7 +57,11 @@ export function parseStack(
   if (!hasServices && root.source.kind === 'map') {
     findings.problems.push({ path: 'services', line: 1, why: 'missing; a stack file names at least one service' })
   }
-  return { services, configs: wished, findings }
+  const used = new Set(services.flatMap(({ task }) => task.networks ?? []))
+  const brought = [...networks.values()].flatMap((each) =>
+    each.brought !== undefined && used.has(each.name) ? [each.brought] : [],
+  )
+  return { services, configs: wished, networks: brought, findings }
 }
 
 function noteName(name: string | undefined, { path, line }: Field, { stack }: ServiceContext, findings: Findings): void {
@@ -58,11 +69,7 @@ function noteName(name: string | undefined, { path, line }: Field, { stack }: Se
   findings.warnings.push({ path, line, why: `the stack is deployed as ${stack}; this name is not used` })
 }
 
-function readServices(
-  field: Field,
-  context: ServiceContext & Readonly<Record<PayloadsKey, PayloadNames>>,
-  findings: Findings,
-): readonly ServiceSpec[] {
+function readServices(field: Field, context: FileContext, findings: Findings): readonly ServiceSpec[] {
   if (field.source.kind !== 'map' || field.source.entries.length === 0) {
     wrong(field, 'a map of services', findings)
     return []
@@ -88,6 +95,7 @@ const keyOfSpecPath: readonly (readonly [string, string])[] = [
   ['task.env', 'environment'],
   ['task.secrets', 'secrets'],
   ['task.configs', 'configs'],
+  ['task.networks', 'networks'],
   ['task.stopGraceMs', 'stop_grace_period'],
   ['task.stopSignal', 'stop_signal'],
   ['task.workingDir', 'working_dir'],

@@ -1,10 +1,11 @@
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import { maybeStaleVerbs, readVerbs, refusedUntried } from '../api/control.js'
-import type { CertificateAuthority, Change, Kind, List, LogLine, Status, Why } from '../api/types.js'
+import type { CertificateAuthority, Change, Endpoint, Kind, List, LogLine, Status, Why } from '../api/types.js'
 import { assert } from '../base/assert.js'
 import type { Clock } from '../base/clock.js'
 import { type ErrorCode, isSkeinError, SkeinError } from '../base/errors.js'
 import type { Op } from '../model/command.js'
+import type { Network as NetworkRecord } from '../model/network.js'
 import type { Node as NodeRecord, NodeRole } from '../model/node.js'
 import { resolveServiceSpec } from '../model/resolve-service.js'
 import type { Service as ServiceRecord, ServiceSpec } from '../model/service.js'
@@ -14,6 +15,7 @@ import type { StoreChange } from '../store/changes.js'
 import { resolveNode, resolveService, resolveTask, transact } from '../store/index.js'
 import type { Store } from '../store/store.js'
 import { mergeLogs } from './logs.js'
+import { networkVerbs } from './network-verbs.js'
 import { idFrom } from './object-id.js'
 import { payloadVerbs } from './payload-verbs.js'
 import {
@@ -21,6 +23,7 @@ import {
   type Lights,
   presentKey,
   presentKeyMeta,
+  presentNetwork,
   presentNode,
   presentService,
   presentTask,
@@ -57,6 +60,8 @@ export interface ControlWorld extends Lights {
   /** Throws when removing this manager would risk the quorum. */
   checkRemovable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
+  /** Where a service's tasks answer, as this manager sees it. */
+  endpoints(service: string): readonly Endpoint[]
   agentLogs(
     node: string,
     task: string,
@@ -272,6 +277,7 @@ export class ControlServer implements ControlCaller {
         await this.#submit([{ op: 'service.remove', id }], head)
         return null
       },
+      'services.endpoints': async ({ ref }) => list(this.#world.endpoints(resolveService(view(), ref).id)),
       'tasks.list': async (filter) => {
         const tasks = this.#tasksFor(filter)
         return list(tasks.map(present).sort(bySlotNewestFirst))
@@ -283,6 +289,7 @@ export class ControlServer implements ControlCaller {
         submit: (ops, head) => this.#submit(ops, head),
         seal: (id, data) => this.#world.sealSecret(id, data),
       }),
+      ...networkVerbs({ view, submit: (ops, head) => this.#submit(ops, head) }),
       'kv.get': async ({ key }) => {
         const found = view().key(key)
         return found === undefined ? null : presentKey(found)
@@ -361,7 +368,7 @@ export class ControlServer implements ControlCaller {
   }
 
   async *#watch({ kinds, since }: ControlStreams['watch'][0], signal: AbortSignal | undefined): AsyncGenerator<Change> {
-    const wanted: readonly Kind[] = kinds ?? ['service', 'task', 'node', 'kv']
+    const wanted: readonly Kind[] = kinds ?? ['service', 'task', 'node', 'network', 'kv']
     const changes = this.#world.store.watch({ kinds: wanted, ...(since !== undefined && { since }), ...(signal && { signal }) })
     for await (const change of changes) {
       const shown = this.#presentChange(change)
@@ -388,6 +395,8 @@ export class ControlServer implements ControlCaller {
         return presentTask(view, record as TaskRecord, this.#world)
       case 'node':
         return presentNode(view, record as NodeRecord, this.#world)
+      case 'network':
+        return presentNetwork(view, record as NetworkRecord)
       case 'kv':
         return presentKeyMeta(record as Parameters<typeof presentKeyMeta>[0])
     }

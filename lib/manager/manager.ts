@@ -1,7 +1,7 @@
 import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import type { TrustNews } from '../api/join.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
-import type { LogLine, Status, Why } from '../api/types.js'
+import type { Endpoint, LogLine, Status, Why } from '../api/types.js'
 import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
@@ -74,6 +74,8 @@ export interface ManagerOptions {
   readonly membership: Membership | undefined
   /** What workers say of their tasks besides, as every manager holds it. */
   readonly rows: Rows<TaskRow>
+  /** Where a service's tasks answer, by what their nodes say. */
+  endpoints(service: string): readonly Endpoint[]
   /** This peer's own tasks' lines; others are asked over links. */
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
   /** Connects to an address and hangs up; never rejects. */
@@ -524,6 +526,7 @@ export class Manager {
       sealSecret: (id, data) => sealSecret(id, data, o),
       checkRemovable: (node) => this.#checkRemovable(node),
       placement: (task) => this.#placement(task),
+      endpoints: (service) => o.endpoints(service),
       agentLogs: (node, task, request, signal) =>
         node === o.node ? o.localLogs(task, request, signal) : o.remoteLogs(node, task, request, signal),
       raftRole: (raftId) => {

@@ -1,6 +1,7 @@
 /** Replicated records as the public API shows them. Pure. */
 
-import type { Meta, Node, Service, Task } from '../api/types.js'
+import type { Meta, Network, Node, Service, Task } from '../api/types.js'
+import type { Network as NetworkRecord } from '../model/network.js'
 import type { Node as NodeRecord } from '../model/node.js'
 import type { Service as ServiceRecord } from '../model/service.js'
 import { isTerminal, rank, type Task as TaskRecord, taskId } from '../model/task.js'
@@ -97,6 +98,19 @@ export function presentNode(view: View, node: NodeRecord, lights: Lights): Node 
     description: node.description,
     reserved: { cpus: cpuNanos / 1e9, memoryBytes },
     tasks,
+  }
+}
+
+/** The default one is as old as the cluster. */
+export function presentNetwork(view: View, { id, name, labels, version, createdAtMs, updatedAtMs }: NetworkRecord): Network {
+  const foundedMs = view.cluster?.createdAtMs ?? 0
+  return {
+    id,
+    name,
+    labels,
+    version,
+    createdAt: new Date(createdAtMs || foundedMs),
+    updatedAt: new Date(updatedAtMs || foundedMs),
   }
 }
 

@@ -108,6 +108,14 @@ export type Op =
   | { readonly op: 'config.update'; readonly id: string; readonly labels: Readonly<Record<string, string | null>> }
   /** Refused while a service's spec names it. */
   | { readonly op: 'config.remove'; readonly id: string }
+  | {
+      readonly op: 'network.create'
+      readonly id: string
+      readonly name: string
+      readonly labels: Readonly<Record<string, string>>
+    }
+  /** Refused while a service's spec names it. */
+  | { readonly op: 'network.remove'; readonly id: string }
   | { readonly op: 'kv.put'; readonly key: string; readonly value: Uint8Array; readonly ifVersion?: number | 'absent' }
   | { readonly op: 'kv.delete'; readonly key: string }
 

@@ -10,6 +10,7 @@ export { checkLabels, checkNodeDescription, checkNodeName } from './check-node.j
 export { type Cluster, type ClusterSettings, checkClusterSettings, defaultClusterSettings } from './cluster.js'
 export type { Op, Outcome, StoreCommand, TaskObservation } from './command.js'
 export type { Config } from './config.js'
+export { defaultNetwork, type Network, type NetworkRef } from './network.js'
 export type { Availability, Node, NodeDescription, NodeRole, NodeState } from './node.js'
 export { checkPayload, checkPayloadName, type PayloadKind, type PayloadRef, payloadBytesMax } from './payload.js'
 export { checkName, replicasMax, resolveServiceSpec } from './resolve-service.js'

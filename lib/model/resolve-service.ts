@@ -1,4 +1,6 @@
 /** A wish as a user writes it becomes a spec that is stored, and its form with every default filled in. */
+
+import { defaultNetwork, type NetworkRef, networkNamesSchema } from './network.js'
 import { type PayloadKind, type PayloadRef, payloadNameSchema } from './payload.js'
 import { cpuNanosOf } from './resources.js'
 import type { ResolvedServiceSpec, ServiceSpec } from './service.js'
@@ -82,6 +84,7 @@ const taskSchema = object({
       'configs, each a name or { config, target }',
     ),
   ),
+  networks: optional(networkNamesSchema),
   resources: optional(object({ reserve: optional(amounts(0)), limit: optional(amounts(memoryLimitMinBytes)) })),
   options: optional(anything()),
 })
@@ -108,18 +111,18 @@ const specSchema = object({
   ),
 })
 
-/** The id of the payload of this kind and name. */
-type PayloadFinder = (kind: PayloadKind, name: string) => string
+/** Finds the id of what a spec names, or throws. */
+export type IdFinder = (kind: PayloadKind | 'network', name: string) => string
 
 /**
  * Checks a service spec and fills in its defaults. `spec` is what was given, cleaned of undefined keys; both are new objects.
- * @param idOf Finds the id of a secret or config by its name, or throws; where no tables are at hand a name stands for itself.
+ * @param idOf Finds the id of a secret, config or network by its name, or throws; where no tables are at hand a name stands for itself.
  * @throws {SkeinError} ERR_SKEIN_INVALID_SPEC with the key path, and what `idOf` throws
  * @see Docker Swarm's service spec and its limits
  */
 export function resolveServiceSpec(
   value: unknown,
-  idOf: PayloadFinder = (_kind, name) => name,
+  idOf: IdFinder = (_kind, name) => name,
 ): { readonly spec: ServiceSpec; readonly resolved: ResolvedServiceSpec } {
   const plain = plainData(value, '')
   check(specSchema, plain, '')
@@ -138,7 +141,7 @@ export function checkName(value: unknown, path = 'name'): string {
 
 function fillDefaults(
   { name, labels = {}, task, mode, placement = {}, restart = {} }: ServiceSpec,
-  idOf: PayloadFinder,
+  idOf: IdFinder,
 ): ResolvedServiceSpec {
   const { reserve = {}, limit = {} } = task.resources ?? {}
   const secrets = (task.secrets ?? []).map((use) => (typeof use === 'string' ? { name: use } : { ...use, name: use.secret }))
@@ -158,6 +161,7 @@ function fillDefaults(
       options: task.options,
       secrets: payloadRefs('secret', secrets, idOf),
       configs: payloadRefs('config', configs, idOf),
+      networks: networkRefs(task.networks ?? [], idOf),
     },
     mode: { replicas: mode?.replicas ?? 1 },
     placement: {
@@ -177,7 +181,7 @@ function fillDefaults(
 function payloadRefs(
   kind: PayloadKind,
   uses: readonly { readonly name: string; readonly target?: string }[],
-  idOf: PayloadFinder,
+  idOf: IdFinder,
 ): readonly PayloadRef[] {
   const taken = new Set<string>()
   return uses.map(({ name, target: given = name }, index) => {
@@ -189,6 +193,14 @@ function payloadRefs(
     }
     taken.add(target)
     return { id: idOf(kind, name), target }
+  })
+}
+
+function networkRefs(names: readonly string[], idOf: IdFinder): readonly NetworkRef[] {
+  if (names.length === 0) return [{ id: defaultNetwork.id, name: defaultNetwork.name }]
+  return names.map((name, index) => {
+    if (names.indexOf(name) < index) throw invalid(`task.networks[${index}]`, 'is named twice; name it once', name)
+    return { id: idOf('network', name), name }
   })
 }
 

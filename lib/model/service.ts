@@ -1,4 +1,6 @@
 /** What a user wishes for: the spec as it is stored, and the record around it. Defaults are filled by `resolveServiceSpec`. */
+
+import type { NetworkRef } from './network.js'
 import type { PayloadRef } from './payload.js'
 
 export interface TaskTemplate {
@@ -17,6 +19,8 @@ export interface TaskTemplate {
   readonly secrets?: readonly (string | SecretUse)[]
   /** Configs that its tasks are given: by name, or with the path they are found under. At most 64. */
   readonly configs?: readonly (string | ConfigUse)[]
+  /** Networks that its tasks belong to, by name. Default: the network `default` alone. At most 16. */
+  readonly networks?: readonly string[]
   readonly resources?: {
     readonly reserve?: { readonly cpus?: number; readonly memoryBytes?: number }
     readonly limit?: { readonly cpus?: number; readonly memoryBytes?: number }
@@ -84,6 +88,8 @@ export interface ResolvedServiceSpec {
     readonly options: unknown
     readonly secrets: readonly PayloadRef[]
     readonly configs: readonly PayloadRef[]
+    /** At least one. */
+    readonly networks: readonly NetworkRef[]
   }
   readonly mode: { readonly replicas: number }
   readonly placement: { readonly constraints: readonly string[]; readonly spread: readonly string[]; readonly maxPerNode: number }

@@ -1,5 +1,6 @@
 /** Gossip as a peer takes part in it: over the links to the managers, with what the store says of nodes. */
 import type { Agent } from '../agent/index.js'
+import { networkOf } from '../api/endpoint-rows.js'
 import type { TaskReport } from '../api/session.js'
 import {
   type LoadRow,
@@ -18,13 +19,18 @@ import type { NodeRole } from '../model/node.js'
 import { Gossip, type Table } from '../overlay/gossip/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import type { Store } from '../store/index.js'
+import { PeerEndpoints } from './endpoints.js'
 import { LoadMeter } from './load-meter.js'
+import { NetworkGossip } from './network-gossip.js'
+import { OwnEndpoints } from './own-endpoints.js'
 import { thisMachine, thisMachinesCpuTimes, thisMachinesFreeMemory } from './system-world.js'
 
 export interface PeerGossipOptions {
   readonly node: string
   readonly role: NodeRole
   readonly epoch: number
+  /** host:port that this peer advertises. */
+  readonly address: string
   readonly pool: LinkPool
   readonly clock: Clock
   readonly random: Random
@@ -37,6 +43,10 @@ const lookMs = 1_000
 
 /** Managers hold everybody's rows, workers tell their own to every manager they are linked to. */
 export class PeerGossip implements AsyncDisposable {
+  readonly networks: NetworkGossip
+  readonly endpoints: PeerEndpoints
+  /** To be told of the tasks here. */
+  readonly ownEndpoints: OwnEndpoints
   readonly #o: PeerGossipOptions
   readonly #gossip: Gossip
   readonly #tasks: Table<TaskRow>
@@ -54,8 +64,18 @@ export class PeerGossip implements AsyncDisposable {
       random,
       send: (to, bytes) => pool.send(to, 'gossip', bytes),
       // A manager passes on what others wrote; a worker speaks for itself, and hears of nobody.
-      accepts: (_scope, from, owner) => role === 'worker' || from === owner || pool.link(from)?.identity.role === 'manager',
+      accepts: (scope, from, owner) =>
+        networkOf(scope) === undefined
+          ? role === 'worker' || from === owner || pool.link(from)?.identity.role === 'manager'
+          : this.networks.accepts(scope, from, owner),
+      tells: (scope, to, owner) =>
+        networkOf(scope) === undefined
+          ? role === 'worker' || to === owner || pool.link(to)?.identity.role === 'manager'
+          : this.networks.tells(scope, to, owner),
     })
+    this.networks = new NetworkGossip({ node, role, gossip: this.#gossip, pool, clock, managers: options.managers })
+    this.endpoints = new PeerEndpoints(this.networks)
+    this.ownEndpoints = new OwnEndpoints(options.address, this.networks)
     this.#gossip.join(managersScope, { part: role === 'manager' ? 'holder' : 'author' })
     this.#tasks = this.#gossip.table(managersScope, taskTable, readTaskRow)
     this.#load = this.#gossip.table(managersScope, loadTable, readLoadRow)
@@ -68,8 +88,14 @@ export class PeerGossip implements AsyncDisposable {
       if (role === 'manager' || from.role === 'manager') this.#gossip.receive(from.node, message)
     })
     this.#undo.push(
-      pool.observe(() => this.#meet()),
-      clock.every(lookMs, () => this.#meet()),
+      pool.observe(() => {
+        this.#meet()
+        this.networks.meetSoon()
+      }),
+      clock.every(lookMs, () => {
+        this.#meet()
+        this.networks.look()
+      }),
     )
     this.#meet()
     this.#gossip.start()
@@ -77,6 +103,8 @@ export class PeerGossip implements AsyncDisposable {
 
   async stop(): Promise<void> {
     for (const undo of this.#undo.splice(0)) undo()
+    this.endpoints.stop()
+    this.networks.stop()
     await this.#gossip.stop()
   }
 
@@ -135,8 +163,9 @@ export class PeerGossip implements AsyncDisposable {
     return this.#rowsOf(this.#load)
   }
 
-  /** A manager goes by raft: who is down is hidden, who was removed is refused. */
-  followStore(store: Pick<Store, 'view' | 'onChange'>): void {
+  /** A manager goes by raft: who is down is hidden, who was removed is refused. `isLeading`: its tables are those that count. */
+  followStore(store: Pick<Store, 'view' | 'onChange'>, isLeading: () => boolean): void {
+    this.networks.followStore(store, isLeading)
     const states = new Map<string, 'alive' | 'failed'>()
     let removed = 0
     const look = (): void => {
@@ -144,12 +173,12 @@ export class PeerGossip implements AsyncDisposable {
         const standing = state === 'down' ? 'failed' : 'alive'
         if ((states.get(id) ?? 'alive') === standing) continue
         states.set(id, standing)
-        this.#gossip.standing(id, standing)
+        this.#gossip.standing(id, standing, managersScope)
       }
       const gone = store.view().cluster?.removedNodes ?? []
       for (const id of gone.slice(removed)) {
         states.delete(id)
-        this.#gossip.standing(id, 'removed')
+        this.#gossip.standing(id, 'removed', managersScope)
       }
       removed = gone.length
     }

@@ -111,8 +111,8 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
     return this.#runner.members()
   }
 
-  observe(changed: () => void): () => void {
-    return this.#runner.watch(() => changed())
+  observe(changed: (node: string) => void): () => void {
+    return this.#runner.watch(({ member: { id } }) => changed(id))
   }
 
   /** These were removed from the cluster: nothing is heard from or of them again. */

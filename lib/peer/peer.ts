@@ -1,10 +1,10 @@
 import { EventEmitter } from 'node:events'
 import { Agent } from '../agent/index.js'
 import { clusterOver } from '../api/cluster.js'
-import type { ControlCaller, LogRequest } from '../api/control.js'
+import type { ControlCaller } from '../api/control.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { ManagerAddress } from '../api/session.js'
-import type { Call, Cluster, LogLine, Status } from '../api/types.js'
+import type { Call, Cluster, Endpoints, Status } from '../api/types.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
@@ -21,6 +21,7 @@ import { describeNode } from './describe-node.js'
 import { drainNode } from './drain-node.js'
 import { KeyWork } from './key-work.js'
 import { listenAgain } from './listen.js'
+import { localLogs } from './local-logs.js'
 import { managerCalls } from './manager-calls.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
@@ -132,6 +133,12 @@ class RunningPeer implements Peer {
   get configs() {
     return this.#api.configs
   }
+  get networks() {
+    return this.#api.networks
+  }
+  get endpoints(): Endpoints {
+    return (this.#gossip as PeerGossip).endpoints // there before `createPeer` resolves
+  }
   get kv() {
     return this.#api.kv
   }
@@ -197,7 +204,7 @@ class RunningPeer implements Peer {
       pool: () => this.#thePool(),
       relay: this.#relay,
       meet: (question) => this.#comingIn.asked(question, this.#ownKeys()),
-      localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
+      localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
     })
     this.#pool = await listenAgain((listen) => this.#listenOn(listen), { ...this.#o, last: stored?.address })
     const { signal: stopping } = this.#stopping
@@ -216,6 +223,7 @@ class RunningPeer implements Peer {
     this.#keyWork = this.#startKeyWork()
     const gossip = this.#startGossip(this.#pool)
     this.#membership = await this.#startMembership(this.#pool)
+    gossip.networks.followMembers(this.#membership)
     if (this.#identity.role === 'manager') await this.#startManager(gossip)
     else if (this.#seeds !== undefined) this.#startSeedKeeper(this.#seeds, this.#pool)
     await this.#startAgent(gossip)
@@ -292,16 +300,18 @@ class RunningPeer implements Peer {
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
       managerLink: (deadlineMs) => this.#managerLink(deadlineMs, undefined),
-      removed: (nodes) => this.#membership?.remove(nodes),
+      removed: (nodes) => {
+        for (const each of [this.#membership, this.#gossip?.networks]) each?.remove(nodes)
+      },
     })
     work.start()
     return work
   }
 
   #startGossip(pool: LinkPool): PeerGossip {
-    const { node, role, epoch } = this.#known()
+    const { node, role, epoch, address } = this.#known()
     const managers = (): string[] => this.#managerAddresses().map((each) => each.node)
-    this.#gossip = new PeerGossip({ node, role, epoch, pool, clock: this.#clock, random: systemRandom, managers })
+    this.#gossip = new PeerGossip({ node, role, epoch, address, pool, clock: this.#clock, random: systemRandom, managers })
     this.#gossip.start()
     return this.#gossip
   }
@@ -362,11 +372,12 @@ class RunningPeer implements Peer {
       logger,
       membership: this.#membership,
       rows: gossip.tasks,
-      localLogs: (task, request, signal) => this.#localLogs(task, request, signal),
+      endpoints: (service) => gossip.endpoints.list({ service }),
+      localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
       ...managerCalls(pool),
     })
     const manager = this.#manager
-    gossip.followStore(manager.store)
+    gossip.followStore(manager.store, () => manager.leading)
     manager.raft.observe((event) => {
       if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
     })
@@ -427,6 +438,7 @@ class RunningPeer implements Peer {
       logger: this.#o.logger,
       connect: (signal) => finder.connect(signal),
       rows: gossip.ownTasks,
+      witness: gossip.ownEndpoints,
       // Told first when a session opens.
       onManagers: (managers) => {
         this.#heardManagers(managers)
@@ -502,18 +514,6 @@ class RunningPeer implements Peer {
       ...this.#membership?.metrics(),
       ...(this.#datagrams && datagramMetrics(this.#datagrams)),
     }
-  }
-
-  #localLogs(task: string, request: LogRequest, signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>> {
-    if (this.#agent === undefined)
-      throw new SkeinError('ERR_SKEIN_NOT_FOUND', `task ${task} is not on this node`, { kind: 'task', ref: task })
-    return this.#agent.logs(task, {
-      follow: request.follow,
-      signal,
-      ...(request.tail !== undefined && { tail: request.tail }),
-      ...(request.sinceMs !== undefined && { since: new Date(request.sinceMs) }),
-      ...(request.streams && { streams: request.streams }),
-    })
   }
 
   #onRaftFrame(from: string, whole: Uint8Array): void {

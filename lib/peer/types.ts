@@ -1,4 +1,4 @@
-import type { Cluster, Status } from '../api/types.js'
+import type { Cluster, Endpoints, Status } from '../api/types.js'
 import type { Clock } from '../base/clock.js'
 import type { NodeRole } from '../model/node.js'
 import type { DatagramSocket } from '../overlay/datagram/index.js'
@@ -25,6 +25,8 @@ export interface Peer extends Cluster, AsyncDisposable {
   readonly address: string
   /** Never rejects: undefined after stop(), the error if the peer failed by itself. */
   readonly ended: Promise<unknown>
+  /** Where services answer, as this peer sees it without asking anybody. */
+  readonly endpoints: Endpoints
   /** Stops the tasks here, hands leadership over, closes in reverse order. Any number of times. */
   stop(o?: { readonly drain?: boolean; readonly timeoutMs?: number }): Promise<void>
   /** As this peer sees it now, without asking anybody. */

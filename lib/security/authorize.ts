@@ -34,6 +34,8 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.nodes.get': everybody,
   'control.services.list': everybody,
   'control.services.get': everybody,
+  'control.networks.list': everybody,
+  'control.networks.get': everybody,
   'control.tasks.list': everybody,
   'control.tasks.get': everybody,
   'control.tasks.why': everybody,
@@ -51,6 +53,8 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.services.replace': operators,
   'control.services.scale': operators,
   'control.services.remove': operators,
+  // A worker knows the endpoints of the networks its own tasks are on, and asks for no others.
+  'control.services.endpoints': operators,
   // A worker reads no secret or config by asking: what its tasks need comes with their assignments.
   'control.secrets.create': operators,
   'control.secrets.get': operators,
@@ -62,6 +66,8 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.configs.list': operators,
   'control.configs.update': operators,
   'control.configs.remove': operators,
+  'control.networks.create': operators,
+  'control.networks.remove': operators,
   'control.nodes.availability': ownNode,
   'control.nodes.label': operators,
   'control.nodes.remove': operators,

@@ -7,11 +7,9 @@ import { checkSealed } from '../model/secret.js'
 import type { Draft } from './draft.js'
 import { mergeLabels } from './labels.js'
 import { servicesUsing } from './queries.js'
+import { namedUsers } from './users.js'
 
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
-
-/** Services that a refusal names at most. */
-const namedMax = 10
 
 export function createSecret(draft: Draft, op: OpOf<'secret.create'>): void {
   const { id, name, labels, ...dates } = newHead(draft, 'secret', op)
@@ -66,10 +64,9 @@ function relabelled<Payload extends PayloadHead>(
 }
 
 function refuseUsed({ tables }: Draft, kind: PayloadKind, { id, name }: PayloadHead): void {
-  const users = servicesUsing(tables, kind, id).map(({ spec }) => spec.name)
+  const users = servicesUsing(tables, kind, id)
   if (users.length === 0) return
-  const more = users.length > namedMax ? ` and ${users.length - namedMax} more` : ''
-  const words = `${kind} ${name} is used by ${users.slice(0, namedMax).join(', ')}${more}; update or remove those services first`
+  const words = `${kind} ${name} is used by ${namedUsers(users)}; update or remove those services first`
   throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: `${kind} is used` })
 }
 

@@ -2,8 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { SkeinError } from '../base/errors.js'
 import type { Op } from '../model/command.js'
-import type { PayloadKind } from '../model/payload.js'
-import { resolveServiceSpec } from '../model/resolve-service.js'
+import { type IdFinder, resolveServiceSpec } from '../model/resolve-service.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
 import { rank } from '../model/task.js'
 import type { Draft } from './draft.js'
@@ -12,7 +11,7 @@ import { slotKey, specKey } from './rows.js'
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
 export function createService(draft: Draft, { id, spec: given }: OpOf<'service.create'>): void {
-  const { spec, resolved } = resolveServiceSpec(given, (kind, name) => payloadId(draft, kind, name))
+  const { spec, resolved } = resolveServiceSpec(given, idsIn(draft))
   // A removed service's id is taken for as long as its tasks remain.
   if (draft.tables.service(id) !== undefined || draft.tables.taskCountOfService(id) > 0) {
     throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', `service id ${id} exists already`, { kind: 'service', name: id })
@@ -41,7 +40,7 @@ export function updateService(draft: Draft, { id, spec: given, ifVersion }: OpOf
     const words = `service ${was.spec.name}: changed since version ${ifVersion}, now at ${was.version}; read it again`
     throw new SkeinError('ERR_SKEIN_VERSION_CONFLICT', words, { expected: ifVersion, current: { id, version: was.version } })
   }
-  const { spec, resolved } = resolveServiceSpec(given, (kind, name) => payloadId(draft, kind, name))
+  const { spec, resolved } = resolveServiceSpec(given, idsIn(draft))
   if (spec.name !== was.spec.name) {
     const words = `service ${was.spec.name} cannot be renamed to ${spec.name}; create a new one and remove this one`
     throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'rename' })
@@ -92,11 +91,14 @@ function serviceOf(draft: Draft, id: string): Service {
   })
 }
 
-function payloadId({ tables }: Draft, kind: PayloadKind, name: string): string {
-  const payload = tables.payloadByName(kind, name)
-  if (payload !== undefined) return payload.id
-  const words = `${kind} ${name}: there is none; create it before the service that uses it`
-  throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind, ref: name })
+/** What a spec names must be there when it is applied. */
+function idsIn({ tables }: Draft): IdFinder {
+  return (kind, name) => {
+    const found = kind === 'network' ? tables.networkByName(name) : tables.payloadByName(kind, name)
+    if (found !== undefined) return found.id
+    const words = `${kind} ${name}: there is none; create it before the service that uses it`
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind, ref: name })
+  }
 }
 
 function makesSameTasks(a: ResolvedServiceSpec, b: ResolvedServiceSpec): boolean {

@@ -5,6 +5,7 @@
 import { SkeinError } from '../base/errors.js'
 import type { Op, Outcome, StoreCommand } from '../model/command.js'
 import { deleteKey, foundCluster, putKey, setAccess, setClusterSettings } from './apply-cluster.js'
+import { createNetwork, removeNetwork } from './apply-network.js'
 import { certifyNode, createNode, keepOneManager, observeNode, removeNode, updateNode } from './apply-node.js'
 import { createConfig, createSecret, removeConfig, removeSecret, updateConfig, updateSecret } from './apply-payload.js'
 import { createService, removeService, updateService } from './apply-service.js'
@@ -38,6 +39,8 @@ const handlers: { readonly [Name in Op['op']]: (draft: Draft, op: Extract<Op, { 
   'config.create': createConfig,
   'config.update': updateConfig,
   'config.remove': removeConfig,
+  'network.create': createNetwork,
+  'network.remove': removeNetwork,
   'kv.put': putKey,
   'kv.delete': deleteKey,
 }

@@ -1,5 +1,6 @@
 /** What a command did to the public tables, one change per object, and how it is told to watchers. */
 import type { Cluster } from '../model/cluster.js'
+import type { Network } from '../model/network.js'
 import type { Node } from '../model/node.js'
 import type { Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
@@ -15,6 +16,7 @@ export type Change =
   | ChangeOf<'node', Node>
   | ChangeOf<'service', Service>
   | ChangeOf<'task', Task>
+  | ChangeOf<'network', Network>
   | ChangeOf<'kv', KeyValue>
 
 export type ChangeKind = Change['kind']

@@ -131,6 +131,8 @@ const opReader = tagged('op', {
   'config.create': object({ id: string, name: string, labels: record(string), data: bytes }),
   'config.update': object({ id: string, labels: record(labelChange) }),
   'config.remove': object({ id: string }),
+  'network.create': object({ id: string, name: string, labels: record(string) }),
+  'network.remove': object({ id: string }),
   'kv.put': object({ key: string, value: bytes, ifVersion: optional(absentOrVersion) }),
   'kv.delete': object({ key: string }),
 })

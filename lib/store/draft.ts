@@ -52,6 +52,7 @@ function changeOf({ kind, record: was }: Row, { record: object }: Row, version: 
     case 'node':
     case 'service':
     case 'task':
+    case 'network':
     case 'kv':
       // Both records come from the table of this kind; the union cannot say so.
       if (object !== undefined) return { type: 'set', kind, version, object, was } as Change

@@ -14,6 +14,7 @@ export {
   managersOf,
   newestTask,
   resolveConfig,
+  resolveNetwork,
   resolveNode,
   resolveSecret,
   resolveService,

@@ -24,6 +24,8 @@ function* findings(tables: Tables): Generator<string> {
     if (tables.secretByName(secret.name) !== secret) yield `secret ${secret.id}: its name does not lead to it`
   for (const config of tables.configs())
     if (tables.configByName(config.name) !== config) yield `config ${config.id}: its name does not lead to it`
+  for (const network of tables.networks())
+    if (tables.networkByName(network.name) !== network) yield `network ${network.id}: its name does not lead to it`
   for (const task of tables.tasks()) {
     yield* taskFindings(tables, task)
     if (previous?.service !== task.service) byService += count(tables.tasksOfService(task.service))

@@ -1,6 +1,7 @@
 /** What people call things (a name, an id, the beginning of an id) becomes the object meant. Pure. */
 import { SkeinError } from '../base/errors.js'
 import type { Config } from '../model/config.js'
+import type { Network } from '../model/network.js'
 import type { Node } from '../model/node.js'
 import type { PayloadKind } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
@@ -39,6 +40,19 @@ export function resolveConfig(view: View, ref: string): Config {
 export function servicesUsing(view: View, kind: PayloadKind, id: string): readonly Service[] {
   return [...view.services()].filter((service) =>
     view.spec(service.id, service.specVersion)?.task[`${kind}s`].some((payload) => payload.id === id),
+  )
+}
+
+/** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
+export function resolveNetwork(view: View, ref: string): Network {
+  const exact = view.network(ref) ?? view.networkByName(ref)
+  return exact ?? onlyOne('network', ref, startingWith(view.networks(), ref, idOf), idOf)
+}
+
+/** Services whose present spec puts its tasks on this network. */
+export function servicesOnNetwork(view: View, id: string): readonly Service[] {
+  return [...view.services()].filter((service) =>
+    view.spec(service.id, service.specVersion)?.task.networks.some((network) => network.id === id),
   )
 }
 

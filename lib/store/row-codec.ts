@@ -7,6 +7,7 @@ import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Config } from '../model/config.js'
 import type { ClusterKey, Keyring } from '../model/keyring.js'
+import { defaultNetwork, type Network, type NetworkRef } from '../model/network.js'
 import { type Node, type NodeDescription, nodeStates } from '../model/node.js'
 import type { PayloadRef } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
@@ -92,9 +93,9 @@ function list<T>(form: Form<T>): Form<readonly T[]> {
 }
 
 /** A list that rows written by an earlier version do not have. */
-function listOrNone<T>(form: Form<T>): Form<readonly T[]> {
+function listOr<T>(form: Form<T>, absent: readonly T[]): Form<readonly T[]> {
   const { pack, unpack } = list(form)
-  return { pack, unpack: (value, path) => (value === undefined ? [] : unpack(value, path)) }
+  return { pack, unpack: (value, path) => (value === undefined ? absent : unpack(value, path)) }
 }
 
 /** Anything a user may have written, null included. */
@@ -190,6 +191,8 @@ const serviceForm = fields<Service>({
 
 const payloadRefForm = fields<PayloadRef>({ id: text, target: text })
 
+const networkRefForm = fields<NetworkRef>({ id: text, name: text })
+
 const specForm = fields<ResolvedServiceSpec>({
   name: text,
   labels,
@@ -203,8 +206,9 @@ const specForm = fields<ResolvedServiceSpec>({
     reserve: fields<ResolvedServiceSpec['task']['reserve']>({ cpuNanos: count, memoryBytes: count }),
     limit: fields<ResolvedServiceSpec['task']['limit']>({ cpuNanos: maybe(count), memoryBytes: maybe(count) }),
     options: free,
-    secrets: listOrNone(payloadRefForm),
-    configs: listOrNone(payloadRefForm),
+    secrets: listOr(payloadRefForm, []),
+    configs: listOr(payloadRefForm, []),
+    networks: listOr(networkRefForm, [{ id: defaultNetwork.id, name: defaultNetwork.name }]),
   }),
   mode: fields<ResolvedServiceSpec['mode']>({ replicas: count }),
   placement: fields<ResolvedServiceSpec['placement']>({ constraints: texts, spread: texts, maxPerNode: count }),
@@ -255,6 +259,15 @@ const configForm = fields<Config>({
   version: count,
 })
 
+const networkForm = fields<Network>({
+  id: text,
+  name: text,
+  labels,
+  createdAtMs: count,
+  updatedAtMs: count,
+  version: count,
+})
+
 const outcomeForm: Form<Outcome> = {
   pack: (outcome) => (outcome.ok ? [outcome.version] : [outcome.code, outcome.message, outcome.detail ?? null]),
   unpack: (value, path) => {
@@ -278,4 +291,5 @@ const forms: { readonly [Kind in Row['kind']]: Form<NonNullable<Extract<Row, { k
   request: requestForm,
   secret: secretForm,
   config: configForm,
+  network: networkForm,
 }

@@ -2,6 +2,7 @@
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Config } from '../model/config.js'
+import type { Network } from '../model/network.js'
 import type { Node } from '../model/node.js'
 import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
@@ -39,6 +40,7 @@ export type Row =
   | { readonly kind: 'request'; readonly key: number; readonly record: AnsweredRequest | undefined }
   | { readonly kind: 'secret'; readonly key: string; readonly record: Secret | undefined }
   | { readonly kind: 'config'; readonly key: string; readonly record: Config | undefined }
+  | { readonly kind: 'network'; readonly key: string; readonly record: Network | undefined }
 
 export type RowKind = Row['kind']
 export type RowRef = { readonly kind: RowKind; readonly key: string | number }
@@ -56,6 +58,7 @@ export const rowKinds: readonly RowKind[] = [
   'request',
   'secret',
   'config',
+  'network',
 ]
 
 export function specKey(service: string, specVersion: number): string {

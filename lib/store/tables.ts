@@ -3,6 +3,7 @@ import { unreachable } from '../base/assert.js'
 import type { Cluster } from '../model/cluster.js'
 import type { Outcome } from '../model/command.js'
 import type { Config } from '../model/config.js'
+import { defaultNetwork, type Network } from '../model/network.js'
 import type { Node } from '../model/node.js'
 import type { PayloadHead, PayloadKind } from '../model/payload.js'
 import type { Secret } from '../model/secret.js'
@@ -31,8 +32,13 @@ export class Tables implements View {
   readonly #kv = new SortedTable<KeyValue>()
   readonly #secrets = new NamedTable<Secret>()
   readonly #configs = new NamedTable<Config>()
+  readonly #networks = new NamedTable<Network>()
   readonly #requests = new Map<number, AnsweredRequest>()
   readonly #outcomeByRequest = new Map<string, Outcome>()
+
+  constructor() {
+    this.#networks.set(defaultNetwork.id, defaultNetwork)
+  }
 
   get cluster(): Cluster | undefined {
     return this.#cluster
@@ -118,6 +124,16 @@ export class Tables implements View {
   payloadByName(kind: PayloadKind, name: string): PayloadHead | undefined {
     return this.#payloads(kind).byName(name)
   }
+  network(id: string): Network | undefined {
+    return this.#networks.get(id)
+  }
+  networkByName(name: string): Network | undefined {
+    return this.#networks.byName(name)
+  }
+  /** The default one among them. */
+  networks(): Iterable<Network> {
+    return this.#networks.values()
+  }
   key(key: string): KeyValue | undefined {
     return this.#kv.get(key)
   }
@@ -154,6 +170,8 @@ export class Tables implements View {
         return { kind, key: text, record: this.#secrets.get(text) }
       case 'config':
         return { kind, key: text, record: this.#configs.get(text) }
+      case 'network':
+        return { kind, key: text, record: this.#networks.get(text) }
       default:
         return unreachable(kind)
     }
@@ -195,6 +213,9 @@ export class Tables implements View {
       case 'config':
         put(this.#configs, row.key, row.record)
         break
+      case 'network':
+        put(this.#networks, row.key, row.record)
+        break
       default:
         unreachable(row)
     }
@@ -220,6 +241,7 @@ export class Tables implements View {
     }
     for (const record of this.#secrets.values()) yield { kind: 'secret', key: record.id, record }
     for (const record of this.#configs.values()) yield { kind: 'config', key: record.id, record }
+    for (const record of this.#networks.values()) if (record !== defaultNetwork) yield { kind: 'network', key: record.id, record }
   }
 
   #writeService(id: string, service: Service | undefined): void {

@@ -1,5 +1,6 @@
 import type { Cluster } from '../model/cluster.js'
 import type { Config } from '../model/config.js'
+import type { Network } from '../model/network.js'
 import type { Node } from '../model/node.js'
 import type { Secret } from '../model/secret.js'
 import type { ResolvedServiceSpec, Service } from '../model/service.js'
@@ -41,6 +42,10 @@ export interface View {
   config(id: string): Config | undefined
   configByName(name: string): Config | undefined
   configs(): Iterable<Config>
+  network(id: string): Network | undefined
+  networkByName(name: string): Network | undefined
+  /** The default one among them. */
+  networks(): Iterable<Network>
   key(key: string): KeyValue | undefined
   keys(prefix: string): Iterable<KeyValue>
 }

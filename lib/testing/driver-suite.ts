@@ -221,6 +221,7 @@ function assigned(command: readonly string[], more: { id?: string; env?: Readonl
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
     },
     secrets: new Map(),
     configs: new Map(),

@@ -26,6 +26,7 @@ export function aTask(id: string, desired: DesiredState = 'running', driver = 'f
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
     },
   }
 }

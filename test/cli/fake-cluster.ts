@@ -2,8 +2,10 @@ import type {
   CertificateAuthority,
   Cluster,
   ConfigWithData,
+  Endpoint,
   List,
   LogLine,
+  Network,
   Node,
   Progress,
   Secret,
@@ -22,6 +24,8 @@ export interface FakeState {
   nodes: Node[]
   secrets: Secret[]
   configs: ConfigWithData[]
+  networks: Network[]
+  endpoints: Endpoint[]
   kv: Map<string, { value: Uint8Array; version: number }>
   authority: CertificateAuthority
   logs: LogLine[]
@@ -105,6 +109,8 @@ export function fakeState(): FakeState {
     nodes: [],
     secrets: [],
     configs: [],
+    endpoints: [],
+    networks: [{ ...meta('default'), name: 'default', labels: {} }],
     kv: new Map(),
     authority: { roots: [{ digest: 'ab'.repeat(32), state: 'trusted', notAfter: new Date(0) }], waitingFor: [] },
     logs: [],
@@ -194,6 +200,11 @@ export function fakeCluster(state: FakeState): Cluster {
       logs(ref, o) {
         heard('services.logs', ref, o)
         return lines()
+      },
+      async endpoints(ref) {
+        heard('services.endpoints', ref)
+        const { id } = find('service', state.services, ref)
+        return listOf(state.endpoints.filter(({ service }) => service === id))
       },
     },
     tasks: {
@@ -313,6 +324,28 @@ export function fakeCluster(state: FakeState): Cluster {
         heard('configs.remove', ref)
         const { id } = find('config', state.configs, ref)
         state.configs = state.configs.filter((config) => config.id !== id)
+      },
+    },
+    networks: {
+      async create({ name, labels = {} }) {
+        heard('networks.create', name, labels)
+        const network = { ...meta(`id-${name}`), name, labels }
+        state.networks = [...state.networks, network]
+        return network
+      },
+      async get(ref) {
+        heard('networks.get', ref)
+        return find('network', state.networks, ref)
+      },
+      async list(filter) {
+        heard('networks.list', filter)
+        const wanted = Object.entries(filter?.labels ?? {})
+        return listOf(state.networks.filter(({ labels }) => wanted.every(([key, value]) => labels[key] === value)))
+      },
+      async remove(ref) {
+        heard('networks.remove', ref)
+        const { id } = find('network', state.networks, ref)
+        state.networks = state.networks.filter((network) => network.id !== id)
       },
     },
     kv: {

@@ -121,8 +121,7 @@ t.test('keys of the specification that are not carried out are reported by path 
         limits: {pids: 10}
         reservations:
           generic_resources: []
-networks:
-  front:
+models: {}
 volumes: {}
 `)
   t.strictSame(findings.problems, [])
@@ -137,8 +136,8 @@ volumes: {}
       ['services.web.deploy.update_config', 10],
       ['services.web.deploy.resources.limits.pids', 12],
       ['services.web.deploy.resources.reservations.generic_resources', 14],
-      ['networks', 15],
-      ['volumes', 17],
+      ['models', 15],
+      ['volumes', 16],
     ],
   )
   t.ok(findings.notHonoured.every(({ why }) => why.startsWith('not honoured by this version')))

@@ -13,6 +13,7 @@ const service = fc.constantFrom(...serviceIds)
 const node = fc.constantFrom(...nodeIds)
 const secret = fc.constantFrom('secret000001', 'secret000002')
 const config = fc.constantFrom('config000001', 'config000002')
+const network = fc.constantFrom('network00001', 'network00002', 'default')
 const handles = fc.array(fc.integer({ min: 1, max: 30 }), { maxLength: 6 })
 const version = fc.option(fc.integer({ min: 1, max: 40 }), { nil: undefined })
 
@@ -22,6 +23,7 @@ const spec: fc.Arbitrary<ServiceSpec> = fc.record({
     command: fc.constantFrom(['node'], ['true'], []),
     secrets: fc.constantFrom([], [], ['password'], ['key']),
     configs: fc.constantFrom([], [], ['nginx'], [{ config: 'password', target: '/etc/password' }]),
+    networks: fc.constantFrom([], ['default'], ['front'], ['front', 'back']),
   }),
   mode: fc.record({ replicas: fc.integer({ min: 0, max: 5 }) }),
 })
@@ -85,6 +87,13 @@ export const op: fc.Arbitrary<Op> = fc
     }),
     fc.record({ op: fc.constant('config.update' as const), id: config, labels: fc.constantFrom({ of: null }, { of: 'db' }) }),
     fc.record({ op: fc.constant('config.remove' as const), id: config }),
+    fc.record({
+      op: fc.constant('network.create' as const),
+      id: network,
+      name: fc.constantFrom('front', 'back', 'default', 'not a name'),
+      labels: fc.constantFrom({}, { of: 'shop' }),
+    }),
+    fc.record({ op: fc.constant('network.remove' as const), id: network }),
     fc.record({
       op: fc.constant('tasks.create' as const),
       service,

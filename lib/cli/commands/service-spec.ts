@@ -26,6 +26,7 @@ export interface CreateOptions {
   readonly limitMemory?: number
   readonly secret?: readonly string[]
   readonly config?: readonly string[]
+  readonly network?: readonly string[]
   readonly label?: Readonly<Record<string, string>>
   readonly driver?: string
 }
@@ -38,6 +39,7 @@ export function addSpecOptions(command: Command): Command {
     .option('--env-file <file>', 'file of KEY=VALUE lines; -e wins; may be repeated', gathered)
     .option('--secret <name[=target]>', 'give the tasks this secret, as a file named target; may be repeated', gathered)
     .option('--config <name[=target]>', 'give the tasks this config, as a file at path target; may be repeated', gathered)
+    .option('--network <name>', 'network the tasks belong to (default: default); may be repeated', gathered)
     .option('--workdir <dir>', 'working directory on the nodes; relative to this directory')
     .option('--stop-signal <signal>', 'asks a task to stop (default SIGTERM)')
     .option('--stop-grace-period <duration>', 'between the stop signal and SIGKILL (default 10s)', duration)
@@ -90,6 +92,7 @@ export function specFrom(
       env: filled({ ...fileEnv, ...flagEnv(options.env ?? [], env) }),
       secrets: options.secret?.map(secretUse),
       configs: options.config?.map(configUse),
+      networks: options.network,
       workingDir: options.workdir === undefined ? undefined : resolve(cwd, options.workdir),
       stopSignal: options.stopSignal,
       stopGraceMs: options.stopGracePeriod,

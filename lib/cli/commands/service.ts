@@ -1,8 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
-import type { Service } from '../../api/types.js'
+import type { Endpoint, Node, Service } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
+import { formatHostPort } from '../../base/host-port.js'
 import { makeId } from '../../base/ids.js'
 import { parseEnvFile } from '../../compose/env-file.js'
 import { parseTaskId } from '../../model/task.js'
@@ -29,6 +30,7 @@ export function addServiceCommands(program: Command, act: Act): void {
   add('ls', 'list the services').action(act(list))
   add('ps <service>', 'list its tasks, newest attempt first').action(act(ps))
   add('inspect <service>', 'everything about one service, as JSON').action(act(inspect))
+  add('endpoints <service>', 'where its running tasks answer').action(act(endpoints))
   add('scale <service=n...>', 'change how many tasks run, and wait').option('--detach', 'do not wait').action(act(scale))
   add('rm <service...>', 'remove services and stop their tasks').action(act(remove))
   addLogOptions(add('logs <service>', 'what its tasks have written')).action(act(logs))
@@ -79,6 +81,32 @@ async function ps(session: Session, ref: string): Promise<ExitCode> {
 
 async function inspect(session: Session, ref: string): Promise<ExitCode> {
   session.output.whole(await (await session.cluster()).services.get(ref, session.call))
+  return exitCodes.done
+}
+
+function endpointColumns(nodes: readonly Node[]): readonly Column<Endpoint>[] {
+  const nodeNames = new Map(nodes.map(({ id, name }) => [id, name]))
+  return [
+    { head: 'NAME', text: ({ name }) => name },
+    { head: 'NODE', text: ({ node }) => nodeNames.get(node) ?? node },
+    {
+      head: 'ADDRESS',
+      text: ({ host, ports: [port] }) => (port === undefined ? host : formatHostPort({ host, port })),
+    },
+    { head: 'NETWORKS', text: ({ networks }) => networks.join(' ') },
+    {
+      head: 'STATE',
+      text: ({ state, eligible }) => (eligible ? '✔ ready' : `○ ${state === 'ready' ? 'away' : state}`),
+      tone: ({ eligible }) => (eligible ? 'good' : 'waiting'),
+    },
+  ]
+}
+
+async function endpoints(session: Session, ref: string): Promise<ExitCode> {
+  const cluster = await session.cluster()
+  const found = await cluster.services.endpoints(ref, session.call)
+  const nodes = await cluster.nodes.list(session.call)
+  session.output.list(found, endpointColumns(nodes.items), ({ task }) => task)
   return exitCodes.done
 }
 

@@ -1,7 +1,7 @@
 import { relative, resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Cluster, Config, ConfigWithData, List, Service, Task } from '../../api/types.js'
-import { messageOf, SkeinError } from '../../base/errors.js'
+import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
 import type { ConfigPlan, Note, Stack } from '../../compose/index.js'
 import type { ServiceSpec } from '../../model/service.js'
 import { type Act, addSharedOptions } from '../command.js'
@@ -72,7 +72,9 @@ async function deploy(
   }
   const configs = configPlan(await presentConfigs(session, cluster, stack), stack)
   refuseStandingInTheWay(configs)
-  await refuseUnknown(session, cluster, { specs: [...plan.create, ...plan.update.map(({ spec }) => spec)], stack })
+  const wished = [...plan.create, ...plan.update.map(({ spec }) => spec)]
+  await refuseUnknown(session, cluster, { specs: wished, stack })
+  await bringNetworks(session, cluster, stack, wished)
   const unchanged = plan.unchanged.map((service) => service.name)
   const done: Done = { configsCreated: [], configsUpdated: [], created: [], updated: [], unchanged, removed: [] }
   const changed = await carryOut(session, cluster, { ...plan, configs }, done)
@@ -131,6 +133,26 @@ async function refuseUnknown(
     const words = `${missing.service}: the cluster has no ${kind} ${missing.name}; create it with \`skein ${kind} create ${missing.name} FILE\`; nothing was changed`
     throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind, ref: missing.name })
   }
+}
+
+/** Networks the cluster is to have are looked for before anything is written; those the stack brings are made before its services. */
+async function bringNetworks(
+  { call }: Session,
+  cluster: Cluster,
+  { networks }: Pick<Stack, 'networks'>,
+  specs: readonly ServiceSpec[],
+): Promise<void> {
+  if (specs.every(({ task }) => task.networks === undefined)) return
+  const known = new Set((await cluster.networks.list({}, call)).items.map(({ name }) => name))
+  const lacking = networks.filter(({ name }) => !known.has(name))
+  for (const { name } of lacking) known.add(name)
+  for (const { name, task } of specs) {
+    const missing = (task.networks ?? []).find((network) => !known.has(network))
+    if (missing === undefined) continue
+    const words = `${name}: the cluster has no network ${missing}; create it with \`skein network create ${missing}\`; nothing was changed`
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'network', ref: missing })
+  }
+  for (const network of lacking) await cluster.networks.create(network, call)
 }
 
 type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>> & {
@@ -238,6 +260,8 @@ async function remove(session: Session, stacks: readonly string[]): Promise<Exit
     })
     removed[kind].push(name)
   }
+  // What the stack brought along and nobody else has come to use goes with it.
+  for (const stack of stacks) await removeNetworks(session, cluster, stack)
   const lines = [
     ...removed.services.map((name) => `- ${name} removed`),
     ...removed.configs.map((name) => `- config ${name} removed`),
@@ -257,6 +281,18 @@ async function partsOf(
   if (services.items.length === 0 && configs.items.length === 0) throw noSuchStack(stack)
   const sorted = [...services.items].sort((a, b) => compare(a.name, b.name))
   return { services: sorted, configs: [...configs.items].sort((a, b) => compare(a.name, b.name)) }
+}
+
+async function removeNetworks({ output, call }: Session, cluster: Cluster, stack: string): Promise<void> {
+  const { items } = await cluster.networks.list({ labels: { [stackLabel]: stack } }, call)
+  for (const { id, name } of items) {
+    try {
+      await cluster.networks.remove(id, call)
+    } catch (error) {
+      if (!isSkeinError(error, 'ERR_SKEIN_PRECONDITION')) throw error
+      output.say(`network ${name} stays: ${messageOf(error)}`)
+    }
+  }
 }
 
 async function servicesOf(session: Session, cluster: Cluster, stack: string): Promise<List<Service>> {

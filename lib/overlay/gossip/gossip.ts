@@ -3,8 +3,8 @@ import type { Clock } from '../../base/clock.js'
 import { isSkeinError } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
 import type { Reader } from '../../wire/decode.js'
-import { decodeGossip, encodeGossip, gossipMessageMaxBytes } from './messages.js'
-import { defaultSpaceTiming, type Send, Space, type SpaceTiming, type Standing } from './space.js'
+import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from './messages.js'
+import { defaultSpaceTiming, type Part, type Send, Space, type SpaceTiming, type Standing } from './space.js'
 import { Table } from './table.js'
 
 export interface GossipOptions {
@@ -16,8 +16,10 @@ export interface GossipOptions {
   readonly random: Random
   /** Sends if there is a link and it has room: what is lost now is made up for by the next comparison. */
   readonly send: (to: string, bytes: Uint8Array) => boolean
-  /** Whether a partner may speak of this owner in this scope, and be told of it. */
+  /** Whether this node may speak of this owner in this scope. */
   readonly accepts: (scope: string, from: string, owner: string) => boolean
+  /** Whether this node may be told of this owner in this scope. Default: as `accepts`. */
+  readonly tells?: (scope: string, to: string, owner: string) => boolean
   readonly timing?: Partial<SpaceTiming>
 }
 
@@ -35,10 +37,9 @@ export interface GossipCounters {
   readonly overfull: number
 }
 
-/** Who this process holds the rows of one scope with. */
+/** What this process does in one scope. */
 export interface ScopeOptions {
-  /** `holder`: keeps everybody's rows. `author`: only tells its own. */
-  readonly part: 'holder' | 'author'
+  readonly part: Part
 }
 
 interface Scope {
@@ -94,7 +95,7 @@ export class Gossip implements AsyncDisposable {
   /** Takes part in a scope. */
   join(scope: string, { part }: ScopeOptions): void {
     assert(!this.#scopes.has(scope), 'a scope is joined once')
-    const { self, epoch, random, accepts, timing } = this.#o
+    const { self, epoch, random, accepts, tells, timing } = this.#o
     const space = new Space({
       scope,
       self,
@@ -102,9 +103,17 @@ export class Gossip implements AsyncDisposable {
       part,
       random,
       accepts: (from, owner) => accepts(scope, from, owner),
+      ...(tells !== undefined && { tells: (to, owner) => tells(scope, to, owner) }),
       ...(timing !== undefined && { timing }),
     })
     this.#scopes.set(scope, { space, tables: new Map() })
+  }
+
+  /** Takes another part in a scope joined before. */
+  become(scope: string, part: Part): void {
+    const joined = this.#scopes.get(scope)
+    joined?.space.become(part)
+    if (joined !== undefined) this.#tell(joined)
   }
 
   /** No longer; its rows are forgotten here. */
@@ -117,11 +126,34 @@ export class Gossip implements AsyncDisposable {
     this.#scopes.get(scope)?.space.partners(nodes)
   }
 
-  /** What is concluded of an owner, in every scope. */
-  standing(owner: string, standing: Standing): void {
-    for (const scope of this.#scopes.values()) {
-      scope.space.standing(owner, standing, this.#o.clock.now())
-      this.#tell(scope)
+  /** Readers that a holder tells what is new in a scope from now on: nodes with a link. */
+  readers(scope: string, nodes: readonly string[]): void {
+    this.#scopes.get(scope)?.space.readers(nodes)
+  }
+
+  /** Owners whose rows are held in a scope, shown or hidden. */
+  owners(scope: string): readonly string[] {
+    return [...(this.#scopes.get(scope)?.space.holdings() ?? [])]
+  }
+
+  /** Whether rows of this owner are held in a scope, shown or hidden. */
+  holds(scope: string, owner: string): boolean {
+    return this.#scopes.get(scope)?.space.holds(owner) ?? false
+  }
+
+  /** For a holder with the authority to say so: this owner has nothing in this scope any more, and everybody shall know. */
+  retract(scope: string, owner: string): void {
+    const joined = this.#scopes.get(scope)
+    joined?.space.retract(owner)
+    if (joined !== undefined) this.#tell(joined)
+  }
+
+  /** What is concluded of an owner, in one scope or in every one. */
+  standing(owner: string, standing: Standing, scope?: string): void {
+    for (const [name, each] of this.#scopes) {
+      if (scope !== undefined && name !== scope) continue
+      each.space.standing(owner, standing, this.#o.clock.now())
+      this.#tell(each)
     }
     if (standing === 'left' || standing === 'removed') this.#heardMs.delete(owner)
   }
@@ -171,8 +203,11 @@ export class Gossip implements AsyncDisposable {
   }
 
   #send(sends: readonly Send[]): void {
+    // What goes to many is encoded once.
+    const encoded = new Map<GossipMessage, Uint8Array>()
     for (const { to, message } of sends) {
-      const bytes = encodeGossip(message)
+      const bytes = encoded.get(message) ?? encodeGossip(message)
+      encoded.set(message, bytes)
       assert(bytes.length <= gossipMessageMaxBytes, 'a gossip message fits its channel')
       if (this.#o.send(to, bytes)) {
         this.#sent++

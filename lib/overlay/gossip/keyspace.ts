@@ -96,6 +96,11 @@ export class Keyspace {
     return { epoch: this.#epoch, gc: this.#gc, max: this.#max }
   }
 
+  /** Without live rows. */
+  get isEmpty(): boolean {
+    return this.rows().next().done === true
+  }
+
   get(table: string, key: string): Uint8Array | undefined {
     return this.#visible(nameOf(table, key))?.value
   }
@@ -196,6 +201,12 @@ export class Keyspace {
     }
     if (this.#max >= delta.gc) this.#forgetTombstones(delta.gc)
     return this.#max > was ? 'news' : 'known'
+  }
+
+  /** Takes every row away for all who hold it: a life of its owner that the owner did not begin, and will outbid if it still writes. */
+  retract(): void {
+    this.#newLife(this.#epoch + 1)
+    this.#max = 1 // so that it is news
   }
 
   /** Takes every row away. */

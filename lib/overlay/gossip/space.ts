@@ -30,17 +30,24 @@ export const defaultSpaceTiming: SpaceTiming = {
   hideMs: 24 * 3_600_000,
 }
 
+/**
+ * `holder`: keeps everybody's rows and passes them on. `reader`: keeps everybody's rows and tells its own, to holders.
+ * `author`: only tells its own, to holders.
+ */
+export type Part = 'holder' | 'reader' | 'author'
+
 export interface SpaceOptions {
   readonly scope: string
   /** Own node id. */
   readonly self: string
   /** Number of this start of the process: higher each time. */
   readonly epoch: number
-  /** `holder`: keeps everybody's rows. `author`: only tells its own, to holders. */
-  readonly part: 'holder' | 'author'
+  readonly part: Part
   readonly random: Random
-  /** Whether a partner may speak of this owner, and be told of it; a worker only of itself. */
+  /** Whether this node may speak of this owner; a worker only of itself. */
   readonly accepts: (from: string, owner: string) => boolean
+  /** Whether this node may be told of this owner. Default: as `accepts`. */
+  readonly tells?: (to: string, owner: string) => boolean
   readonly timing?: Partial<SpaceTiming>
 }
 
@@ -83,12 +90,18 @@ export class Space {
   /** Owners whose rows weighed too much. */
   overfull = 0
   #changes: RowChange[] = []
+  #part: Part
   #partners: readonly string[] = []
+  #readers: ReadonlySet<string> = new Set()
+  /** Asked for everything while they were no readers: told at once when they have become some. */
+  readonly #knocked = new Set<string>()
+  readonly #greeted = new Set<string>()
   #dueMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SpaceOptions) {
     this.#o = options
     this.#timing = { ...defaultSpaceTiming, ...options.timing }
+    this.#part = options.part
     this.#own = this.#open(options.self, options.epoch)
   }
 
@@ -135,11 +148,43 @@ export class Space {
     this.#heat(this.#own, max)
   }
 
-  /** Whom to talk to from now on; a new partner is compared with at once. */
+  /** Holders to talk to from now on; a new partner is compared with at once. */
   partners(nodes: readonly string[]): void {
     const isNew = nodes.some((node) => !this.#partners.includes(node))
     this.#partners = nodes.filter((node) => node !== this.#o.self)
     if (isNew) this.#dueMs = Number.NEGATIVE_INFINITY
+  }
+
+  /** Readers that a holder tells what is new from now on. They compare themselves with it; one that did so too early is answered now. */
+  readers(nodes: readonly string[]): void {
+    for (const node of nodes) if (!this.#readers.has(node) && this.#knocked.delete(node)) this.#greeted.add(node)
+    this.#readers = new Set(nodes)
+  }
+
+  /** Takes another part from now on. An author forgets what others wrote. */
+  become(part: Part): void {
+    if (part === this.#part) return
+    this.#part = part
+    if (part === 'author') for (const owner of [...this.#owners.keys()]) if (owner !== this.#o.self) this.#forget(owner)
+    this.#dueMs = Number.NEGATIVE_INFINITY
+  }
+
+  /** Owners of whom there are rows, shown or hidden. */
+  *holdings(): Generator<string, void> {
+    for (const [owner, { isEmpty }] of this.#owners) if (!isEmpty) yield owner
+  }
+
+  /** Whether rows of this owner are held, shown or hidden. */
+  holds(owner: string): boolean {
+    return this.#owners.get(owner)?.isEmpty === false
+  }
+
+  /** A holder was told by higher authority that this owner has nothing here any more: its rows go everywhere, whatever it missed to say. */
+  retract(owner: string): void {
+    const keyspace = this.#owners.get(owner)
+    if (owner === this.#o.self || keyspace === undefined || keyspace.isEmpty) return
+    keyspace.retract()
+    this.#heat(keyspace, 0)
   }
 
   standing(owner: string, standing: Standing, nowMs: number): void {
@@ -169,6 +214,8 @@ export class Space {
     }
     const sends = this.#flush()
     if (nowMs >= this.#dueMs) sends.push(...this.#compare(nowMs))
+    for (const to of this.#greeted) sends.push({ to, message: this.#whereIStand(to) })
+    this.#greeted.clear()
     return sends
   }
 
@@ -177,52 +224,77 @@ export class Space {
     assert(message.scope === this.#o.scope, 'messages are sorted by scope')
     switch (message.type) {
       case 'digest':
+        if (message.range.of === 'all') this.#noteKnock(from)
         return this.#onDigest(from, message)
       case 'buckets':
+        this.#noteKnock(from)
         return this.#onBuckets(from, message.hashes)
       default:
         return this.#onDeltas(from, message)
     }
   }
 
+  #noteKnock(from: string): void {
+    if (this.#part === 'holder' && !this.#readers.has(from) && !this.#partners.includes(from)) this.#knocked.add(from)
+  }
+
   /** Own news first, so that relaying much never delays it (moby#50193); then others' as far as the budget goes. */
   #flush(): Send[] {
     const own = this.#hot.get(this.#o.self)
     const relayed = [...this.#hot].filter(([owner]) => owner !== this.#o.self)
-    if (this.#hot.size === 0 || this.#partners.length === 0) return []
-    const isAuthor = this.#o.part === 'author'
-    const to = isAuthor ? this.#partners : shuffle(this.#o.random, this.#partners).slice(0, this.#timing.fanout)
+    if (this.#hot.size === 0 || this.#partners.length + this.#readers.size === 0) return []
+    const isHolder = this.#part === 'holder'
+    const to = isHolder ? shuffle(this.#o.random, this.#partners).slice(0, this.#timing.fanout) : this.#partners
     const deltas: Delta[] = []
+    /** Of these, what is told for the first time. */
+    const firsts: Delta[] = []
     let bytes = 0
     for (const [owner, hot] of own === undefined ? relayed : [[this.#o.self, own] as const, ...relayed]) {
       if (bytes >= relayBytes) break
       const keyspace = this.#owners.get(owner)
       const delta = keyspace?.isWhole ? keyspace.deltaSince(hot.from, chunkBytes) : undefined
+      const isFirst = hot.pushesLeft === this.#timing.pushes
       if (delta === undefined || --hot.pushesLeft <= 0) this.#hot.delete(owner)
       if (delta === undefined || delta.to === delta.from) continue
       deltas.push(delta)
+      if (isFirst) firsts.push(delta)
       if (owner !== this.#o.self) bytes += bytesOf(delta)
     }
-    return to.flatMap((node) => this.#messages(deltas, { push: true }).map((message) => ({ to: node, message })))
+    const messages = this.#messages(deltas, { push: true })
+    return [...to.flatMap((node) => messages.map((message) => ({ to: node, message }))), ...this.#tellReaders(firsts)]
+  }
+
+  /** Each once, since nobody passes it on among them; and nobody is told what it said itself. */
+  #tellReaders(deltas: readonly Delta[]): Send[] {
+    if (deltas.length === 0) return []
+    const owners = new Set(deltas.map(({ owner }) => owner))
+    const messages = this.#messages(deltas, { push: true })
+    return [...this.#readers].flatMap((to) => {
+      const others = () => deltas.filter(({ owner }) => owner !== to)
+      return (owners.has(to) ? this.#messages(others(), { push: true }) : messages).map((message) => ({ to, message }))
+    })
   }
 
   #compare(nowMs: number): Send[] {
     const { syncMs } = this.#timing
     this.#dueMs = nowMs + syncMs * (0.75 + this.#o.random() / 2)
     const to = pick(this.#o.random, this.#partners)
-    if (to === undefined) return []
-    if (this.#isCrowded) return [{ to, message: this.#buckets() }]
-    return [{ to, message: this.#digest(this.#o.part === 'author' ? { of: 'listed' } : { of: 'all' }, 'wants-answer') }]
+    return to === undefined ? [] : [{ to, message: this.#whereIStand(to) }]
+  }
+
+  #whereIStand(to: string): GossipMessage {
+    if (this.#isCrowded) return this.#buckets()
+    return this.#digest(to, this.#part === 'author' ? { of: 'listed' } : { of: 'all' }, 'wants-answer')
   }
 
   #onBuckets(from: string, hashes: Uint8Array): Send[] {
-    if (this.#o.part === 'author') return []
+    if (this.#part === 'author') return []
     const wrong = differing(hashes, bucketHashes(this.#summaries({ of: 'all' })))
     if (wrong.length === 0) return []
     // As many as one digest holds, beginning anywhere, so that every bucket has its turn.
     const perBucket = Math.max(1, this.#owners.size / 256)
     const chosen = shuffle(this.#o.random, wrong).slice(0, Math.max(1, Math.floor((2 * ownersPerDigest) / perBucket)))
-    return [{ to: from, message: this.#digest({ of: 'buckets', buckets: chosen }, 'wants-answer') }]
+    return [{ to: from, message: this.#digest(from, { of: 'buckets', buckets: chosen }, 'wants-answer') }]
   }
 
   #onDigest(from: string, { range, answer, owners }: Extract<GossipMessage, { type: 'digest' }>): Send[] {
@@ -245,7 +317,7 @@ export class Space {
     let bytes = 0
     let isCut = false
     for (const keyspace of this.#inRange(range, theirs)) {
-      if (!this.#o.accepts(to, keyspace.owner)) continue
+      if (!this.#mayTell(to, keyspace.owner)) continue
       let peer = theirs.get(keyspace.owner) ?? nothing
       for (;;) {
         const delta = keyspace.deltaFor(peer, chunkBytes)
@@ -288,16 +360,17 @@ export class Space {
       news.push({ keyspace, before: before.epoch === delta.epoch ? before.max : 0 })
     }
     // Whoever catches up need not tell everybody what everybody else knows.
-    if (push || rows <= newsRowsMax) for (const { keyspace, before } of news) this.#heat(keyspace, before)
+    const passesOn = this.#part === 'holder' && (push || rows <= newsRowsMax)
+    if (passesOn) for (const { keyspace, before } of news) this.#heat(keyspace, before)
     const sends: Send[] = gaps.length === 0 ? [] : [{ to: from, message: this.#listed(gaps) }]
-    if (more !== undefined) sends.push({ to: from, message: this.#askAgain(more, deltas) })
+    if (more !== undefined) sends.push({ to: from, message: this.#askAgain(from, more, deltas) })
     return sends
   }
 
   /** Of a listed range, what was sent last is asked for again; the rest of the list comes with the next comparison. */
-  #askAgain(range: Range, deltas: readonly Delta[]): GossipMessage {
+  #askAgain(to: string, range: Range, deltas: readonly Delta[]): GossipMessage {
     if (range.of === 'listed') return this.#listed(deltas.map(({ owner }) => ({ owner, ...this.#standOf(owner) })))
-    return this.#isCrowded ? this.#buckets() : this.#digest(range, 'is-answer')
+    return this.#isCrowded ? this.#buckets() : this.#digest(to, range, 'is-answer')
   }
 
   /** More owners than one digest holds. */
@@ -319,7 +392,12 @@ export class Space {
   }
 
   #mayHear(from: string, owner: string): boolean {
-    return this.#o.part === 'holder' && owner !== this.#o.self && this.#o.accepts(from, owner)
+    return this.#part !== 'author' && owner !== this.#o.self && this.#o.accepts(from, owner)
+  }
+
+  #mayTell(to: string, owner: string): boolean {
+    const { self, accepts, tells = accepts } = this.#o
+    return (this.#part === 'holder' || owner === self) && tells(to, owner)
   }
 
   /** `gone` owners are known to the end, so that nobody sends them again. */
@@ -342,8 +420,11 @@ export class Space {
     }
   }
 
-  #digest(range: Range, answer: 'wants-answer' | 'is-answer'): GossipMessage {
-    return { type: 'digest', scope: this.#o.scope, range, answer, owners: [...this.#summaries(range)] }
+  /** Of owners the other may not hear of it does not learn that they are there. */
+  #digest(to: string, range: Range, answer: 'wants-answer' | 'is-answer'): GossipMessage {
+    const { self, accepts, tells = accepts } = this.#o
+    const owners = [...this.#summaries(range)].filter(({ owner }) => owner === self || tells(to, owner))
+    return { type: 'digest', scope: this.#o.scope, range, answer, owners }
   }
 
   #listed(owners: readonly OwnerSummary[]): GossipMessage {
@@ -409,11 +490,15 @@ export class Space {
     this.#drop(owner, summary.epoch)
   }
 
-  #drop(owner: string, refusedEpoch: number): void {
+  #forget(owner: string): void {
     this.#owners.get(owner)?.clear()
     this.#owners.delete(owner)
     this.#hiddenSinceMs.delete(owner)
     this.#hot.delete(owner)
+  }
+
+  #drop(owner: string, refusedEpoch: number): void {
+    this.#forget(owner)
     this.#gone.set(owner, Math.max(refusedEpoch, this.#gone.get(owner) ?? 0))
   }
 }

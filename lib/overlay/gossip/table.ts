@@ -64,6 +64,9 @@ export class Table<T> {
   readonly #world: TableWorld
   readonly #reader: Reader<T>
   readonly #pending = new Set<Pending>()
+  readonly #observers = new Set<() => void>()
+  /** What each value read as; a value is replaced, never changed. */
+  readonly #known = new WeakMap<Uint8Array, T>()
   /** Rows whose value did not read: of another version, or nonsense. They are not shown. */
   unreadable = 0
 
@@ -119,9 +122,16 @@ export class Table<T> {
     }
   }
 
+  /** Calls back when rows may be others than before, in the turn it happens; returns how to stop that. */
+  observe(changed: () => void): () => void {
+    this.#observers.add(changed)
+    return () => this.#observers.delete(changed)
+  }
+
   /** For `Gossip`: a change of a row of this table. */
   changed(change: RowChange): void {
     for (const pending of this.#pending) pending.add(change)
+    for (const observer of this.#observers) observer()
   }
 
   #present({ owner, key, prev, next }: RowChange): TableChange<T>[] {
@@ -131,8 +141,12 @@ export class Table<T> {
 
   #read(value: Uint8Array | undefined): T | undefined {
     if (value === undefined) return undefined
+    const known = this.#known.get(value)
+    if (known !== undefined) return known
     try {
-      return read(this.#reader, decode(value, rowMaxBytes), this.name)
+      const row = read(this.#reader, decode(value, rowMaxBytes), this.name)
+      this.#known.set(value, row)
+      return row
     } catch (error) {
       if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
       this.unreadable++

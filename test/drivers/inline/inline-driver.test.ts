@@ -129,6 +129,7 @@ function task(...command: string[]): Assigned {
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
     },
     secrets: new Map(),
     configs: new Map(),

@@ -43,6 +43,7 @@ function task(id: string, command: readonly string[]): Assigned {
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
     },
     secrets: new Map(Object.entries(secrets ?? {}).map(([name, text]) => [name, Buffer.from(text)])),
     configs: new Map(),

@@ -310,6 +310,7 @@ function task(spec: Partial<Assigned['spec']>): Assigned {
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
       ...spec,
     },
     secrets: new Map(),

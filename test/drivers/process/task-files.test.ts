@@ -38,6 +38,7 @@ function task(command: readonly string[], secrets: ReadonlyMap<string, Uint8Arra
       options: undefined,
       secrets: [],
       configs: [],
+      networks: [{ id: 'default', name: 'default' }],
     },
     secrets,
     configs,

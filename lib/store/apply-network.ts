@@ -1,0 +1,47 @@
+/** What operations on networks do. Pure. */
+import { SkeinError } from '../base/errors.js'
+import { checkLabels } from '../model/check-node.js'
+import type { Op } from '../model/command.js'
+import { checkNetworkName, defaultNetwork, type Network } from '../model/network.js'
+import type { Draft } from './draft.js'
+import { servicesOnNetwork } from './queries.js'
+import { namedUsers } from './users.js'
+
+type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
+
+export function createNetwork(draft: Draft, { id, name, labels }: OpOf<'network.create'>): void {
+  const { tables } = draft
+  if (tables.network(id) !== undefined)
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', `network id ${id} exists already`, { kind: 'network', name: id })
+  if (tables.networkByName(checkNetworkName(name)) !== undefined) {
+    const words = `network ${name} exists already; use it, or choose another name`
+    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'network', name })
+  }
+  const record: Network = {
+    id,
+    name,
+    labels: checkLabels(labels),
+    createdAtMs: draft.atMs,
+    updatedAtMs: draft.atMs,
+    version: draft.version,
+  }
+  draft.write({ kind: 'network', key: id, record })
+}
+
+export function removeNetwork(draft: Draft, { id }: OpOf<'network.remove'>): void {
+  const network = draft.tables.network(id)
+  if (network === undefined) {
+    const words = `network ${id}: there is none; see the list of networks`
+    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'network', ref: id })
+  }
+  if (id === defaultNetwork.id) {
+    const words = 'network default cannot be removed: services that name no network belong to it'
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'network is the default' })
+  }
+  const users = servicesOnNetwork(draft.tables, id)
+  if (users.length > 0) {
+    const words = `network ${network.name} is used by ${namedUsers(users)}; update or remove those services first`
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'network is used' })
+  }
+  draft.write({ kind: 'network', key: id, record: undefined })
+}

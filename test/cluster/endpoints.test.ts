@@ -1,0 +1,70 @@
+/** Endpoints on real peers of one process: who sees what, from the first task to the last, and while managers are away. */
+import t from 'tap'
+import type { Endpoint, Peer } from '../../lib/index.js'
+import { eventually, quick, startPeer } from './support.js'
+
+const command = ['sh', '-c', 'exec sleep 1000']
+
+const shown = (peer: Peer, service: string): string[] =>
+  peer.endpoints.list({ service }).map(({ name, state, eligible }) => `${name} ${state} ${eligible ? 'yes' : 'no'}`)
+
+t.test(
+  'endpoints are known on the nodes of their network and on managers, and on nobody else',
+  { timeout: 120_000 },
+  async (t) => {
+    const manager = await startPeer(t, { name: 'm1', availability: 'drain', timing: quick })
+    const join = await manager.invite('worker')
+    const workers = await Promise.all(['w1', 'w2', 'w3'].map((name) => startPeer(t, { name, join })))
+    const [w1, w2, w3] = workers as [Peer, Peer, Peer]
+    await manager.networks.create({ name: 'a' })
+    await manager.networks.create({ name: 'b' })
+    const seen = new Map<string, Endpoint>()
+    const stop = new AbortController()
+    const watching = (async () => {
+      for await (const changes of w1.endpoints.watch({ service: 'web', signal: stop.signal }))
+        for (const { prev, next } of changes) {
+          t.same(seen.get((next ?? prev)?.task ?? ''), prev, 'a change begins where the last one ended')
+          if (next === undefined) seen.delete(prev?.task ?? '')
+          else seen.set(next.task, next)
+        }
+    })()
+    await manager.services.create({
+      name: 'web',
+      task: { command, networks: ['a'], env: { PORT: '8080' } },
+      mode: { replicas: 2 },
+      placement: { constraints: ['node.name != w3'], maxPerNode: 1 },
+    })
+    await manager.services.create({
+      name: 'other',
+      task: { command, networks: ['b'] },
+      placement: { constraints: ['node.name == w3'] },
+    })
+    for (const peer of [manager, w1, w2])
+      await eventually('both endpoints', async () => shown(peer, 'web').join() === 'web.1 ready yes,web.2 ready yes')
+    await eventually('the other’s', async () => shown(w3, 'other').join() === 'other.1 ready yes')
+    const [one] = w1.endpoints.list({ service: 'web' })
+    t.match(one, { host: '127.0.0.1', ports: [8080], networks: ['a'], slot: 1, serviceName: 'web' })
+    t.same(new Set(w2.endpoints.list().map(({ node }) => node)), new Set([w1.id, w2.id]))
+    t.same(shown(w3, 'web'), [], 'not on its network')
+    t.same(shown(w1, 'other'), [])
+    t.same(
+      (await manager.services.endpoints('web')).items.map(({ name }) => name),
+      ['web.1', 'web.2'],
+    )
+    await t.rejects(w3.services.endpoints('web'), { code: 'ERR_SKEIN_FORBIDDEN' })
+    await t.rejects(manager.networks.remove('a'), { code: 'ERR_SKEIN_PRECONDITION', message: /used by web/ })
+
+    await manager.services.scale('web', 1)
+    for (const peer of [manager, w1, w2].filter(({ id }) => id === manager.id || id === one?.node))
+      await eventually('one endpoint', async () => shown(peer, 'web').length === 1)
+    await manager.services.remove('web')
+    for (const peer of [manager, w1, w2]) await eventually('none', async () => shown(peer, 'web').length === 0)
+    await eventually('the watch too', async () => seen.size === 0)
+    await eventually('the network is free', async () => {
+      await manager.networks.remove('a')
+      return true
+    })
+    stop.abort()
+    await watching
+  },
+)
