@@ -10,13 +10,17 @@ export interface Arguments {
   readonly members: number
   readonly kills: number
   readonly minutes: number
+  /** Figures of the simulator by the name of their target; empty for all. */
+  readonly targets: ReadonlySet<string>
+  /** Groups the simulator makes; empty for all it has. */
+  readonly sizes: ReadonlySet<number>
 }
 
-const usage = `known are --format text|json, --sim, --only ${parts.join(',')}, --members N, --kills N, --minutes M`
+const usage = `known are --format text|json, --sim, --only ${parts.join(',')}, --members N, --kills N, --minutes M, --targets T1,T5, --sizes 3,100`
 
 /** @throws on anything it does not know, naming it */
 export function parse(args: readonly string[]): Arguments {
-  const known = { format: 'text', only: parts.join(','), members: '100', kills: '20', minutes: '10' }
+  const known = { format: 'text', only: parts.join(','), members: '100', kills: '20', minutes: '10', targets: '', sizes: '' }
   let form: Arguments['form'] = 'short'
   for (let at = 0; at < args.length; at++) {
     if (args[at] === '--sim') {
@@ -33,13 +37,25 @@ export function parse(args: readonly string[]): Arguments {
   if (format !== 'text' && format !== 'json') throw new Error(`--format ${format}: expected text or json`)
   const only = new Set(known.only.split(',').map(partNamed))
   const members = integer('members', known.members, 5, 1000)
-  return { format, form, only, members, kills: integer('kills', known.kills, 1, 1000), minutes: minutesOf(known.minutes) }
+  const targets = new Set(listed(known.targets).map(targetNamed))
+  const sizes = new Set(listed(known.sizes).map((size) => integer('sizes', size, 1, 10_000)))
+  const [kills, minutes] = [integer('kills', known.kills, 1, 1000), minutesOf(known.minutes)]
+  return { format, form, only, members, kills, minutes, targets, sizes }
 }
 
 function partNamed(name: string): Part {
   const part = parts.find((one) => one === name)
   if (part === undefined) throw new Error(`--only ${name}: expected some of ${parts.join(',')}`)
   return part
+}
+
+function listed(text: string): string[] {
+  return text === '' ? [] : text.split(',')
+}
+
+function targetNamed(name: string): string {
+  if (/^T([1-9]|1[0-7])$/.test(name)) return name
+  throw new Error(`--targets ${name}: expected some of T1 to T17, separated by commas`)
 }
 
 function integer(name: string, text: string, least: number, most: number): number {

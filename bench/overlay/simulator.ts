@@ -11,13 +11,14 @@ import {
   restartOne,
   stallAtRandom,
 } from '../../lib/sim/overlay/index.js'
-import { atMost, median, percentile, type Row, skipped } from '../report.js'
+import { atMost, median, percentile, type Row } from '../report.js'
 import type { Arguments } from './arguments.js'
 
 const sizes = [3, 100, 1000, 10_000] as const
 type Size = (typeof sizes)[number]
 type BySize = Readonly<Partial<Record<Size, number>>>
 type Form = Arguments['form']
+type Note = (what: string, result: object) => void
 
 /** One figure of a scenario by size of the group: its bars and memberlist's milliseconds. */
 interface Figure {
@@ -30,8 +31,8 @@ interface Figure {
 
 interface Scenario {
   readonly figures: readonly Figure[]
-  /** Most seeds by size, where it takes long; 0: so long that it is left out. */
-  readonly seeds?: BySize
+  /** So much happens that the short form has none of 1,000 and more. */
+  readonly isLong?: true
   /** Milliseconds for each figure; undefined where it did not happen. */
   run(members: number, seed: number): readonly (number | undefined)[]
 }
@@ -40,8 +41,6 @@ const firstOf = { 3: 6000, 100: 9970, 1000: 14_500, 10000: 18_900 }
 const allOf = { 3: 6000, 100: 10_380, 1000: 15_100, 10000: 19_800 }
 const fullSeeds = { 3: 30, 100: 30, 1000: 30, 10000: 4 }
 const shortSeeds = { 3: 10, 100: 5, 1000: 1, 10000: 0 }
-/** A minute or more for each seed of 1,000, hours for one of 10,000. */
-const slow = { 1000: 5, 10000: 0 }
 
 const scenarios: readonly Scenario[] = [
   {
@@ -74,7 +73,7 @@ const scenarios: readonly Scenario[] = [
         memberlist: { 100: 15_500, 1000: 21_000 },
       },
     ],
-    seeds: slow,
+    isLong: true,
     run: (members, seed) => [detectDeath({ members, seed }, 'machine', 0.2).allMs],
   },
   {
@@ -100,7 +99,7 @@ const scenarios: readonly Scenario[] = [
   },
   {
     figures: [{ name: 'T14 halves one again after a minute apart', bars: { 3: 5000, 100: 10_000, 1000: 15_000, 10000: 30_000 } }],
-    seeds: slow,
+    isLong: true,
     run: (members, seed) => [healPartition({ members, seed }, 60_000)],
   },
   {
@@ -111,63 +110,83 @@ const scenarios: readonly Scenario[] = [
     figures: [
       { name: 'T16 all restart within a second, one group again', bars: { 3: 2000, 100: 5000, 1000: 10_000, 10000: 30_000 } },
     ],
-    seeds: slow,
+    isLong: true,
     run: (members, seed) => [restartAll({ members, seed }, 1000)],
   },
   {
     figures: [{ name: 'all join within a second through three seeds', bars: { 3: 2000, 100: 5000, 1000: 10_000 } }],
-    seeds: slow,
+    isLong: true,
     run: (members, seed) => [joinAll({ members, seed }, 1000)],
   },
 ]
 
-function seedsOf({ seeds }: Scenario, size: Size, form: Form): number[] {
-  const limit = form === 'full' ? fullSeeds[size] : size >= 1000 && seeds !== undefined ? 0 : shortSeeds[size]
-  return Array.from({ length: Math.min(limit, seeds?.[size] ?? limit) }, (_, at) => at + 1)
+/** Rows that come of one run, or of one for each seed. */
+interface Cell {
+  /** The first word of its figures' names. */
+  readonly targets: readonly string[]
+  readonly members: number
+  rows(note: Note): Row[]
 }
 
-function rowsOf(scenario: Scenario, size: Size, form: Form): Row[] {
-  const figures = scenario.figures.map((figure, at) => ({ ...figure, at, bar: figure.bars[size] }))
-  if (figures.every(({ bar }) => bar === undefined)) return []
-  const seeds = seedsOf(scenario, size, form)
-  const runs = seeds.map((seed) => scenario.run(size, seed))
-  return figures.flatMap(({ name, bar, at, memberlist, of }): Row[] => {
-    const figure = `${name}, N=${size}, ms`
-    if (bar === undefined) return []
-    if (runs.length === 0) return form === 'full' ? [skipped(figure, `≤ ${bar} ms`, 'hours for one seed')] : []
-    const took = runs.map((run) => run[at] ?? Number.POSITIVE_INFINITY)
-    const worst = Math.round(percentile(took, 0.99))
-    const unit = `ms (${seeds.length} seeds, p99 ${worst})`
-    return [atMost(figure, of === 'worst' ? worst : Math.round(median(took)), bar, unit, memberlist?.[size] ?? null)]
+function seedsOf({ isLong }: Scenario, size: Size, form: Form): number[] {
+  const count = form === 'full' ? fullSeeds[size] : size >= 1000 && isLong ? 0 : shortSeeds[size]
+  return Array.from({ length: count }, (_, at) => at + 1)
+}
+
+function scenarioCell(scenario: Scenario, size: Size, form: Form): Cell[] {
+  const figures = scenario.figures.flatMap(({ bars, ...figure }, at) => {
+    const bar = bars[size]
+    return bar === undefined ? [] : [{ ...figure, at, bar }]
   })
+  const seeds = seedsOf(scenario, size, form)
+  if (figures.length === 0 || seeds.length === 0) return []
+  const rows = (note: Note): Row[] => {
+    const runs = seeds.map((seed) => {
+      const run = scenario.run(size, seed)
+      // Hours may pass until all seeds are through.
+      if (form === 'full')
+        for (const { name, at } of figures) note(`${name}, N=${size}, seed ${seed}`, { ms: run[at] ?? 'never' })
+      return run
+    })
+    return figures.map(({ name, bar, at, memberlist, of }) => {
+      const took = runs.map((run) => run[at] ?? Number.POSITIVE_INFINITY)
+      const worst = Math.round(percentile(took, 0.99))
+      const unit = `ms (${seeds.length} seeds, p99 ${worst})`
+      const value = of === 'worst' ? worst : Math.round(median(took))
+      return atMost(`${name}, N=${size}, ms`, value, bar, unit, memberlist?.[size] ?? null)
+    })
+  }
+  return [{ targets: figures.map(({ name }) => firstWord(name)), members: size, rows }]
+}
+
+function firstWord(text: string): string {
+  return text.split(' ', 1)[0] as string
 }
 
 const perHour = ({ falseDead, nodeHours }: Peace): number => Math.round((falseDead / nodeHours) * 100) / 100
 
 /** Ten node-hours for each size, and at least half a minute. */
-function lossRows(form: Form): Row[] {
+function lossCells(form: Form): Cell[] {
   const hours = form === 'full' ? 10 : 1
   const rivals = new Map([
     ['3 0.2', 3.7],
     ['100 0.2', 0.12],
   ])
   return (form === 'full' ? sizes : sizes.slice(0, 2)).flatMap((members) =>
-    [0.1, 0.2].map((lossRate) => {
+    [0.1, 0.2].map((lossRate): Cell => {
       const lastingMs = Math.max(members === 10_000 ? 20_000 : 30_000, (hours * 3_600_000) / members)
-      const peace = keepPeace({ members, seed: 1, conditions: { lossRate } }, lastingMs)
-      const figure = `T8 false deaths per node-hour at ${100 * lossRate} % loss, N=${members}`
-      return atMost(
-        figure,
-        perHour(peace),
-        0,
-        `(${Math.round(peace.nodeHours)} node-hours)`,
-        rivals.get(`${members} ${lossRate}`) ?? null,
-      )
+      const rows = (): Row[] => {
+        const peace = keepPeace({ members, seed: 1, conditions: { lossRate } }, lastingMs)
+        const figure = `T8 false deaths per node-hour at ${100 * lossRate} % loss, N=${members}`
+        const unit = `(${Math.round(peace.nodeHours)} node-hours)`
+        return [atMost(figure, perHour(peace), 0, unit, rivals.get(`${members} ${lossRate}`) ?? null)]
+      }
+      return { targets: ['T8'], members, rows }
     }),
   )
 }
 
-function pauseRows(form: Form): Row[] {
+function pauseCells(form: Form): Cell[] {
   const cases = [
     { members: 3, paused: 1, pausedMs: 16_000, lastingMs: 120_000, rival: 16 },
     { members: 3, paused: 1, pausedMs: 25_000, lastingMs: 120_000, rival: 10 },
@@ -178,13 +197,16 @@ function pauseRows(form: Form): Row[] {
   return cases
     .filter(({ members }) => form === 'full' || members < 1000)
     .map(({ members, paused, pausedMs, lastingMs, rival }) => {
-      const peace = keepPeace({ members, seed: 1 }, lastingMs, pauseInTurns(paused, pausedMs, 500))
-      const figure = `T9 false deaths while ${paused} of ${members} stop for ${pausedMs / 1000} s over and over`
-      return atMost(figure, peace.falseDead, 0, '', rival)
+      const rows = (): Row[] => {
+        const peace = keepPeace({ members, seed: 1 }, lastingMs, pauseInTurns(paused, pausedMs, 500))
+        const figure = `T9 false deaths while ${paused} of ${members} stop for ${pausedMs / 1000} s over and over`
+        return [atMost(figure, peace.falseDead, 0, '', rival)]
+      }
+      return { targets: ['T9'], members, rows }
     })
 }
 
-function stallRows(form: Form): Row[] {
+function stallCells(form: Form): Cell[] {
   const cases = [
     [3, 1],
     [100, 10],
@@ -194,16 +216,16 @@ function stallRows(form: Form): Row[] {
   return cases
     .filter(([members]) => form === 'full' || members < 1000)
     .map(([members, count]) => {
-      const peace = keepPeace(
-        { members, seed: 1 },
-        members === 10_000 ? 30_000 : 120_000,
-        stallAtRandom(count, [2000, 20_000], 5000),
-      )
-      return atMost(`T10 false deaths while the loops of ${count} of ${members} stall for 2 to 20 s`, peace.falseDead, 0, '')
+      const rows = (): Row[] => {
+        const lastingMs = members === 10_000 ? 30_000 : 120_000
+        const peace = keepPeace({ members, seed: 1 }, lastingMs, stallAtRandom(count, [2000, 20_000], 5000))
+        return [atMost(`T10 false deaths while the loops of ${count} of ${members} stall for 2 to 20 s`, peace.falseDead, 0, '')]
+      }
+      return { targets: ['T10'], members, rows }
     })
 }
 
-function costRows(form: Form): Row[] {
+function costCells(form: Form): Cell[] {
   const bars = [
     [3, 600, 0.5],
     [100, 800, 0.5],
@@ -212,24 +234,32 @@ function costRows(form: Form): Row[] {
   ] as const
   return bars
     .filter(([members]) => form === 'full' || members < 10_000)
-    .flatMap(([members, bytesMax, cpuMax]) => {
-      const peace = keepPeace({ members, seed: 1 }, members === 10_000 ? 10_000 : 30_000)
-      const percent = Math.round(peace.cpuMsPerSecond * 100) / 1000
-      return [
-        atMost(`T11 packets a second, N=${members}`, Math.round(peace.packetsPerSecond * 100) / 100, 3, ''),
-        atMost(`T12 bytes a second sealed, N=${members}`, Math.round(peace.bytesPerSecond), bytesMax, 'B'),
-        atMost(`T13 CPU of core and simulator, N=${members}, %`, percent, cpuMax, '% of a core'),
-      ]
+    .map(([members, bytesMax, cpuMax]) => {
+      const rows = (): Row[] => {
+        const peace = keepPeace({ members, seed: 1 }, members === 10_000 ? 10_000 : 30_000)
+        const percent = Math.round(peace.cpuMsPerSecond * 100) / 1000
+        return [
+          atMost(`T11 packets a second, N=${members}`, Math.round(peace.packetsPerSecond * 100) / 100, 3, ''),
+          atMost(`T12 bytes a second sealed, N=${members}`, Math.round(peace.bytesPerSecond), bytesMax, 'B'),
+          atMost(`T13 CPU of core and simulator, N=${members}, %`, percent, cpuMax, '% of a core'),
+        ]
+      }
+      return { targets: ['T11', 'T12', 'T13'], members, rows }
     })
 }
 
-export function simulatorRows(form: Form, note: (what: string, result: object) => void): Row[] {
-  const rows: Row[] = []
-  const add = (more: readonly Row[]): void => {
-    for (const { figure, skein, bar } of more) note(figure, { skein, bar })
-    rows.push(...more)
-  }
-  for (const scenario of scenarios) for (const size of sizes) add(rowsOf(scenario, size, form))
-  for (const part of [lossRows, pauseRows, stallRows, costRows]) add(part(form))
-  return rows
+export function simulatorRows(
+  { form, targets, sizes: wanted }: Pick<Arguments, 'form' | 'targets' | 'sizes'>,
+  note: Note,
+): Row[] {
+  const cells = scenarios.flatMap((scenario) => sizes.flatMap((size) => scenarioCell(scenario, size, form)))
+  for (const more of [lossCells, pauseCells, stallCells, costCells]) cells.push(...more(form))
+  const chosen = cells
+    .filter(({ members }) => wanted.size === 0 || wanted.has(members))
+    .filter((cell) => targets.size === 0 || cell.targets.some((target) => targets.has(target)))
+  return chosen.flatMap(({ rows }) => {
+    const done = rows(note)
+    for (const { figure, skein, bar } of done) note(figure, { skein, bar })
+    return done
+  })
 }

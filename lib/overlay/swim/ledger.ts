@@ -42,7 +42,7 @@ export class Ledger {
   readonly removed = new Set<NodeId>()
   readonly #goneSince = new Map<NodeId, number>()
   readonly #told = new Map<NodeId, number>()
-  #neighbours = ''
+  #neighbours: readonly NodeId[] = []
   #isLeaving = false
   #outbidMs = Number.NEGATIVE_INFINITY
 
@@ -125,7 +125,7 @@ export class Ledger {
     const profile = isKnownNewer ? known : (record.profile ?? known ?? oldProfile(held))
     const next: MemberRecord = profile === record.profile ? record : { ...record, profile }
     // A suspicion of another incarnation is another suspicion: between them the member objected, whether we heard it or not.
-    if (held !== undefined && (next.state !== 'suspect' || compareRecords(next, { ...held, state: 'suspect' }) !== 0))
+    if (held !== undefined && (next.state !== 'suspect' || next.epoch !== held.epoch || next.incarnation !== held.incarnation))
       this.suspicions.close(held, next)
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(slim(record, held))
@@ -212,9 +212,9 @@ export class Ledger {
 
   announceNeighbours(): void {
     const peers = this.#local.table.successors(this.#local.id, this.#local.options.observers)
-    const names = peers.map(({ id }) => id).join()
-    if (names === this.#neighbours) return
-    this.#neighbours = names
+    const isSame = peers.length === this.#neighbours.length && peers.every(({ id }, at) => id === this.#neighbours[at])
+    if (isSame) return
+    this.#neighbours = peers.map(({ id }) => id)
     this.#local.emit({ type: 'neighbours', peers })
   }
 

@@ -5,12 +5,21 @@ import { hashId, hashRecord, isHere, type MemberRecord, mix } from './member.js'
 /** Parts of the digest: a difference in one record shows in one of them. */
 export const bucketCount = 256
 
+/** Slots to a page: one change copies one page, and everybody's list of pages stays short. */
+const pageBits = 6
+const pageMask = (1 << pageBits) - 1
+
+type Page = (MemberRecord | undefined)[]
+
 /** Members as they were known at one moment, sorted by id; never changes, so that many tables may stand on one. */
 export class Roster {
   static readonly empty = new Roster([])
+  /** A member's slot is its place on the ring. */
   readonly records: readonly MemberRecord[]
+  readonly pages: readonly (readonly (MemberRecord | undefined)[])[]
   readonly buckets: Uint32Array
   readonly hereCount: number
+  readonly deadCount: number
   /** Slots by bucket. */
   readonly shelves: readonly (readonly number[])[]
   readonly #slots: ReadonlyMap<NodeId, number>
@@ -18,9 +27,12 @@ export class Roster {
   constructor(records: readonly MemberRecord[]) {
     this.records = [...records].sort((one, other) => (one.id < other.id ? -1 : 1))
     this.#slots = new Map(this.records.map(({ id }, slot) => [id, slot]))
+    const pageCount = Math.ceil(this.records.length / (1 << pageBits))
+    this.pages = Array.from({ length: pageCount }, (_, at) => this.records.slice(at << pageBits, (at + 1) << pageBits))
     this.buckets = new Uint32Array(bucketCount)
     for (const record of this.records) toggle(this.buckets, record)
     this.hereCount = this.records.filter(isHere).length
+    this.deadCount = this.records.filter(isDead).length
     const shelves = Array.from({ length: bucketCount }, () => [] as number[])
     for (const [slot, { id }] of this.records.entries()) shelves[bucketOf(id)]?.push(slot)
     this.shelves = shelves
@@ -28,6 +40,11 @@ export class Roster {
 
   slotOf(id: NodeId): number | undefined {
     return this.#slots.get(id)
+  }
+
+  /** The first place on the ring that is not before this id. */
+  placeOf(id: NodeId): number {
+    return this.#slots.get(id) ?? firstFrom(this.records, id, (record) => record.id)
   }
 
   get(id: NodeId): MemberRecord | undefined {
@@ -42,34 +59,38 @@ export class Roster {
  */
 export class MemberTable {
   readonly #roster: Roster
-  /** Null where a member of the roster was forgotten. */
-  readonly #changed = new Map<number, MemberRecord | null>()
-  readonly #added: (MemberRecord | undefined)[] = []
+  /** Records by slot, those of the roster first; a page is the roster's own until something on it changes. */
+  readonly #pages: (readonly (MemberRecord | undefined)[])[]
   readonly #addedSlots = new Map<NodeId, number>()
-  /** Those of `#added`, sorted by id. */
+  /** Those that came since, sorted by id. */
   readonly #addedRing: NodeId[] = []
   readonly #addedShelves = new Map<number, Set<NodeId>>()
   readonly #free: number[] = []
   readonly #buckets: Uint32Array
-  readonly #dead = new Set<NodeId>()
+  #slotCount: number
+  #size: number
   #hereCount: number
+  #deadCount: number
   #digest: number | undefined
 
   constructor(roster: Roster = Roster.empty) {
     this.#roster = roster
+    this.#pages = roster.pages.slice()
     this.#buckets = roster.buckets.slice()
+    this.#slotCount = roster.records.length
+    this.#size = this.#slotCount
     this.#hereCount = roster.hereCount
-    for (const { id, state } of roster.records) if (state === 'dead') this.#dead.add(id)
+    this.#deadCount = roster.deadCount
   }
 
   /** Slots, some of them empty. */
   get slots(): number {
-    return this.#roster.records.length + this.#added.length
+    return this.#slotCount
   }
 
   /** Members known, whatever their state. */
   get size(): number {
-    return this.slots - this.#free.length
+    return this.#size
   }
 
   /** Members alive or suspect. */
@@ -78,7 +99,7 @@ export class MemberTable {
   }
 
   get deadCount(): number {
-    return this.#dead.size
+    return this.#deadCount
   }
 
   get buckets(): Uint32Array {
@@ -101,10 +122,7 @@ export class MemberTable {
   }
 
   at(slot: number): MemberRecord | undefined {
-    const known = this.#roster.records.length
-    if (slot >= known) return this.#added[slot - known]
-    const changed = this.#changed.get(slot)
-    return changed === undefined ? this.#roster.records[slot] : (changed ?? undefined)
+    return this.#pages[slot >> pageBits]?.[slot & pageMask]
   }
 
   /** Adds a member or replaces what was known of it. */
@@ -135,10 +153,6 @@ export class MemberTable {
       const record = this.at(slot)
       if (record !== undefined) yield record
     }
-  }
-
-  dead(): Iterable<NodeId> {
-    return this.#dead
   }
 
   /** A random member that passes, found without looking at all of them unless few pass. */
@@ -181,27 +195,15 @@ export class MemberTable {
   }
 
   #neighbours(id: NodeId, count: number, step: 1 | -1): MemberRecord[] {
-    const known = this.#roster.records
-    const found: MemberRecord[] = []
-    const walk = (size: number, first: number, recordAt: (place: number) => MemberRecord | undefined): void => {
-      const start = step === 1 ? first : first - 1
-      for (let walked = 0, taken = 0; walked < size && taken < count; walked++) {
-        const record = recordAt((((start + step * walked) % size) + size) % size)
-        if (record === undefined || record.id === id || !isHere(record)) continue
-        found.push(record)
-        taken++
-      }
-    }
-    walk(
-      known.length,
-      firstFrom(known, id, ({ id }) => id),
-      (place) => this.at(place),
-    )
-    walk(this.#addedRing.length, firstFrom(this.#addedRing, id), (place) => this.get(this.#addedRing[place] as NodeId))
+    const known = this.#roster.records.length
+    const found = nearest(known, this.#roster.placeOf(id), { id, count, step }, (place) => this.at(place))
+    const ring = this.#addedRing
+    if (ring.length === 0) return found
+    const added = nearest(ring.length, firstFrom(ring, id), { id, count, step }, (place) => this.get(ring[place] as NodeId))
     const isWrapped = (other: NodeId): boolean => (step === 1 ? other < id : other > id)
     const inOrder = (one: MemberRecord, other: MemberRecord): number =>
       Number(isWrapped(one.id)) - Number(isWrapped(other.id)) || (one.id < other.id ? -step : step)
-    return found.sort(inOrder).slice(0, count)
+    return [...found, ...added].sort(inOrder).slice(0, count)
   }
 
   #slotOf(id: NodeId): number | undefined {
@@ -209,15 +211,17 @@ export class MemberTable {
   }
 
   #put(slot: number, record: MemberRecord | undefined): void {
-    const known = this.#roster.records.length
-    if (slot < known) this.#changed.set(slot, record ?? null)
-    else this.#added[slot - known] = record
+    const at = slot >> pageBits
+    const page = this.#pages[at]
+    const own = page === undefined || page === this.#roster.pages[at] ? (page?.slice() ?? []) : (page as Page)
+    own[slot & pageMask] = record
+    this.#pages[at] = own
   }
 
   #add(record: MemberRecord): void {
-    const slot = this.#free.pop() ?? this.slots
+    const slot = this.#free.pop() ?? this.#slotCount++
     this.#addedSlots.set(record.id, slot)
-    this.#added[slot - this.#roster.records.length] = record
+    this.#put(slot, record)
     this.#addedRing.splice(firstFrom(this.#addedRing, record.id), 0, record.id)
     const bucket = bucketOf(record.id)
     const shelf = this.#addedShelves.get(bucket)
@@ -229,12 +233,38 @@ export class MemberTable {
     if (before !== undefined) toggle(this.#buckets, before)
     if (after !== undefined) toggle(this.#buckets, after)
     this.#digest = undefined
+    this.#size += Number(after !== undefined) - Number(before !== undefined)
     this.#hereCount += Number(after !== undefined && isHere(after)) - Number(before !== undefined && isHere(before))
-    const id = (after ?? before)?.id
-    if (id === undefined) return
-    if (after?.state === 'dead') this.#dead.add(id)
-    else this.#dead.delete(id)
+    this.#deadCount += Number(after !== undefined && isDead(after)) - Number(before !== undefined && isDead(before))
   }
+}
+
+function isDead({ state }: MemberRecord): boolean {
+  return state === 'dead'
+}
+
+interface Stretch {
+  readonly id: NodeId
+  readonly count: number
+  readonly step: 1 | -1
+}
+
+/** Walks a ring of `size` places from where `id` is, or would be, until it has met `count` others that are here. */
+function nearest(
+  size: number,
+  first: number,
+  { id, count, step }: Stretch,
+  recordAt: (place: number) => MemberRecord | undefined,
+): MemberRecord[] {
+  const found: MemberRecord[] = []
+  let place = step === 1 ? first : first - 1
+  for (let walked = 0; walked < size && found.length < count; walked++, place += step) {
+    if (place >= size) place -= size
+    else if (place < 0) place += size
+    const record = recordAt(place)
+    if (record !== undefined && record.id !== id && isHere(record)) found.push(record)
+  }
+  return found
 }
 
 export function bucketOf(id: NodeId): number {

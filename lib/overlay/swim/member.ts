@@ -78,19 +78,21 @@ export function isDegraded({ state, accusations }: MemberRecord): boolean {
  * `held` itself when `more` adds nothing.
  */
 export function mergeAccusations(held: readonly Accusation[], more: readonly Accusation[]): readonly Accusation[] {
-  if (more.length === 0 || more === held) return held
-  const byAccuser = new Map(held.map((each) => [each.by, each]))
-  let news = false
+  // Nearly always nothing is new: the same testimony comes round many times.
+  if (more === held || more.every((each) => addsNothing(each, held))) return held
+  const merged = [...held]
   for (const each of more) {
-    const known = byAccuser.get(each.by)
-    if (known !== undefined && weights[known.saw] >= weights[each.saw]) continue
-    byAccuser.set(each.by, each)
-    news = true
+    const at = merged.findIndex(({ by }) => by === each.by)
+    if (at === -1) merged.push(each)
+    else if (weights[each.saw] > weights[(merged[at] as Accusation).saw]) merged[at] = each
   }
-  if (!news) return held
-  const merged = [...byAccuser.values()].sort(compareAccusations).slice(0, accusationsMax)
-  const isSame = merged.length === held.length && merged.every(({ by, saw }, at) => held[at]?.by === by && held[at]?.saw === saw)
-  return isSame ? held : merged
+  return merged.sort(compareAccusations).slice(0, accusationsMax)
+}
+
+function addsNothing(each: Accusation, held: readonly Accusation[]): boolean {
+  const last = held[accusationsMax - 1]
+  if (last !== undefined && compareAccusations(each, last) >= 0) return true
+  return held.some(({ by, saw }) => by === each.by && weights[saw] >= weights[each.saw])
 }
 
 function compareAccusations(one: Accusation, other: Accusation): number {

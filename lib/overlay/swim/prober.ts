@@ -66,6 +66,7 @@ export class Prober {
   readonly #coordinates = new Map<NodeId, Coordinate>()
   /** Members that were reached, but by no datagram, since one last was. */
   readonly #unanswered = new Set<NodeId>()
+  #isRingsTurn = false
   #triedMs = Number.NEGATIVE_INFINITY
   #seq: number
   coordinate: Coordinate = origin
@@ -197,10 +198,19 @@ export class Prober {
     this.#local.after(awareness.scale(options.probeIntervalMs), () => this.#round())
   }
 
+  /**
+   * Every other round it is the next on the ring's turn: left to chance alone, one in a hundred of the silent would wait five rounds
+   * for the first who misses it, whatever the size of the group.
+   */
   #nextMember(): MemberRecord | undefined {
-    const { table, id, hasDatagrams, links } = this.#local
+    const { table, id, hasDatagrams, links, options } = this.#local
     const fits = (member: MemberRecord | undefined): member is MemberRecord =>
       member !== undefined && member.id !== id && isHere(member) && (hasDatagrams || links.has(member.id))
+    this.#isRingsTurn = !this.#isRingsTurn
+    if (this.#isRingsTurn) {
+      const next = table.successors(id, options.observers).find(({ state }) => state === 'alive')
+      if (fits(next)) return next
+    }
     for (let tries = 0; tries < table.slots; tries++) {
       const slot = this.#order.next(table.slots)
       const member = slot === undefined ? undefined : table.at(slot)

@@ -158,6 +158,7 @@ function isNewer(one: Brief, other: Brief | undefined): boolean {
 }
 
 /** With the version of the profile that is held, which may be behind the one that was announced. */
-function briefOf({ id, epoch, incarnation, state, profile }: MemberRecord): Brief {
-  return { id, epoch, incarnation, state, profileVersion: profile?.version ?? 0 }
+function briefOf(record: MemberRecord): Brief {
+  const profileVersion = record.profile?.version ?? 0
+  return profileVersion === record.profileVersion ? record : { ...record, profileVersion }
 }

@@ -71,8 +71,8 @@ export class OverlayNetwork {
     const { lossRate, duplicateRate } = this.conditions
     if (!this.isOpen(from, to)) return []
     if (lossRate > 0 && this.#random() < lossRate) return []
-    const copies = duplicateRate > 0 && this.#random() < duplicateRate ? 2 : 1
-    return Array.from({ length: copies }, () => this.latencyMs())
+    const isTwice = duplicateRate > 0 && this.#random() < duplicateRate
+    return isTwice ? [this.latencyMs(), this.latencyMs()] : [this.latencyMs()]
   }
 
   /** How long a message on a link takes: what is lost is sent again, later and later. */

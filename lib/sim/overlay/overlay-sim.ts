@@ -5,7 +5,6 @@ import {
   type Effect,
   type Lane,
   type MemberRecord,
-  type MemberSnapshot,
   type Packet,
   type PeerEvidence,
   packetBytes,
@@ -50,11 +49,13 @@ interface SimMember {
   /** Reads one packet at a time, and takes so long for each that nothing else runs meanwhile. */
   slowMs: readonly [number, number] | undefined
   readonly inbox: (() => void)[]
+  /** Members it holds a link with. */
+  readonly links: Set<number>
   wakeAt: number
   neighbours: readonly NodeId[]
   hasLocalFault: boolean
   isDeafToDatagrams: boolean
-  kept: MemberSnapshot | undefined
+  kept: Roster | undefined
   sentPackets: number
   sentBytes: number
 }
@@ -81,7 +82,8 @@ export class OverlaySim {
   readonly #queue = new EventQueue<SimEvent>()
   readonly #members: SimMember[] = []
   readonly #indexes = new Map<NodeId, number>()
-  readonly #links = new Set<string>()
+  /** What members kept, by the digest of their tables: thousands that knew the same start from one roster. */
+  readonly #rosters = new Map<number, Roster>()
   readonly #watchers: ((news: SimNews) => void)[] = []
 
   constructor({ members, seed, swim, conditions, begin = 'formed' }: OverlaySimOptions) {
@@ -188,7 +190,7 @@ export class OverlaySim {
     const member = this.#at(index)
     this.#stop(member, 'down')
     for (const other of this.#linkedTo(member)) {
-      this.#links.delete(linkOf(index, other.index))
+      unlink(member, other)
       if (this.network.isOpen(index, other.index)) this.#evidenceAfter(this.network.segment(), other, member.id, 'reset')
       else this.#evidenceAfter(keepAliveMs, other, member.id, 'closed')
     }
@@ -199,7 +201,7 @@ export class OverlaySim {
     const member = this.#at(index)
     this.#stop(member, 'gone')
     for (const other of this.#linkedTo(member)) {
-      this.#links.delete(linkOf(index, other.index))
+      unlink(member, other)
       this.#evidenceAfter(keepAliveMs * (0.5 + this.#random()), other, member.id, 'closed')
     }
   }
@@ -212,7 +214,7 @@ export class OverlaySim {
     member.epoch++
     member.pausedUntil = 0
     member.inbox.length = 0
-    member.core = this.#newCore(member, member.kept === undefined ? Roster.empty : rosterOf(member.kept))
+    member.core = this.#newCore(member, member.kept ?? Roster.empty)
     member.wakeAt = Number.POSITIVE_INFINITY
     this.#carry(member, member.core.start(this.nowMs))
   }
@@ -265,6 +267,7 @@ export class OverlaySim {
       pausedUntil: 0,
       slowMs: undefined,
       inbox: [],
+      links: new Set(),
       wakeAt: Number.POSITIVE_INFINITY,
       neighbours: [],
       hasLocalFault: false,
@@ -335,7 +338,7 @@ export class OverlaySim {
   }
 
   #stop(member: SimMember, phase: 'down' | 'gone'): void {
-    member.kept = member.core.snapshot()
+    member.kept = this.#rosterOf(member.core)
     member.phase = phase
     member.inbox.length = 0
   }
@@ -392,7 +395,7 @@ export class OverlaySim {
         this.#queue.after(delayMs, { type: 'arrive', member: to, packet, lane })
       return
     }
-    if (!this.#links.has(linkOf(member.index, to.index))) return
+    if (!member.links.has(to.index)) return
     if (this.network.isOpen(member.index, to.index) && this.network.isOpen(to.index, member.index)) {
       this.#queue.after(this.network.segment(), { type: 'arrive', member: to, packet, lane })
       return
@@ -405,7 +408,8 @@ export class OverlaySim {
     const { index: a } = one
     const { index: b } = other
     if (this.network.isOpen(a, b) && this.network.isOpen(b, a)) return
-    if (!this.#links.delete(linkOf(a, b))) return
+    if (!one.links.has(b)) return
+    unlink(one, other)
     this.#evidenceAfter(0, one, other.id, 'closed')
     this.#evidenceAfter(0, other, one.id, 'closed')
     if (one.neighbours.includes(other.id)) this.#want(one, other)
@@ -439,9 +443,9 @@ export class OverlaySim {
 
   /** Makes a link one member wants to hold, and tries again while it does. */
   #want(member: SimMember, to: SimMember, isInstant = false): void {
-    if (this.#links.has(linkOf(member.index, to.index))) return
+    if (member.links.has(to.index)) return
     if (isInstant) {
-      this.#links.add(linkOf(member.index, to.index))
+      link(member, to)
       this.#evidenceAfter(0, member, to.id, 'linked')
       this.#evidenceAfter(0, to, member.id, 'linked')
       return
@@ -458,24 +462,36 @@ export class OverlaySim {
     if (to.phase !== 'up' || to.pausedUntil > this.nowMs || member.hasLocalFault || to.hasLocalFault) return
     const delayMs = this.network.connection(member.index, to.index, redialMs)
     if (delayMs === undefined || this.network.isRejecting(member.index, to.index)) return
-    const key = linkOf(member.index, to.index)
     const epochs = [member.epoch, to.epoch]
     this.after(2 * delayMs, () => {
       const isStill = member.phase === 'up' && to.phase === 'up' && member.epoch === epochs[0] && to.epoch === epochs[1]
-      if (!isStill || this.#links.has(key)) return
-      this.#links.add(key)
+      if (!isStill || member.links.has(to.index)) return
+      link(member, to)
       this.#evidenceAfter(0, member, to.id, 'linked')
       this.#evidenceAfter(0, to, member.id, 'linked')
     })
   }
 
-  #linkedTo({ index }: SimMember): SimMember[] {
-    return this.#members.filter((other) => this.#links.has(linkOf(index, other.index)))
+  #linkedTo({ links }: SimMember): SimMember[] {
+    return [...links].sort((one, other) => one - other).map((index) => this.#at(index))
+  }
+
+  /** What it would find on its disk when it starts again. */
+  #rosterOf(core: SwimCore): Roster {
+    const kept = this.#rosters.get(core.digest) ?? rosterOf(core.snapshot())
+    this.#rosters.set(core.digest, kept)
+    return kept
   }
 }
 
-function linkOf(one: number, other: number): string {
-  return one < other ? `${one}-${other}` : `${other}-${one}`
+function link(one: SimMember, other: SimMember): void {
+  one.links.add(other.index)
+  other.links.add(one.index)
+}
+
+function unlink(one: SimMember, other: SimMember): void {
+  one.links.delete(other.index)
+  other.links.delete(one.index)
 }
 
 function addressOf(index: number): string {

@@ -6,6 +6,7 @@ import {
   healPartition,
   joinAll,
   keepPeace,
+  OverlaySim,
   restartAll,
   restartOne,
 } from '../../../lib/sim/overlay/index.js'
@@ -78,6 +79,20 @@ t.test('T3, T4, T17: a machine that falls silent is known after its suspicion, t
       runs.map((run) => run.leaderMs),
       firstMs + 200,
     )
+  }
+})
+
+t.test('T3: a machine that falls silent is missed within two rounds, whatever the order of probes', async (t) => {
+  for (const seed of seeds) {
+    const sim = new OverlaySim({ members: 60, seed })
+    sim.run(1500 + 100 * seed)
+    let missed = false
+    sim.watch(({ event, subject }) => {
+      missed ||= event.type === 'suspect' && subject === seed
+    })
+    sim.powerOff(seed)
+    const tookMs = sim.runUntil(() => missed, 20_000) ?? Number.POSITIVE_INFINITY
+    t.ok(tookMs <= 3100, `seed ${seed}: missed after ${tookMs} ms`)
   }
 })
 
