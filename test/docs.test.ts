@@ -17,6 +17,7 @@ import {
   knownTopLevelKeys,
 } from '../lib/compose/keys.js'
 import { parseStack } from '../lib/compose/stack.js'
+import { splitWords } from '../lib/compose/words.js'
 import { createPeer } from '../lib/index.js'
 import { defaultClusterSettings } from '../lib/model/cluster.js'
 import { payloadBytesMax } from '../lib/model/payload.js'
@@ -25,7 +26,7 @@ import { raftMetricsOf } from '../lib/peer/raft-metrics.js'
 import type { RaftRunnerMetrics } from '../lib/raft/index.js'
 import { keyBytesMax, valueBytesMax } from '../lib/store/apply-cluster.js'
 import { commandBytesMax } from '../lib/store/command-codec.js'
-import { fakeWorld } from './cli/fake-world.js'
+import { fakeWorld, run } from './cli/fake-world.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const readme = readFileSync(`${root}/README.md`, 'utf8')
@@ -96,6 +97,27 @@ t.test('every command of the README is a command', async (t) => {
     t.equal(status, 0, `skein ${path.join(' ')} --help`)
     t.match(stdout, new RegExp(`Usage: skein ${path.join(' ')}`), command)
   }
+})
+
+t.test('what operations.md does with secrets and configs the command line understands, and does to a cluster', async (t) => {
+  const lines = blocks(page('operations'), 'console')
+    .join('\n')
+    .matchAll(/^\$ skein ((?:secret|config|service) .*?)(?:\s+#.*)?$/gm)
+  const world = fakeWorld({ cwd: t.testdir({ 'password.txt': 'hunter2', 'nginx.conf': 'events {}' }) })
+  for (const [, line] of lines) {
+    const split = splitWords(line as string)
+    t.equal(await run(world, '', ...(split.ok ? split.words : [])), 0, `${line}\n${world.err()}`)
+  }
+  t.match(world.state.secrets, [{ name: 'db-password-1' }])
+  t.match(world.state.configs, [{ name: 'nginx-1', data: Buffer.from('events {}') }])
+  t.match(
+    world.state.services.map(({ spec }) => spec.task),
+    [
+      { secrets: [{ secret: 'db-password-1', target: 'db-password' }] },
+      { configs: [{ config: 'nginx-1', target: 'etc/nginx/nginx.conf' }] },
+    ],
+  )
+  t.match(world.out(), /"data": "events \{\}"/)
 })
 
 t.test('cli.md has every command that exists and no other, and the exit codes as they are', async (t) => {

@@ -90,7 +90,7 @@ export class AssignmentFeed {
 
   /** The next secrets and configs to send, and those to forget. More may be left: ask again until there is nothing new. */
   #payloadNews(view: View): PayloadNews {
-    const needed = { secret: payloadsNeeded(view, this.#node, 'secret'), config: payloadsNeeded(view, this.#node, 'config') }
+    const needed = payloadsNeeded(view, this.#node)
     const dropSecrets = this.#secrets.dropped(needed.secret)
     const dropConfigs = this.#configs.dropped(needed.config)
     const secrets = this.#secrets.next(needed.secret, payloadsPerMessageBytes, this.#open)
@@ -113,11 +113,13 @@ export class AssignmentFeed {
 }
 
 /** Ids of what tasks on this node need that run or are still to: nobody else's, and none for what is over or on its way out. */
-function payloadsNeeded(view: View, node: string, kind: PayloadKind): ReadonlySet<string> {
-  const needed = new Set<string>()
+function payloadsNeeded(view: View, node: string): Readonly<Record<PayloadKind, ReadonlySet<string>>> {
+  const needed = { secret: new Set<string>(), config: new Set<string>() }
   for (const task of view.tasksOfNode(node)) {
     if (isTerminal(task.observed) || isStopWished(task)) continue
-    for (const { id } of view.spec(task.service, task.specVersion)?.task[`${kind}s`] ?? []) needed.add(id)
+    const spec = view.spec(task.service, task.specVersion)
+    for (const { id } of spec?.task.secrets ?? []) needed.secret.add(id)
+    for (const { id } of spec?.task.configs ?? []) needed.config.add(id)
   }
   return needed
 }

@@ -57,6 +57,8 @@ configs:
   j: {content: [x]}
   k: {external: true}
   l: 7
+  m: {content: x}
+  n: {content: x, name: shop_m}
 services:
   web:
     command: node web.mjs
@@ -80,6 +82,8 @@ services:
   t.match(why('configs.i.external'), /expected true, got "maybe"/)
   t.match(why('configs.j.content'), /expected a text, got a list/)
   t.equal(why('configs.k'), undefined)
+  t.equal(why('configs.m'), undefined)
+  t.match(why('configs.n'), /another config of this file is called shop_m/)
   t.match(why('configs.l'), /expected a map, got 7/)
   t.match(why('services.web.configs[0]'), /no config nobody at the top level; add `configs: \{nobody: \{external: true\}\}`/)
   t.match(why('services.web.configs[1].source'), /missing; name one of the configs/)
