@@ -1,5 +1,7 @@
+import { posix } from 'node:path'
 import fc from 'fast-check'
 import t from 'tap'
+import { isSkeinError } from '../../lib/base/errors.js'
 import { checkName, replicasMax, resolveServiceSpec } from '../../lib/model/index.js'
 
 const minimal = { name: 'web', task: { command: ['node', 'server.js'] } }
@@ -150,6 +152,35 @@ t.test('a name is checked in time that does not grow with its trickiness', async
   t.throws(() => checkName(`${'a'.repeat(62)}!`), { code: 'ERR_SKEIN_INVALID_SPEC' })
   for (const good of ['a', 'A1', 'a--b', 'a_-_b', 'x'.repeat(63)]) t.equal(checkName(good), good)
 })
+
+t.test('no target of a config leads out of the directory its task is told, or to the place of another', async (t) => {
+  const part = fc.constantFrom('a', 'b', '.', '..', '.a', '...', '', 'a b', '-', 'é')
+  const target = fc.array(part, { maxLength: 4 }).map((parts) => parts.join('/'))
+  let accepted = 0
+  fc.assert(
+    fc.property(fc.array(target, { minLength: 1, maxLength: 3 }), (targets) => {
+      const configs = targets.map((each) => ({ config: 'c', target: each }))
+      const found = targetsOf({ ...minimal, task: { ...minimal.task, configs } })
+      if (found === undefined) return true
+      accepted++
+      const places = found.map((each) => posix.resolve('/told', each))
+      const isAlone = (place: string) => places.filter((other) => `${other}/`.startsWith(`${place}/`)).length === 1
+      return places.every((place) => place.startsWith('/told/') && isAlone(place))
+    }),
+    { numRuns: 2_000 },
+  )
+  t.ok(accepted > 50, `${accepted} were accepted`)
+})
+
+/** Undefined when the spec is refused. */
+function targetsOf(spec: unknown): readonly string[] | undefined {
+  try {
+    return resolveServiceSpec(spec).resolved.task.configs.map(({ target }) => target)
+  } catch (error) {
+    if (isSkeinError(error, 'ERR_SKEIN_INVALID_SPEC')) return undefined
+    throw error
+  }
+}
 
 t.test('nothing makes it throw anything but its own error', async (t) => {
   fc.assert(
