@@ -1,4 +1,4 @@
-import { Packr } from 'msgpackr'
+import { Packr } from 'msgpackr/pack'
 import { SkeinBug } from '../base/assert.js'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { scan } from './scan.js'

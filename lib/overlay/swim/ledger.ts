@@ -14,6 +14,7 @@ import {
   type Seen,
 } from './member.js'
 import type { SwimEvent } from './messages.js'
+import { Neighbours } from './neighbours.js'
 import type { Prober } from './prober.js'
 import { Suspicions } from './suspicions.js'
 
@@ -38,17 +39,18 @@ export class Ledger {
   readonly #prober: Prober
   readonly suspicions: Suspicions
   readonly damper = new Damper()
+  readonly neighbours: Neighbours
   /** Removed from the cluster for good. */
   readonly removed = new Set<NodeId>()
   readonly #goneSince = new Map<NodeId, number>()
   readonly #told = new Map<NodeId, number>()
-  #neighbours: readonly NodeId[] = []
   #isLeaving = false
   #outbidMs = Number.NEGATIVE_INFINITY
 
   constructor(local: Local, prober: Prober) {
     this.#local = local
     this.#prober = prober
+    this.neighbours = new Neighbours(local)
     this.suspicions = new Suspicions(local, {
       say: (record) => this.#accept(record, 'news'),
       check: (subject) => prober.check(subject),
@@ -139,7 +141,7 @@ export class Ledger {
 
   #announce(held: MemberRecord | undefined, next: MemberRecord): void {
     const wasHere = held !== undefined && isHere(held)
-    if (wasHere !== isHere(next)) this.announceNeighbours()
+    if (wasHere !== isHere(next)) this.neighbours.moved()
     const isRestart = held !== undefined && held.epoch !== next.epoch
     switch (next.state) {
       case 'alive':
@@ -210,14 +212,6 @@ export class Ledger {
     this.#local.send(id, { type: 'gossip' }, { records: [inShort(said)] })
   }
 
-  announceNeighbours(): void {
-    const peers = this.#local.table.successors(this.#local.id, this.#local.options.observers)
-    const isSame = peers.length === this.#neighbours.length && peers.every(({ id }, at) => id === this.#neighbours[at])
-    if (isSame) return
-    this.#neighbours = peers.map(({ id }) => id)
-    this.#local.emit({ type: 'neighbours', peers })
-  }
-
   /** Our last word: from now on nothing that is said of us is answered. */
   leave(): void {
     if (this.#isLeaving) return
@@ -238,7 +232,7 @@ export class Ledger {
     this.#local.rumours.drop(id)
     this.#local.table.delete(id)
     if (isHere(held)) this.event('left', gone)
-    this.announceNeighbours()
+    this.neighbours.moved()
   }
 
   prune(nowMs: number): void {

@@ -161,7 +161,7 @@ export class SwimCore {
       this.#prober.start()
       this.#local.after(this.#local.random() * healMs, () => this.#heal())
       this.#local.after(housekeepingMs, () => this.#housekeep())
-      this.#ledger.announceNeighbours()
+      this.#ledger.neighbours.announce()
       if (this.#isKnown) return
       this.#local.spread(this.#local.self)
       this.#knock()

@@ -249,3 +249,37 @@ t.test('meta over 512 bytes is refused', async (t) => {
   const core = new SwimCore(config)
   t.throws(() => core.update(0, { meta: new Uint8Array(513) }), { code: 'ERR_SKEIN_TOO_LARGE' })
 })
+
+t.test('links to neighbours wait until arrivals cease, and in a group that never rests at most ten seconds', async (t) => {
+  const core = new SwimCore({ id: nodeId(0), epoch: 1, address: 'a:1', options, random: seededRandom(1) })
+  const announced: { atMs: number; peers: number[] }[] = []
+  const take = (atMs: number, effects: ReturnType<SwimCore['tick']>): void => {
+    for (const effect of effects)
+      if (effect.type === 'neighbours') announced.push({ atMs, peers: effect.peers.map(({ id }) => Number.parseInt(id, 36)) })
+  }
+  const arrive = (atMs: number, number: number): void => {
+    const from = nodeId(number)
+    const message = { type: 'gossip' } as const
+    take(atMs, core.receive(atMs, { from, to: nodeId(0), epoch: 1, incarnation: 1, message, records: [record(number)] }, 'link'))
+  }
+  const runTo = (endMs: number): void => {
+    while (core.wakeAtMs <= endMs) take(core.wakeAtMs, core.tick(core.wakeAtMs))
+  }
+  take(0, core.start(0))
+  // Ids fall, so that each arrival comes between us and the neighbours of before.
+  for (let index = 0; index < 20; index++) {
+    runTo(index * 300)
+    arrive(index * 300, 100 - index)
+  }
+  runTo(10_000)
+  t.strictSame(announced, [{ atMs: 19 * 300 + 1000, peers: [81, 82, 83, 84, 85] }], 'once, a second after the last')
+  announced.length = 0
+  for (let index = 0; index < 60; index++) {
+    runTo(20_000 + index * 300)
+    arrive(20_000 + index * 300, 80 - index)
+  }
+  t.strictSame(
+    announced.map(({ atMs }) => atMs),
+    [30_000],
+  )
+})

@@ -1,0 +1,49 @@
+import type { NodeId } from '../../base/ids.js'
+import type { Local } from './local.js'
+
+/** The ring is told of when nobody came or went for this long ... */
+const settleMs = 1000
+/** ... and in a group that never rests after this long. */
+const settleMaxMs = 10_000
+
+/**
+ * Whom we hold links to: our successors on the ring. While a group forms nearly every neighbour is displaced by the next
+ * member to come, and a link costs two handshakes; so links wait until arrivals cease.
+ */
+export class Neighbours {
+  readonly #local: Local
+  #announced: readonly NodeId[] = []
+  #movedMs = 0
+  /** When the change that is not announced yet was first seen. */
+  #unsettledMs: number | undefined
+
+  constructor(local: Local) {
+    this.#local = local
+  }
+
+  /** Tells of the ring as it is, if that is news. */
+  announce(): void {
+    this.#unsettledMs = undefined
+    const peers = this.#local.table.successors(this.#local.id, this.#local.options.observers)
+    const isSame = peers.length === this.#announced.length && peers.every(({ id }, at) => id === this.#announced[at])
+    if (isSame) return
+    this.#announced = peers.map(({ id }) => id)
+    this.#local.emit({ type: 'neighbours', peers })
+  }
+
+  /** Somebody came or went. */
+  moved(): void {
+    this.#movedMs = this.#local.nowMs
+    if (this.#unsettledMs !== undefined) return
+    this.#unsettledMs = this.#movedMs
+    this.#look()
+  }
+
+  #look(): void {
+    const { nowMs, timers } = this.#local
+    const sinceMs = this.#unsettledMs ?? nowMs
+    const dueMs = Math.min(this.#movedMs + settleMs, sinceMs + settleMaxMs)
+    if (nowMs >= dueMs) this.announce()
+    else timers.at(dueMs, () => this.#look())
+  }
+}
