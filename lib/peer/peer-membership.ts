@@ -146,6 +146,7 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
       skein_swim_unsent_total: counters.unsent,
       skein_swim_outbid_total: counters.outbid,
       skein_swim_dropped_total: counters.malformed + counters.impostors,
+      skein_swim_syncs_left_total: core.leftOpen,
       skein_swim_stream_only: counters.isStreamOnly,
     }
   }

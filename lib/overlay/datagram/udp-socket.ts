@@ -1,9 +1,12 @@
 import { createSocket, type Socket } from 'node:dgram'
+import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
+import { isIP } from 'node:net'
 import { SkeinError } from '../../base/errors.js'
 import { formatHostPort, parseHostPort } from '../../base/host-port.js'
 import { parseListen } from '../transport/index.js'
 import type { DatagramReader, DatagramSocket } from './datagram-socket.js'
+import { HostAddresses } from './host-addresses.js'
 
 /** Bytes the system keeps for us while the event loop is busy: some 2,000 packets. */
 const receiveBufferBytes = 1024 * 1024
@@ -13,10 +16,12 @@ export class UdpSocket implements DatagramSocket {
   readonly address: string
   localFaults = 0
   readonly #socket: Socket
+  readonly #hosts: HostAddresses
   #closed: Promise<void> | undefined
 
-  private constructor(socket: Socket, address: string) {
+  private constructor(socket: Socket, address: string, hosts: HostAddresses) {
     this.#socket = socket
+    this.#hosts = hosts
     this.address = address
     // Nothing to be done about one packet; the next one tells whether it was more.
     socket.on('error', () => this.localFaults++)
@@ -28,7 +33,8 @@ export class UdpSocket implements DatagramSocket {
    */
   static async bind(address: string): Promise<UdpSocket> {
     const { host, port } = parseListen(address)
-    const socket = createSocket({ type: host.includes(':') ? 'udp6' : 'udp4', recvBufferSize: receiveBufferBytes })
+    const family = host.includes(':') ? 6 : 4
+    const socket = createSocket({ type: `udp${family}`, recvBufferSize: receiveBufferBytes })
     try {
       socket.bind({ port, address: host, exclusive: true })
       await once(socket, 'listening')
@@ -36,7 +42,11 @@ export class UdpSocket implements DatagramSocket {
       socket.close()
       throw bindError(address, error)
     }
-    return new UdpSocket(socket, formatHostPort({ host, port: socket.address().port }))
+    const hosts = new HostAddresses(
+      async (name) => (await lookup(name, { family })).address,
+      () => performance.now(),
+    )
+    return new UdpSocket(socket, formatHostPort({ host, port: socket.address().port }), hosts)
   }
 
   open(read: DatagramReader): void {
@@ -51,8 +61,13 @@ export class UdpSocket implements DatagramSocket {
       this.localFaults++
       return
     }
-    const { host, port } = target
-    this.#socket.send(bytes, port, host, (error) => {
+    // A name is not left to the socket: it would look it up for each packet, in the line in which disk writes wait.
+    const host = isIP(target.host) === 0 ? this.#hosts.find(target.host) : target.host
+    if (host === undefined) {
+      this.localFaults++
+      return
+    }
+    this.#socket.send(bytes, target.port, host, (error) => {
       if (error !== null) this.localFaults++
     })
   }

@@ -4,7 +4,7 @@ import type { Local } from './local.js'
 import { compareRecords, isHere, type MemberRecord } from './member.js'
 import { bucketCount, foldBuckets } from './member-table.js'
 import type { Brief } from './messages.js'
-import { briefBytes, headerBytes } from './record-bytes.js'
+import { briefBytes, headerBytes, recordBytes } from './record-bytes.js'
 
 /** A difference that news under way will mend by itself is left alone for so long. */
 const settleMs = 300
@@ -16,6 +16,15 @@ const many = 8
 /** Records one pull brings; the next synchronisation brings more. */
 const pullMax = 4096
 const idsPerPull = 128
+/**
+ * What answers may weigh: so much at once, and so much a millisecond. At once that is all of 10,000 members twenty times over; of a hundred,
+ * more often than there are members to ask. Thousands that come in together are answered one after another: who was not asks again
+ * with one of the next pings.
+ */
+const answersBurstBytes = 4 * 1024 * 1024
+const answersBytesPerMs = 8 * 1024
+/** What everybody may have at any time: about as much as fits into a packet. */
+const smallAnswer = 8
 
 /**
  * Anti-entropy. Every ping carries a digest of the table, so a difference is noticed within a round; then: my buckets → your
@@ -27,6 +36,10 @@ export class Sync {
   #isWaiting = false
   #isHot = false
   #changes = 0
+  #answersBytes = answersBurstBytes
+  #refilledMs = 0
+  /** Questions that were left for later because too much was asked. */
+  leftOpen = 0
 
   constructor(local: Local) {
     this.#local = local
@@ -69,7 +82,7 @@ export class Sync {
 
   onSync(from: NodeId, theirs: Uint32Array): void {
     const count = theirs.length
-    if (count === 0 || count > bucketCount || bucketCount % count !== 0) return
+    if (count === 0 || count > bucketCount || bucketCount % count !== 0 || !this.#mayAnswer()) return
     const ours = foldBuckets(this.#local.table.buckets, count)
     const shelves = new Map<number, Brief[]>()
     for (let at = 0; at < count; at++)
@@ -88,7 +101,7 @@ export class Sync {
       for (const record of table.inBucket(bucket, count)) if (isNewer(briefOf(record), theirs.get(record.id))) given.push(record)
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.pull(from, asked.slice(at, at + idsPerPull))
-    this.#local.sendAll(from, { type: 'share' }, given.slice(0, pullMax))
+    this.#share(from, given.slice(0, pullMax))
   }
 
   pull(from: NodeId, ids: readonly NodeId[]): void {
@@ -98,8 +111,10 @@ export class Sync {
   onPull(from: NodeId, ids: readonly NodeId[]): void {
     // Each once, whatever was asked for: an answer costs some ten times what its question does.
     const wanted = [...new Set(ids)].slice(0, pullMax)
-    const records = wanted.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined)
-    this.#local.sendAll(from, { type: 'share' }, records)
+    this.#share(
+      from,
+      wanted.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined),
+    )
   }
 
   /** What came of an answer; much of it means that there is more to learn elsewhere too. */
@@ -119,6 +134,22 @@ export class Sync {
     })
   }
 
+  #share(to: NodeId, records: readonly MemberRecord[]): void {
+    if (records.length > smallAnswer && !this.#mayAnswer()) return
+    for (const record of records) this.#answersBytes -= recordBytes(record)
+    this.#local.sendAll(to, { type: 'share' }, records)
+  }
+
+  /** One answer may go over what is left, however large it is: else a large group would never be told. */
+  #mayAnswer(): boolean {
+    const { nowMs } = this.#local
+    this.#answersBytes = Math.min(answersBurstBytes, this.#answersBytes + (nowMs - this.#refilledMs) * answersBytesPerMs)
+    this.#refilledMs = nowMs
+    if (this.#answersBytes > 0) return true
+    this.leftOpen++
+    return false
+  }
+
   #sendBriefs(to: NodeId, count: number, shelves: ReadonlyMap<number, readonly Brief[]>): void {
     const roomMax = this.#local.options.packetBytesMax - headerBytes - 6
     let [buckets, briefs, room]: [number[], Brief[], number] = [[], [], roomMax]
@@ -129,6 +160,7 @@ export class Sync {
     for (const [bucket, held] of shelves) {
       // A bucket goes whole, so that what is missing in it is known to be missing.
       const sizeBytes = 2 + held.length * briefBytes
+      this.#answersBytes -= sizeBytes
       if (sizeBytes > room) flush()
       buckets.push(bucket)
       briefs.push(...held)

@@ -8,6 +8,7 @@ import {
   type Effect,
   type MemberRecord,
   type Packet,
+  packetBytes,
   Roster,
   resolveSwimOptions,
   SwimCore,
@@ -461,4 +462,73 @@ t.test('T9: members that stop for up to 25 s, over and over, are never declared 
       t.equal(peace.falseDead, 0, `${count} of ${members}, ${pausedMs} ms`)
     }
   }
+})
+
+/** One member that knows 2,999 others, none of which is there. */
+function crowd(): { readonly core: SwimCore; readonly idAt: (at: number) => NodeId } {
+  const idAt = (at: number): NodeId => `m${String(at).padStart(11, '0')}` as NodeId
+  const records = Array.from({ length: 3_000 }, (_, at): MemberRecord => {
+    const profile = { version: 1, address: `10.0.${at >> 8}.${at & 255}:7946`, lanes: 'both', meta: new Uint8Array(0) } as const
+    return { id: idAt(at), epoch: 1, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
+  })
+  const [options, random, roster] = [resolveSwimOptions(), seededRandom(26), new Roster(records)]
+  return { core: new SwimCore({ id: idAt(0), epoch: 1, address: '10.0.0.0:7946', options, random, roster }), idAt }
+}
+
+t.test(
+  'memberlist#158: 3,000 members that ask for everything at once are answered by and by, and all of them in the end',
+  async (t) => {
+    const { core, idAt } = crowd()
+    core.start(0)
+    for (let at = 1; at < 3_000; at++) core.evidence(0, idAt(at), 'linked')
+    /** Bytes of the answer. */
+    const ask = (nowMs: number, at: number): number => {
+      const message = { type: 'sync', buckets: new Uint32Array(256) } as const
+      const packet = { to: idAt(0), from: idAt(at), epoch: 1, incarnation: 1, message, records: [] }
+      const effects = core.receive(nowMs, packet, 'link')
+      return effects.reduce((sum, effect) => sum + (effect.type === 'send' ? packetBytes(effect.packet) : 0), 0)
+    }
+    const whole = ask(0, 1)
+    t.ok(whole > 3_000 * 21, 'an answer is everything')
+    const open = new Set(Array.from({ length: 2_998 }, (_, at) => at + 2))
+    const most = { bytes: 0 }
+    let second = 0
+    for (; open.size > 0 && second < 120; second++) {
+      let bytes = 0
+      for (const at of open) {
+        const answer = ask(second * 1_000, at)
+        bytes += answer
+        if (answer >= whole / 2) open.delete(at)
+      }
+      most.bytes = Math.max(most.bytes, bytes)
+    }
+    t.ok(most.bytes < 0.06 * 3_000 * whole, `${most.bytes} bytes at once at most, of ${3_000 * whole} that were asked for`)
+    t.equal(open.size, 0, `all were answered after ${second} s`)
+    t.ok(core.leftOpen > 3_000)
+  },
+)
+
+t.test('dskit#192, #525: among 3,000 members of whom none answers, what is under way at once stays small', async (t) => {
+  const { core } = crowd()
+  const dials: number[] = []
+  const [sent, seen]: [number[], string[]] = [[], []]
+  const carry = (nowMs: number, effects: ReturnType<SwimCore['tick']>): void => {
+    for (const effect of effects) {
+      if (effect.type === 'send') sent.push(nowMs)
+      else if (effect.type === 'event') seen.push(effect.event.type)
+      else if (effect.type === 'triage') dials.push(nowMs + effect.timeoutMs)
+    }
+  }
+  carry(0, core.start(0))
+  const most = { dials: 0, sends: 0 }
+  for (let nowMs = core.wakeAtMs; nowMs <= 300_000; nowMs = core.wakeAtMs) {
+    carry(nowMs, core.tick(nowMs))
+    while ((dials[0] ?? nowMs) < nowMs) dials.shift()
+    while ((sent[0] ?? nowMs) < nowMs - 1_000) sent.shift()
+    most.dials = Math.max(most.dials, dials.length)
+    most.sends = Math.max(most.sends, sent.length)
+  }
+  t.ok(seen.includes('suspect'))
+  t.ok(most.dials <= 64, `${most.dials} dials at once`)
+  t.ok(most.sends <= 600, `${most.sends} packets within a second`)
 })
