@@ -45,7 +45,8 @@ export const readEndpointRow = object({
 
 /** The row of a task while it runs; undefined: it has none. */
 export function endpointRowOf(task: AssignedTask, { state }: TaskReport, address: string): EndpointRow | undefined {
-  if (state !== 'running') return undefined
+  // Of a peer that only dials out nobody can reach a task.
+  if (state !== 'running' || address === '') return undefined
   const isStopping = task.desired === 'shutdown' || task.desired === 'remove'
   return {
     serviceName: task.serviceName,

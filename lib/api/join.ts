@@ -38,7 +38,7 @@ export interface JoinRequest extends KeyRequest, TokenClaim {
   /** The node id it has chosen. */
   readonly id: string
   readonly name: string
-  /** host:port where this peer's links arrive. */
+  /** host:port where this peer's links arrive; '' of a worker that only dials out. */
   readonly address: string
   readonly availability: Availability
   readonly labels: Readonly<Record<string, string>>
@@ -103,7 +103,7 @@ const joinSchema = v.strictObject({
   ...token,
   id,
   name: v.pipe(v.string(), v.nonEmpty(), v.maxLength(63)),
-  address: v.pipe(v.string(), v.nonEmpty(), v.maxLength(255)),
+  address: v.pipe(v.string(), v.maxLength(255)),
   availability: v.picklist(['active', 'pause', 'drain']),
   labels: v.record(v.string(), v.string()),
 })

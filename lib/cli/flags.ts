@@ -39,6 +39,11 @@ export function hostPort(text: string): string {
   throw new InvalidArgumentError('Expected HOST:PORT with a port up to 65535, as 127.0.0.1:7946 or 127.0.0.1:0 for a free port.')
 }
 
+/** As `hostPort`, or that it listens nowhere. */
+export function listenAt(text: string): string {
+  return text === 'none' ? text : hostPort(text)
+}
+
 /** `KEY=VALUE`, gathered over repeats; a later one wins. */
 export function pair(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const equals = text.indexOf('=')

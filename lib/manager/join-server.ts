@@ -72,6 +72,10 @@ export class JoinServer implements JoinApi {
     if (wrong !== undefined) throw wrong
     checkProof('join', id, request, binding)
     this.#refuseRemoved(id)
+    if (role === 'manager' && request.address === '') {
+      const words = 'listen: the others dial a manager; give it an address to listen on, or join as a worker'
+      throw new SkeinError('ERR_SKEIN_INVALID_OPTION', words, { option: 'listen', got: 'none' })
+    }
     const known = store.view().node(id)
     if (known === undefined) {
       const { name, address, availability, labels } = request

@@ -115,7 +115,9 @@ export class KeyWork {
   /** A manager makes it itself, with or without a quorum; a worker asks for one that may do what its apps may. */
   async #issueControl(): Promise<KeyString> {
     const { random } = this.#world
-    const addresses = [this.#world.self().address]
+    const { address } = this.#world.self()
+    // Who only dials out is not asked itself: what it may do, its managers are asked for.
+    const addresses = address === '' ? this.#world.managers().map((each) => each.address) : [address]
     const keys = await makeKeyPair()
     const manager = this.#world.manager()
     if (manager === undefined) {

@@ -5,6 +5,7 @@ import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import { inlineDriver, processDriver, type RuntimeDriver } from '../drivers/index.js'
 import type { Availability } from '../model/node.js'
+import { nowhere } from './listen.js'
 import { debugLogger } from './logger.js'
 
 export interface PeerOptions {
@@ -17,7 +18,10 @@ export interface PeerOptions {
    * Needs `join` with a founding token (`skein token new`). Where the cluster is there already, and with any other token, the peer joins.
    */
   readonly expect?: number
-  /** host:port to listen on; port 0 takes a free one. Default 127.0.0.1:0; a peer that comes back takes its last port if it can. */
+  /**
+   * host:port to listen on; port 0 takes a free one. Default 127.0.0.1:0; a peer that comes back takes its last port if it can.
+   * `none`: a worker that opens no port and only dials out, behind address translation or a firewall.
+   */
   readonly listen?: string
   /** host:port others reach this peer at; port 0: the one it listens on. Default: where it listens, or an address of this machine when that is a wildcard. */
   readonly advertise?: string
@@ -84,7 +88,9 @@ const schema = v.strictObject({
     v.union([v.pipe(v.string(), v.nonEmpty()), v.function()], 'expected a text or a function that gives one'),
   ),
   expect: v.optional(whole(1, 15)),
-  listen: v.optional(address),
+  listen: v.optional(
+    v.union([v.literal(nowhere), address], `expected host:port, such as 127.0.0.1:7946 or [::1]:0, or ${nowhere}`),
+  ),
   advertise: v.optional(address),
   datagrams: v.optional(v.boolean('expected true or false')),
   name: v.optional(
@@ -114,6 +120,10 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
         : `${issue.message}, got ${issue.received}`
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `${option}: ${words}`, { option, got: issue.received })
   }
+  if (options.listen === nowhere && options.advertise !== undefined) {
+    const words = `advertise: a peer that listens nowhere is reached nowhere; leave it out, or give listen an address`
+    throw new SkeinError('ERR_SKEIN_INVALID_OPTION', words, { option: 'advertise', got: options.advertise })
+  }
   if (options.expect !== undefined && options.join === undefined) {
     const words = 'expect: needs join, with a founding token (skein token new) and the addresses where the others are met'
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', words, { option: 'expect', got: options.expect })
@@ -136,7 +146,8 @@ export function resolvePeerOptions(options: PeerOptions, hostname: string, rando
     passphrase: options.passphrase,
     listen: options.listen,
     advertise: options.advertise,
-    datagrams: options.datagrams ?? true,
+    // Their port would be one.
+    datagrams: options.listen !== nowhere && (options.datagrams ?? true),
     name: options.name ?? `${hostname.replace(/[^a-zA-Z0-9._-]/g, '-').slice(0, 50)}-${makeId(random).slice(0, 4)}`,
     labels: options.labels ?? {},
     availability: options.availability ?? 'active',

@@ -12,7 +12,7 @@ import { Manager } from '../manager/index.js'
 import type { NodeRole } from '../model/node.js'
 import type { DatagramLane } from '../overlay/datagram/index.js'
 import { tcpTriage } from '../overlay/swim/index.js'
-import { addressToAdvertise, type Link, LinkPool, type RpcHandler } from '../overlay/transport/index.js'
+import type { Link, LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore, parseJoinString } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
 import { ComingIn, foundingOf } from './coming-in.js'
@@ -20,7 +20,7 @@ import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { describeNode } from './describe-node.js'
 import { drainNode } from './drain-node.js'
 import { KeyWork } from './key-work.js'
-import { listenAgain } from './listen.js'
+import { advertisedAddress, listenAgain, openPool } from './listen.js'
 import { localLogs } from './local-logs.js'
 import { managerCalls } from './manager-calls.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
@@ -216,7 +216,7 @@ class RunningPeer implements Peer {
     void this.#pool.ended.then((error) => {
       if (error !== undefined) void this.#fail(error)
     })
-    const address = addressToAdvertise(this.#pool.address, this.#o.advertise, thisMachinesAddresses())
+    const address = advertisedAddress(this.#pool, this.#o.advertise, thisMachinesAddresses())
     this.#identity = { ...this.#known(), address }
     if (invitation !== undefined) this.#identity = await this.#enter(invitation)
     await this.#save()
@@ -249,16 +249,15 @@ class RunningPeer implements Peer {
 
   async #listenOn(listen: string): Promise<LinkPool> {
     const { transport } = this.#network
-    return await LinkPool.listen(
-      {
-        node: this.id,
-        credentials: this.#ownKeys().credentials,
-        admit: (identity) => this.#admit(identity),
-        handlers: this.#handlers,
-        onRaftFrame: (from, whole) => this.#onRaftFrame(from, whole),
-      },
-      { listen, clock: this.#clock, random: systemRandom, ...(transport && { transport }) },
-    )
+    const host = {
+      node: this.id,
+      credentials: this.#ownKeys().credentials,
+      admit: (identity: Identity) => this.#admit(identity),
+      handlers: this.#handlers,
+      onRaftFrame: (from: string, whole: Uint8Array) => this.#onRaftFrame(from, whole),
+    }
+    const options = { clock: this.#clock, random: systemRandom, ...(transport && { transport }) }
+    return await openPool(listen, this.role, host, options)
   }
 
   async #enter(invitation: Invitation): Promise<StoredIdentity> {

@@ -21,7 +21,7 @@ export interface Peer extends Cluster, AsyncDisposable {
   readonly role: NodeRole
   /** True while this peer leads and its duties run. */
   readonly leading: boolean
-  /** host:port where others reach this peer. */
+  /** host:port where others reach this peer; '' when it only dials out. */
   readonly address: string
   /** Never rejects: undefined after stop(), the error if the peer failed by itself. */
   readonly ended: Promise<unknown>

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import t from 'tap'
-import type { Peer } from '../../lib/index.js'
-import { eventually, startPeer } from './support.js'
+import { connect, createPeer, type Peer } from '../../lib/index.js'
+import { Laptop } from './laptop.js'
+import { eventually, freshDir, quick, startPeer } from './support.js'
 
 t.setTimeout(120_000)
 
@@ -76,3 +79,69 @@ t.test('it follows the leadership: its session goes to the next leader, and its 
   })
   t.equal(await taskOn(next, worker.id), task)
 })
+
+/** Ports this process has open. */
+function ports(): number {
+  return process.getActiveResourcesInfo().filter((kind) => /^(TCPServerWrap|UDPWrap)$/i.test(kind)).length
+}
+
+t.test('a worker that listens nowhere opens no port, runs tasks, tells their lines, and comes back the same way', async (t) => {
+  const first = await startPeer(t, { name: 'm1', availability: 'drain' })
+  const second = await startPeer(t, { name: 'm2', availability: 'drain', join: await first.invite('manager') })
+  const dir = freshDir(t)
+  const before = ports()
+  t.ok(before > 0, 'the managers have some')
+  const worker = await createPeer({ name: 'w1', dir, listen: 'none', join: await first.invite('worker'), timing: quick })
+  t.equal(ports(), before)
+  t.equal(worker.address, '')
+  await startPeer(t, { name: 'w2', join: await first.invite('worker'), availability: 'drain' })
+  await first.services.create({
+    name: 'talk',
+    mode: { replicas: 1 },
+    task: { driver: 'process', command: ['sh', '-c', 'echo hello from inside; exec sleep 600'] },
+  })
+  await taskOn(first, worker.id)
+  for (const manager of [first, second]) {
+    await eventually(`${manager.name} has its lines`, async () => {
+      for await (const { text } of manager.services.logs('talk', {})) if (text.includes('hello from inside')) return true
+      return false
+    })
+  }
+  await eventually('four members', async () => [first, second, worker].every((peer) => peer.metrics().skein_members === 4))
+  t.equal((await first.nodes.get('w1')).address, '')
+  await using client = await connect((JSON.parse(readFileSync(join(dir, 'control.json'), 'utf8')) as { url: string }).url)
+  t.equal((await client.services.get('talk')).name, 'talk', 'its control file leads to a manager')
+  await worker.stop()
+  await eventually('it is down', async () => (await first.nodes.get('w1')).state === 'down')
+  const again = await startPeer(t, { dir, listen: 'none' })
+  t.equal(again.id, worker.id)
+  await taskOn(first, worker.id)
+})
+
+t.test('a process that listens nowhere and is killed is missed within seconds', async (t) => {
+  const first = await startPeer(t, { name: 'm1' })
+  const join = await first.invite('worker')
+  await Promise.all(['w1', 'w2'].map((name) => startPeer(t, { name, join })))
+  const laptop = await Laptop.start(t, { join, listen: 'none' })
+  await eventually('it is ready', async () => (await first.nodes.get('laptop')).state === 'ready')
+  laptop.kill()
+  await eventually('it is down', async () => (await first.nodes.get('laptop')).state === 'down')
+})
+
+t.test(
+  'a manager that would listen nowhere is refused, whether it founds, joins or comes back; so is an address for it',
+  async (t) => {
+    const first = await startPeer(t, {})
+    const dir = freshDir(t)
+    const refusal = { code: 'ERR_SKEIN_INVALID_OPTION', detail: { option: 'listen' }, message: /address to listen on/ }
+    await t.rejects(createPeer({ listen: 'none' }), refusal)
+    await t.rejects(createPeer({ listen: 'none', join: await first.invite('manager') }), refusal)
+    const manager = await createPeer({ dir, timing: quick })
+    await manager.stop()
+    await t.rejects(createPeer({ dir, listen: 'none' }), refusal)
+    await t.rejects(createPeer({ listen: 'none', advertise: 'here:1' }), {
+      code: 'ERR_SKEIN_INVALID_OPTION',
+      detail: { option: 'advertise' },
+    })
+  },
+)

@@ -1,9 +1,4 @@
 /** A machine that sleeps: its process stands still, nothing passes to or from it, and when it wakes its wall clock is an hour on. */
-import { type ChildProcessByStdio, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import type { Readable, Writable } from 'node:stream'
-import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { connect, type Peer, type PeerOptions, type ServiceSpec } from '../../lib/index.js'
 import { UdpSocket } from '../../lib/overlay/datagram/index.js'
@@ -12,14 +7,12 @@ import { LinkFaults, WsTransport } from '../../lib/overlay/transport/index.js'
 import { createPeerOver } from '../../lib/peer/peer.js'
 import { systemClock } from '../../lib/peer/system-world.js'
 import { formatJoinString, parseJoinString } from '../../lib/security/index.js'
-import type { Ready } from '../chaos/peer-process.js'
-import type { ClockJump } from '../chaos/shiftable-clock.js'
-import { eventually, freshDir, quick, type Teardown } from './support.js'
+import { Laptop } from './laptop.js'
+import { eventually, quick, type Teardown } from './support.js'
 
 t.setTimeout(180_000)
 
 const hourMs = 3_600_000
-const peerFile = fileURLToPath(new URL('../chaos/peer-process.js', import.meta.url))
 
 /** Peers of this process, and how they are cut off from a machine that sleeps. */
 class Town {
@@ -50,55 +43,6 @@ class Town {
 
   heal(names: readonly string[]): void {
     for (const faults of this.#faults) for (const name of names) faults.heal(name)
-  }
-}
-
-/** A peer as a process of its own, which can sleep. */
-class Laptop {
-  readonly ready: Ready
-  /** What it logged. */
-  readonly words: string[]
-  readonly #child: ChildProcessByStdio<Writable, Readable, Readable>
-
-  private constructor(child: ChildProcessByStdio<Writable, Readable, Readable>, ready: Ready, words: string[]) {
-    this.#child = child
-    this.ready = ready
-    this.words = words
-  }
-
-  static async start(t: Teardown, options: PeerOptions): Promise<Laptop> {
-    const child = spawn(
-      process.execPath,
-      [peerFile, JSON.stringify({ timing: quick, name: 'laptop', dir: freshDir(t), ...options })],
-      {
-        stdio: ['pipe', 'pipe', 'pipe'],
-        env: { ...process.env, DEBUG: 'skein:info,skein:warn,skein:error', DEBUG_COLORS: '0' },
-      },
-    )
-    t.teardown(async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      child.kill('SIGKILL')
-      await once(child, 'exit')
-    })
-    const words: string[] = []
-    createInterface({ input: child.stderr }).on('line', (line) => words.push(line))
-    const [line] = (await Promise.race([
-      once(createInterface({ input: child.stdout }), 'line'),
-      once(child, 'exit').then(() => Promise.reject(new Error(`the laptop ended: ${words.join('\n')}`))),
-    ])) as [string]
-    return new Laptop(child, JSON.parse(line) as Ready, words)
-  }
-
-  stop(): void {
-    this.#child.kill('SIGSTOP')
-  }
-
-  goOn(): void {
-    this.#child.kill('SIGCONT')
-  }
-
-  jump(jump: ClockJump): void {
-    this.#child.stdin.write(`${JSON.stringify(jump)}\n`)
   }
 }
 

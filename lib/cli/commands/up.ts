@@ -7,7 +7,7 @@ import type { PeerOptions } from '../../peer/options.js'
 import { allOptions } from '../command.js'
 import { exitCodes } from '../exit-codes.js'
 import { sayFailure } from '../failure.js'
-import { count, hostPort, pair } from '../flags.js'
+import { count, hostPort, listenAt, pair } from '../flags.js'
 import { dataDir } from '../session.js'
 import type { CliWorld, PeerHandle } from '../world.js'
 
@@ -30,7 +30,11 @@ export function addUpCommand(program: Command, world: CliWorld, finish: (code: n
     .command('up')
     .description('run a peer here until it is told to stop: it comes back from its directory, else joins, else founds a cluster')
     .option('--dir <dir>', 'where its votes, log and keys live (env SKEIN_DIR, default ./.skein)')
-    .option('--listen <host:port>', 'where links arrive; port 0 takes a free one (default 127.0.0.1:0)', hostPort)
+    .option(
+      '--listen <host:port>',
+      'where links arrive; port 0 takes a free one (default 127.0.0.1:0); none: a worker that only dials out',
+      listenAt,
+    )
     .option('--advertise <host:port>', 'where others reach it (default: where it listens)', hostPort)
     .option('--join <string>', 'join string of a cluster, skein://TOKEN@host:port (env SKEIN_JOIN)')
     .option('--expect <number>', 'identical peers that found the cluster together; needs --join with a founding token', count)
@@ -125,7 +129,9 @@ async function sayReady(world: CliWorld, peer: PeerHandle, dir: string, format: 
     world.stdout.write(`${JSON.stringify(ready)}\n`)
     return
   }
-  const lines = [`✔ ${name} (${id}) is a ${role} of cluster ${cluster} at ${address}, pid ${world.pid}`]
+  const lines = [
+    `✔ ${name} (${id}) is a ${role} of cluster ${cluster} ${address === '' ? 'that only dials out' : `at ${address}`}, pid ${world.pid}`,
+  ]
   if (invite !== undefined) {
     lines.push(`  another manager:  skein up --dir DIR --join ${invite.manager}`)
     lines.push(`  a worker:         skein up --dir DIR --join ${invite.worker}`)

@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import type { Local } from './local.js'
+import { addressOf } from './member.js'
 
 /**
  * Which members can be dialled, as far as this one found out: only of such a one does a refusal say that its process is gone. A peer
@@ -54,6 +55,7 @@ export class Dialability {
   }
 
   #addressOf(id: NodeId): string | undefined {
-    return this.#local.table.get(id)?.profile?.address
+    const member = this.#local.table.get(id)
+    return member && addressOf(member)
   }
 }

@@ -17,7 +17,7 @@ export interface Accusation {
 export interface Profile {
   /** The incarnation in which it was said; the newer replaces the older. */
   readonly version: number
-  /** `host:port`, for both lanes. */
+  /** `host:port`, for both lanes; '' of one that only dials out. */
   readonly address: string
   readonly lanes: Lanes
   /** Up to 512 bytes that mean something above this layer. */
@@ -62,6 +62,11 @@ export function compareRecords(one: Word, other: Word): number {
 /** The word on a member without what it says of itself, for those who know that already. */
 export function inShort(record: MemberRecord): MemberRecord {
   return record.profile === undefined ? record : { ...record, profile: undefined }
+}
+
+/** Where it can be dialled; undefined: that is not known, or it only dials out. */
+export function addressOf({ profile }: Pick<MemberRecord, 'profile'>): string | undefined {
+  return profile?.address === '' ? undefined : profile?.address
 }
 
 export function isHere({ state }: Pick<MemberRecord, 'state'>): boolean {

@@ -5,7 +5,7 @@ import type { Random } from '../../base/random.js'
 import type { Coordinate } from './coordinate.js'
 import { Ledger } from './ledger.js'
 import { Local } from './local.js'
-import { inShort, isDegraded, isHere, type MemberRecord, metaBytesMax, numberMax, type Profile } from './member.js'
+import { addressOf, inShort, isDegraded, isHere, type MemberRecord, metaBytesMax, numberMax, type Profile } from './member.js'
 import { Roster } from './member-table.js'
 import type { Effect, Lane, Packet, PeerEvidence } from './messages.js'
 import type { Lanes, ResolvedSwimOptions } from './options.js'
@@ -126,6 +126,11 @@ export class SwimCore {
     return { rumours: this.#local.rumours.size, suspicions: this.#ledger.suspicions.size, probes: this.#prober.underWay }
   }
 
+  /** Questions for all we know that were left for their next time: too much was asked at once. */
+  get leftOpen(): number {
+    return this.#sync.leftOpen
+  }
+
   /** When a packet of this member itself last arrived. */
   heardMs(id: NodeId): number | undefined {
     return this.#heard.get(id)
@@ -224,7 +229,8 @@ export class SwimCore {
         dialability.linkEnded(peer)
         if (saw === 'closed' || held?.profile === undefined || !isHere(held)) return
         // The process may be gone, or only the connection: connecting again tells within milliseconds.
-        this.#local.emit({ type: 'triage', peer, address: held.profile.address, timeoutMs: options.pingTimeoutMaxMs })
+        const address = addressOf(held)
+        if (address !== undefined) this.#local.emit({ type: 'triage', peer, address, timeoutMs: options.pingTimeoutMaxMs })
         this.#prober.check(peer)
         return
       }
@@ -395,9 +401,9 @@ export class SwimCore {
     // Each of the dead is tried about once a second by the group, not by each member.
     if (table.deadCount > 0 && random() < table.deadCount / table.hereCount) {
       const lost = table.random(random, ({ state, profile }) => state === 'dead' && profile !== undefined)
-      if (lost?.profile !== undefined && !this.#local.reaches(lost)) {
-        const { id: peer, profile } = lost
-        this.#local.emit({ type: 'connect', peer, address: profile.address })
+      if (lost !== undefined && !this.#local.reaches(lost)) {
+        const [peer, address] = [lost.id, addressOf(lost)]
+        if (address !== undefined) this.#local.emit({ type: 'connect', peer, address })
       } else if (lost !== undefined)
         this.#local.send(lost.id, { type: 'ping', seq: 0, digest: table.digest }, { records: [inShort(lost)] })
     }

@@ -5,6 +5,7 @@ import type { NodeId } from '../../base/ids.js'
 import type { Logger } from '../../base/logger.js'
 import type { Random } from '../../base/random.js'
 import type { LinkEvent } from '../transport/index.js'
+import { addressOf } from './member.js'
 import type { Effect, Lane, Packet, PeerEvidence, SwimEvent } from './messages.js'
 import { resolveSwimOptions, type SwimOptions } from './options.js'
 import { type MemberSnapshot, rosterOf } from './snapshot.js'
@@ -252,7 +253,7 @@ export class SwimRunner implements Membership, AsyncDisposable {
         return
       }
       case 'neighbours': {
-        const wanted = new Map(effect.peers.map(({ id, profile }) => [id as string, profile?.address]))
+        const wanted = new Map(effect.peers.map((peer) => [peer.id as string, addressOf(peer)]))
         for (const kept of this.#kept) {
           if (!wanted.has(kept)) this.#release(kept)
         }

@@ -156,7 +156,7 @@ t.test('far-off coordinates are refused, and no number of them moves us where ou
 })
 
 t.test('an address that is none is refused with its packet', async (t) => {
-  for (const address of ['', 'nowhere', 'a b:1', '127.0.0.1:99999', 'http://x:1']) {
+  for (const address of [' ', 'nowhere', 'a b:1', '127.0.0.1:99999', 'http://x:1']) {
     const { profile } = record(thief)
     const bytes = encodePacket(packet(victim, { type: 'gossip' }, [record(thief, { profile: { ...profile, address } as never })]))
     t.throws(() => decodePacket(bytes), { code: 'ERR_SKEIN_BAD_MESSAGE' }, address)
