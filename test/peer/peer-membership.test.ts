@@ -48,7 +48,7 @@ for (const datagrams of ['on', 'off'] as const) {
     async (t) => {
       const town = new Town(t)
       await town.form(12, { datagrams })
-      const [leader, , , worker] = town.residents as [Resident, Resident, Resident, Resident]
+      const [leader, , , worker, lost] = town.residents as [Resident, Resident, Resident, Resident, Resident]
       town.cutOff(worker)
       const silent = new Map([[worker.node, town.clock.now()]])
       const seen = new Set<string>()
@@ -69,11 +69,13 @@ for (const datagrams of ['on', 'off'] as const) {
       t.notOk(seen.has('down'), 'nothing is moved')
       await town.until(() => town.isOne(), 5_000)
 
-      town.cutOff(worker)
-      silent.set(worker.node, town.clock.now())
-      const tookMs = await town.until(look, 20_000)
+      // Another one: whose machine was seen to answer just now, as the first one's was when it was healed, may be paused, and has longer.
+      town.cutOff(lost)
+      silent.delete(worker.node)
+      silent.set(lost.node, town.clock.now())
+      const tookMs = await town.until(() => verdicts(town, leader, silent).get(lost.node) === 'down', 20_000)
       t.ok(tookMs < 15_000, `down after ${tookMs} ms, long before its silence alone would say so`)
-      t.notOk(verdicts(town, worker, new Map()).size > 0, 'and whom it hears over a session it takes for nothing else')
+      t.notOk(verdicts(town, lost, new Map()).size > 0, 'and whom it hears over a session it takes for nothing else')
     },
   )
 }
