@@ -7,7 +7,7 @@ import { connect, createPeer, type Peer } from '../../lib/index.js'
 import { Laptop } from './laptop.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 /** An address at which nobody answers: what a peer behind address translation may believe to have. */
 async function refusingAddress(): Promise<string> {

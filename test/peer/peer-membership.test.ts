@@ -30,8 +30,8 @@ for (const datagrams of ['on', 'off'] as const) {
   t.test(`datagrams ${datagrams}: a process that dies is known dead to all within a second, on the word of two`, async (t) => {
     const town = new Town(t)
     await town.form(12, { datagrams })
-    // Those who watch it have tried its address by then.
-    await town.pass(500)
+    // Those who watch it have their links by then, and have tried its address.
+    await town.pass(2_500)
     const [dead] = town.residents.slice(-1) as [Resident]
     const atMs = town.clock.now()
     await town.crash(dead)
