@@ -10,6 +10,7 @@
  * at 3 and 100; from a model within 9 % of the real thing at 1,000 and 10,000, and for loss and pauses.
  */
 import { type Arguments, parse } from './overlay/arguments.js'
+import { nodeFlags } from './overlay/group.js'
 import { leaderIdleRows } from './overlay/leader-idle.js'
 import { processRows } from './overlay/processes.js'
 import { simulatorRows } from './overlay/simulator.js'
@@ -40,6 +41,7 @@ rows.push(...(await processRows(given, note)))
 if (given.only.has('leader-idle')) rows.push(...(await leaderIdleRows()))
 print({ machine: before, rows }, given.format, [
   "The simulator's times are virtual: what the protocol takes, not what this machine takes.",
+  `Members that are processes run with ${nodeFlags.join(' ')} (docs/operations.md, Small machines).`,
   'memberlist: 0.2.2, LAN settings; measured with real members at 3 and 100, modelled above.',
 ])
 process.exitCode = rows.every(({ ok }) => ok !== false) ? 0 : 1

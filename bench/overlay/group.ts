@@ -10,6 +10,8 @@ import { monotonicMs } from './monotonic.js'
 
 const cluster = 'bench0000000'
 const memberFile = fileURLToPath(new URL('./member.js', import.meta.url))
+/** A process for each member on a few processors: the helper threads of V8's collector would mostly wait for each other. @see docs/operations.md, Small machines */
+export const nodeFlags: readonly string[] = ['--single-threaded-gc']
 /** Members that others come in through, as workers do through managers. */
 const seedsMax = 3
 
@@ -116,7 +118,7 @@ export class MemberGroup {
       seeds: number < seedsMax ? seeds : seeds.filter((_, at) => at === number % seeds.length),
       members: this.size,
     }
-    const [file, args] = this.#network.command(number, process.execPath, [memberFile, JSON.stringify(setup)])
+    const [file, args] = this.#network.command(number, process.execPath, [...nodeFlags, memberFile, JSON.stringify(setup)])
     const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
     const running: Running = { number, node, epoch, child, address: setup.listen, isListening: false, isComplete: false }
     this.#running.set(number, running)

@@ -4,7 +4,7 @@ import type { Local } from './local.js'
 /** The ring is told of when nobody came or went for this long ... */
 const settleMs = 1000
 /** ... and in a group that never rests after this long. */
-const settleMaxMs = 10_000
+const settleMaxMs = 30_000
 
 /**
  * Whom we hold links to: our successors on the ring. While a group forms nearly every neighbour is displaced by the next
