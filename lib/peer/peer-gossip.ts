@@ -31,12 +31,15 @@ export interface PeerGossipOptions {
   readonly epoch: number
   /** host:port that this peer advertises. */
   readonly address: string
-  readonly pool: LinkPool
+  readonly pool: Pick<LinkPool, 'link' | 'send' | 'onMessage' | 'observe'>
   readonly clock: Clock
   readonly random: Random
   /** Managers as last heard of. */
   managers(): readonly string[]
 }
+
+/** Room between the epochs of two starts of a process. */
+const livesPerStart = 2 ** 16
 
 /** How often it is looked whether managers came or went without a link that said so. */
 const lookMs = 1_000
@@ -59,7 +62,7 @@ export class PeerGossip implements AsyncDisposable {
     this.#o = options
     this.#gossip = new Gossip({
       self: node,
-      epoch,
+      epoch: epoch * livesPerStart,
       clock,
       random,
       send: (to, bytes) => pool.send(to, 'gossip', bytes),

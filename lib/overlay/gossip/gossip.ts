@@ -10,7 +10,10 @@ import { Table } from './table.js'
 export interface GossipOptions {
   /** Own node id. */
   readonly self: string
-  /** Number of this start of the process: higher each time. */
+  /**
+   * Number of this start of the process: higher each time, by more than the few lives that one start may come to begin in a scope (when it
+   * joins it again, finds a later life of itself, or is outbid).
+   */
   readonly epoch: number
   readonly clock: Clock
   readonly random: Random
@@ -51,6 +54,8 @@ interface Scope {
 export class Gossip implements AsyncDisposable {
   readonly #o: GossipOptions
   readonly #scopes = new Map<string, Scope>()
+  /** Own epochs for scopes that were left: versions count anew in a new life, and never within one. */
+  readonly #nextLife = new Map<string, number>()
   /** When an owner last said something new, by this process's clock. */
   readonly #heardMs = new Map<string, number>()
   #cancelTimer: (() => void) | undefined
@@ -99,7 +104,7 @@ export class Gossip implements AsyncDisposable {
     const space = new Space({
       scope,
       self,
-      epoch,
+      epoch: this.#nextLife.get(scope) ?? epoch,
       part,
       random,
       accepts: (from, owner) => accepts(scope, from, owner),
@@ -118,6 +123,8 @@ export class Gossip implements AsyncDisposable {
 
   /** No longer; its rows are forgotten here. */
   leave(scope: string): void {
+    const space = this.#scopes.get(scope)?.space
+    if (space !== undefined) this.#nextLife.set(scope, space.ownEpoch + 1)
     this.#scopes.delete(scope)
   }
 

@@ -51,6 +51,9 @@ export function rowBytes({ table, key, value }: Row): number {
   return table.length + key.length + (value?.length ?? 0) + 16
 }
 
+/** Above all versions of any owner: one that has begun the same life by itself learns from it that it must begin another. */
+const retractedMax = 2 ** 48
+
 /** Past so many superseded entries the log is written anew. */
 const logSlack = 64
 
@@ -206,7 +209,7 @@ export class Keyspace {
   /** Takes every row away for all who hold it: a life of its owner that the owner did not begin, and will outbid if it still writes. */
   retract(): void {
     this.#newLife(this.#epoch + 1)
-    this.#max = 1 // so that it is news
+    this.#max = retractedMax
   }
 
   /** Takes every row away. */

@@ -109,6 +109,10 @@ export class Space {
     return this.#o.scope
   }
 
+  get ownEpoch(): number {
+    return this.#own.summary.epoch
+  }
+
   /** Owners whose rows are shown. */
   *owners(): Generator<string, void> {
     for (const owner of this.#owners.keys()) if (!this.#hiddenSinceMs.has(owner)) yield owner

@@ -227,3 +227,31 @@ t.test('with more owners than one digest holds, comparing equals costs little an
   t.ok(until(pair, 60_000, () => pair.agrees) < 60_000, 'a newcomer gets everything')
   t.ok(pair.largestBytes <= gossipMessageMaxBytes)
 })
+
+t.test(
+  'what a holder retracts is gone everywhere; an owner that is there and still writes outbids it with all its rows',
+  async (t) => {
+    const net = netOf(5)
+    for (let key = 0; key < 3; key++) net.write(idOf(3), `k${key}`, 'v')
+    net.run(2_000)
+    net.split(new Map([[idOf(3), 1], ...[0, 1, 2, 4].map((number) => [idOf(number), 0] as const)]))
+    net.node(idOf(0)).space.retract(idOf(3))
+    t.ok(until(net, 5_000, () => [0, 1, 2, 4].every((number) => net.shown(idOf(number)) === '')) <= 1_000)
+    net.node(idOf(1)).space.retract(idOf(3))
+    net.heal()
+    t.ok(until(net, 10_000, () => net.agrees && net.shown(idOf(0)) !== '') < 10_000)
+    t.equal(net.shown(idOf(4)).split(' ').length, 3)
+  },
+)
+
+t.test('a life that begins under the very number of a retracted one is told apart from it', async (t) => {
+  const net = netOf(4)
+  net.write(idOf(3), 'k', 'before')
+  net.run(1_000)
+  net.stop(idOf(3))
+  net.node(idOf(0)).space.retract(idOf(3))
+  net.run(1_000)
+  net.start(idOf(3), 2)
+  net.write(idOf(3), 'k', 'after')
+  t.ok(until(net, 10_000, () => net.agrees && net.shown(idOf(0)) === `${idOf(3)}/k=after`) <= 5_000)
+})
