@@ -56,6 +56,8 @@ export function clusterOver(caller: ControlCaller, clock: Clock): Cluster {
       pause: (ref, o) => call('nodes.availability', { ref, availability: 'pause' }, o),
       activate: (ref, o) => call('nodes.availability', { ref, availability: 'active' }, o),
       label: (ref, labels, o) => call('nodes.label', { ref, labels }, o),
+      promote: (ref, o) => call('nodes.role', { ref, role: 'manager' }, o),
+      demote: (ref, o) => call('nodes.role', { ref, role: 'worker' }, o),
       remove: async (ref, o) => void (await call('nodes.remove', { ref, force: o?.force ?? false }, o)),
     },
     secrets: {

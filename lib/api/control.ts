@@ -38,6 +38,7 @@ export interface ControlVerbs {
   'nodes.get': [{ readonly ref: string }, Node]
   'nodes.availability': [{ readonly ref: string; readonly availability: 'active' | 'pause' | 'drain' }, Node]
   'nodes.label': [{ readonly ref: string; readonly labels: Readonly<Record<string, string | null>> }, Node]
+  'nodes.role': [{ readonly ref: string; readonly role: NodeRole }, Node]
   'nodes.remove': [{ readonly ref: string; readonly force: boolean }, null]
   'services.create': [{ readonly spec: ServiceSpec }, Service]
   'services.get': [{ readonly ref: string }, Service]
@@ -162,6 +163,7 @@ const verbSchemas = {
   'nodes.get': byRef,
   'nodes.availability': v.strictObject({ ref, availability: v.picklist(['active', 'pause', 'drain']) }),
   'nodes.label': v.strictObject({ ref, labels: labelChanges }),
+  'nodes.role': v.strictObject({ ref, role: v.picklist(['manager', 'worker']) }),
   'nodes.remove': v.strictObject({ ref, force: v.boolean() }),
   'services.create': v.strictObject({ spec }),
   'services.get': byRef,

@@ -16,7 +16,11 @@ export interface JoinApi {
    * ERR_SKEIN_FORBIDDEN (no proof of the key), ERR_SKEIN_NO_QUORUM
    */
   join(request: JoinRequest, binding: Uint8Array): Promise<JoinAnswer>
-  /** A new certificate for a node, in the role its record has. @throws {SkeinError} ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN */
+  /**
+   * A new certificate for a node, in the role its record has. A worker that is to be a manager becomes one by asking: the answer's
+   * role and raft id are what it is from then on.
+   * @throws {SkeinError} ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN, ERR_SKEIN_PRECONDITION (another wish came between; ask again)
+   */
   renew(caller: Pick<Identity, 'node' | 'role'>, request: KeyRequest, binding: Uint8Array): Promise<RenewAnswer>
 }
 
@@ -63,6 +67,10 @@ export interface JoinAnswer extends Certified {
 }
 
 export interface RenewAnswer extends Certified {
+  readonly role: TokenRole
+  /** Only for managers. */
+  readonly raftId: number | undefined
+  /** Only for managers. */
   readonly dataKey: Uint8Array | undefined
   /** As what the asking link counted. */
   readonly was: LinkRole
@@ -84,6 +92,10 @@ export interface TrustNews {
   readonly trust: ClusterTrust
   /** Node ids that are refused for ever. */
   readonly removed: readonly string[]
+  /** Nodes that were managers and are none: what they show as such is good for nothing but a new certificate. */
+  readonly demoted: readonly string[]
+  /** Workers that are to be managers: each becomes one with its next certificate. */
+  readonly called: readonly string[]
   /** Keys of datagrams; undefined while there are none, and for whoever is no member by its present certificate. */
   readonly keyring: Keyring | undefined
   /** Of the cluster's record: what is older than known is no news. */
@@ -134,8 +146,10 @@ const joinAnswerSchema = v.object({
 })
 const renewAnswerSchema = v.object({
   ...certified,
+  role: token.role,
+  raftId: v.nullish(v.pipe(v.number(), v.safeInteger())),
   dataKey,
-  was: v.picklist(['manager', 'worker', 'operator', 'app', 'newcomer', 'returning']),
+  was: v.picklist(['manager', 'worker', 'operator', 'app', 'newcomer', 'returning', 'demoted']),
 })
 const credentialAnswerSchema = v.object({ ...certified, role: v.picklist(['manager', 'worker', 'operator', 'app']) })
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
@@ -144,6 +158,8 @@ const keyringSchema = v.object({ previous: v.nullish(clusterKey), primary: clust
 const newsSchema = v.object({
   trust: trustSchema,
   removed: v.array(v.string()),
+  demoted: v.array(v.string()),
+  called: v.array(v.string()),
   keyring: v.nullish(keyringSchema),
   version: whole,
 })
@@ -172,8 +188,8 @@ export function readJoinAnswer(value: unknown): JoinAnswer {
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */
 export function readRenewAnswer(value: unknown): RenewAnswer {
-  const { dataKey: given, ...rest } = read('the answer to join.renew', renewAnswerSchema, value)
-  return { ...rest, dataKey: given ?? undefined }
+  const { raftId, dataKey: given, ...rest } = read('the answer to join.renew', renewAnswerSchema, value)
+  return { ...rest, raftId: raftId ?? undefined, dataKey: given ?? undefined }
 }
 
 /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE */

@@ -71,6 +71,8 @@ export interface Task extends Meta {
 export interface Node extends Meta {
   readonly name: string
   readonly role: NodeRole
+  /** What it was promoted or demoted to, until that is carried out; undefined: it stays what it is. */
+  readonly becoming: NodeRole | undefined
   readonly availability: Availability
   readonly state: NodeState
   readonly why: string
@@ -337,6 +339,17 @@ export interface Nodes {
   activate(ref: string, o?: Call): Promise<Node>
   /** Sets labels; null removes one. */
   label(ref: string, labels: Readonly<Record<string, string | null>>, o?: Call): Promise<Node>
+  /**
+   * Makes a manager of a worker: its process, its tasks and its name stay. It votes once it has caught up; until it is a manager at
+   * all, `becoming` says so. Of a manager it takes back a demotion that is under way, and else changes nothing.
+   * @throws ERR_SKEIN_PRECONDITION while the node is down
+   */
+  promote(ref: string, o?: Call): Promise<Node>
+  /**
+   * Makes a worker of a manager: it hands leadership over, leaves raft, forgets the cluster's records and keys, and goes on with its tasks.
+   * @throws ERR_SKEIN_PRECONDITION for the last manager, and while too few others answer to keep the quorum
+   */
+  demote(ref: string, o?: Call): Promise<Node>
   /** Forgets a node for ever. @throws ERR_SKEIN_PRECONDITION unless it is down or `force`; never if it would cost the quorum */
   remove(ref: string, o?: Call & { readonly force?: boolean }): Promise<void>
 }

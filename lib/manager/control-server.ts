@@ -59,6 +59,8 @@ export interface ControlWorld extends Lights {
   sealSecret(id: string, data: Uint8Array): Uint8Array
   /** Throws when removing this manager would risk the quorum. */
   checkRemovable(node: NodeRecord): void
+  /** Throws when demoting this manager would risk the quorum. */
+  checkDemotable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
   /** Where a service's tasks answer, as this manager sees it. */
   endpoints(service: string): readonly Endpoint[]
@@ -239,6 +241,17 @@ export class ControlServer implements ControlCaller {
         const { id } = resolveNode(view(), ref)
         await this.#submit([{ op: 'node.update', id, labels }], head)
         return node(id)
+      },
+      'nodes.role': async ({ ref, role }, head) => {
+        const record = resolveNode(view(), ref)
+        if ((record.becoming ?? record.role) === role) return node(record.id)
+        if (role === 'worker') this.#world.checkDemotable(record)
+        else if (record.state === 'down') {
+          const words = `node ${record.name} is down, and could not become a manager: bring it back first`
+          throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'node is down' })
+        }
+        await this.#submit([{ op: 'node.desire', id: record.id, role }], head)
+        return node(record.id)
       },
       'nodes.remove': async ({ ref, force }, head) => {
         const record = resolveNode(view(), ref)

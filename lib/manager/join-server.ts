@@ -14,6 +14,7 @@ import { SkeinError } from '../base/errors.js'
 import { below, type Random } from '../base/random.js'
 import type { Access, NodeCertificate } from '../model/access.js'
 import type { Cluster } from '../model/cluster.js'
+import type { Op } from '../model/command.js'
 import { type Keyring, rotationDueInMs } from '../model/keyring.js'
 import type { Node, NodeRole } from '../model/node.js'
 import {
@@ -57,6 +58,8 @@ export interface JoinWorld {
 /** Who comes in, and with what certificate. Issuing to clients is any manager's; whatever changes the record is the leader's. */
 export class JoinServer implements JoinApi {
   readonly #world: JoinWorld
+  /** Workers that are to be managers, as of one state of the tables: asked for every member that listens. */
+  #called: { readonly at: number; readonly nodes: readonly string[] } | undefined
   /** The keys of datagrams as last unsealed. */
   #opened: { readonly sealed: Keyring; readonly ring: Keyring } | undefined
 
@@ -101,10 +104,15 @@ export class JoinServer implements JoinApi {
   ): Promise<RenewAnswer> {
     checkProof('renew', node, request, binding)
     this.#refuseRemoved(node)
-    const record = this.#node(node)
-    const certificate = await this.#certify(record, request.publicKey, record.address)
+    const known = this.#node(node)
+    const raftId = known.becoming === 'manager' ? this.#newRaftId() : undefined
+    // In one command with its certificate: a raft id is given only to who is told of it, or asks again and finds it on record.
+    const record: Node = raftId === undefined ? known : { ...known, role: 'manager', raftId }
+    const become = raftId === undefined ? [] : [{ op: 'node.become', id: node, role: 'manager', raftId } as const]
+    const certificate = await this.#certify(record, request.publicKey, record.address, become)
     const { id, access } = this.#cluster()
-    return { certificate, trust: trustOf(id, access), dataKey: this.#dataKeyFor(record.role), was }
+    const { role } = record
+    return { certificate, trust: trustOf(id, access), role, raftId: record.raftId, dataKey: this.#dataKeyFor(role), was }
   }
 
   /** A client's certificate: a newcomer's by its token, a peer's client by the peer's own role. Needs no quorum. */
@@ -125,9 +133,9 @@ export class JoinServer implements JoinApi {
 
   /** What every member must know; who is none by its certificate gets no keys. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */
   trust(to: 'member' | 'stranger'): TrustNews {
-    const { id, access, removedNodes, version } = this.#cluster()
+    const { id, access, removedNodes, demotedNodes, version } = this.#cluster()
     const keyring = to === 'member' ? this.#keyring(access) : undefined
-    return { trust: trustOf(id, access), removed: removedNodes, keyring, version }
+    return { trust: trustOf(id, access), removed: removedNodes, demoted: demotedNodes, called: this.#calledNodes(), keyring, version }
   }
 
   /** Milliseconds until the keys of datagrams are to be rotated; 0: now, or there are none yet. */
@@ -174,18 +182,32 @@ export class JoinServer implements JoinApi {
     await this.#world.store.submit([{ op: 'cluster.access', access: await change(access), ifVersion: version }], { by: 'leader' })
   }
 
+  #calledNodes(): readonly string[] {
+    const view = this.#world.store.view()
+    if (this.#called?.at !== view.version) {
+      const nodes = [...view.nodes()].flatMap(({ id, becoming }) => (becoming === 'manager' ? [id] : []))
+      this.#called = { at: view.version, nodes }
+    }
+    return this.#called.nodes
+  }
+
   #keyring(access: Access): Keyring | undefined {
     if (this.#opened?.sealed !== access.keyring)
       this.#opened = access.keyring && { sealed: access.keyring, ring: openKeyring(access.keyring, this.#authority()) }
     return this.#opened?.ring
   }
 
-  async #certify({ id, role, address: was }: Node, publicKey: Uint8Array, address: string): Promise<Uint8Array> {
+  async #certify(
+    { id, role, address: was }: Node,
+    publicKey: Uint8Array,
+    address: string,
+    before: readonly Op[] = [],
+  ): Promise<Uint8Array> {
     const { access, id: cluster } = this.#cluster()
     const certificate = this.#issue(access, { cluster, role, id }, publicKey, lifetimes.nodeMs)
     const facts = certificateFacts(certificate, access)
     const moved = address === was ? [] : [{ op: 'node.update', id, address } as const]
-    await this.#world.store.submit([...moved, { op: 'node.certify', id, ...facts }], { by: id })
+    await this.#world.store.submit([...before, ...moved, { op: 'node.certify', id, ...facts }], { by: id })
     return certificate
   }
 

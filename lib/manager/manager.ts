@@ -11,7 +11,7 @@ import type { Random } from '../base/random.js'
 import { Dispatcher, type DispatcherWorld, type Membership } from '../dispatcher/index.js'
 import type { Access } from '../model/access.js'
 import { type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
-import type { Availability, Node as NodeRecord, NodeRole } from '../model/node.js'
+import type { Availability, NodeRole } from '../model/node.js'
 import { isTerminal, type Task as TaskRecord } from '../model/task.js'
 import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
@@ -24,9 +24,10 @@ import { ControlServer, type ControlWorld } from './control-server.js'
 import { certificateFacts, JoinServer } from './join-server.js'
 import { KeyringKeeper } from './keyring-keeper.js'
 import { type Duty, Leadership } from './leadership.js'
+import { Mesh } from './mesh.js'
+import { checkDemotable, checkRemovable, type QuorumView } from './quorum-guard.js'
 import { RaftLinks } from './raft-links.js'
 import { RoleKeeper } from './role-keeper.js'
-import { mayRemoveVoter } from './roles.js'
 import { RootKeeper } from './root-keeper.js'
 import { secretOpener } from './secret-opener.js'
 import { VoterKeeper } from './voter-keeper.js'
@@ -108,6 +109,7 @@ export class Manager {
   readonly #o: ManagerOptions
   readonly #leadership: Leadership
   readonly #join: JoinServer
+  readonly #mesh: Mesh
   #founding: Founding | undefined
   #dispatcher: Dispatcher | undefined
   #reconciler: Reconciler | undefined
@@ -130,6 +132,8 @@ export class Manager {
       (term) => this.#duties(term),
       (error) => options.logger.error({ error: messageOf(error) }, 'a duty failed'),
     )
+    const { node, clock, pool, managers: known } = options
+    this.#mesh = new Mesh({ node, clock, pool, links, view: () => store.view(), known })
     this.control = new ControlServer(this.#controlWorld())
     this.#join = new JoinServer({
       store,
@@ -180,12 +184,12 @@ export class Manager {
 
   /** Begins to take part. Leadership, if it comes, comes later. */
   start(): void {
-    this.#learnManagers()
+    this.#mesh.learn()
     for (const { raftId, id } of this.#founding?.members ?? []) this.links.learn(raftId, id)
     this.#undo.push(
       this.store.onChange((changes) => {
         // No changes at all means that a snapshot replaced everything.
-        if (changes.length === 0 || changes.some(({ kind }) => kind === 'node')) this.#learnManagers()
+        if (changes.length === 0 || changes.some(({ kind }) => kind === 'node')) this.#mesh.learn()
       }),
       this.raft.observe((event) => {
         if (event.type === 'role') this.#roleChanged(event.role, event.term)
@@ -217,11 +221,17 @@ export class Manager {
   /** Ends the duties, hands leadership over if there is somebody, closes raft, then the store. */
   async stop(): Promise<void> {
     for (const undo of this.#undo.splice(0)) undo()
+    this.#mesh.stop()
     this.#endTerm()
     await this.#leadership.stop()
     await this.#handOver()
     await this.raft.stop()
     await this.store.close()
+  }
+
+  /** After `stop`, on a peer that goes on as a worker. */
+  release(): void {
+    this.#mesh.release()
   }
 
   /** Resolves with the error when this manager can no longer do its work: its disk failed, or a planner did. */
@@ -363,6 +373,10 @@ export class Manager {
     })
   }
 
+  #quorumView(): QuorumView {
+    return { leader: this.#o.node, conf: this.raft.status().conf, reachable: this.#reachable() }
+  }
+
   /** Voters that answer: on the leader those heard of late, elsewhere those with a live link. */
   #reachable(): ReadonlySet<number> {
     const { conf, quorum, role, id } = this.raft.status()
@@ -373,18 +387,6 @@ export class Manager {
       return node !== undefined && this.#o.pool.link(node) !== undefined
     })
     return new Set(answering)
-  }
-
-  /** Managers form a full mesh: a link is kept to every other one. */
-  #learnManagers(): void {
-    const nodes = [...this.store.view().nodes()].filter(({ role }) => role === 'manager')
-    for (const { id, raftId, address } of nodes) {
-      if (raftId !== undefined) this.links.learn(raftId, id)
-      if (id !== this.#o.node) this.#o.pool.keep(id, address)
-    }
-    if (nodes.length === 0)
-      for (const { node, address } of this.#o.managers) if (node !== this.#o.node) this.#o.pool.keep(node, address)
-    for (const gone of this.store.view().cluster?.removedNodes ?? []) this.#o.pool.forget(gone)
   }
 
   #roleChanged(role: string, term: number): void {
@@ -524,7 +526,8 @@ export class Manager {
       authority: () => this.#join.describe(),
       rotateRoot: () => this.#join.rotateRoot(),
       sealSecret: (id, data) => sealSecret(id, data, o),
-      checkRemovable: (node) => this.#checkRemovable(node),
+      checkRemovable: (node) => checkRemovable(node, this.#quorumView()),
+      checkDemotable: (node) => checkDemotable(node, this.#quorumView()),
       placement: (task) => this.#placement(task),
       endpoints: (service) => o.endpoints(service),
       agentLogs: (node, task, request, signal) =>
@@ -571,23 +574,5 @@ export class Manager {
       },
       addresses: [...own, ...others].map(({ address }) => address),
     })
-  }
-
-  #checkRemovable(node: NodeRecord): void {
-    if (node.role !== 'manager' || node.raftId === undefined) return
-    const { conf } = this.raft.status()
-    if (node.id === this.#o.node) {
-      throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${node.name} leads: stop its process first, then remove it`, {
-        what: 'node leads',
-      })
-    }
-    if (!conf.voters.includes(node.raftId) || mayRemoveVoter(conf, this.#reachable(), node.raftId)) return
-    throw new SkeinError(
-      'ERR_SKEIN_PRECONDITION',
-      `removing manager ${node.name} would lose the quorum: bring another manager back first`,
-      {
-        what: 'quorum',
-      },
-    )
   }
 }

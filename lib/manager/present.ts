@@ -88,6 +88,7 @@ export function presentNode(view: View, node: NodeRecord, lights: Lights): Node 
     createdAt: new Date(node.createdAtMs),
     updatedAt: new Date(node.stateAtMs),
     role: node.role,
+    becoming: node.becoming,
     availability: node.availability,
     state: node.state,
     why: node.message,

@@ -3,12 +3,12 @@ import { messageOf } from '../base/errors.js'
 import type { RaftRunner } from '../raft/runner/index.js'
 import type { Store } from '../store/store.js'
 import type { Duty } from './leadership.js'
-import { planRoles, type RolesView } from './roles.js'
+import { planRoles, type RolesStep, type RolesView } from './roles.js'
 
 export interface RoleKeeperWorld {
   readonly clock: Clock
-  readonly store: Pick<Store, 'view' | 'onChange'>
-  readonly raft: Pick<RaftRunner, 'status' | 'changeConf'>
+  readonly store: Pick<Store, 'view' | 'onChange' | 'submit'>
+  readonly raft: Pick<RaftRunner, 'status' | 'changeConf' | 'transferLeadership'>
   /** As in `RolesView`. */
   readonly votes: RolesView['votes']
   log(words: string, detail: object): void
@@ -19,7 +19,7 @@ const lookAgainMs = 50
 /** After a refused change. */
 const retryMs = 500
 
-/** Leader's duty: makes raft's members equal the managers' records, one safe step at a time. */
+/** Leader's duty: makes raft's members equal the managers' records, and workers of managers that raft let go, one safe step at a time. */
 export class RoleKeeper implements Duty {
   readonly name = 'roles'
   readonly #world: RoleKeeperWorld
@@ -58,25 +58,35 @@ export class RoleKeeper implements Duty {
   /** Never rejects. Resolves with when to look again; undefined when members and records are equal. */
   async #step(): Promise<number | undefined> {
     const { raft, store, votes, log } = this.#world
-    const status = raft.status()
-    const wanted = [...store.view().nodes()].flatMap(({ id, role, raftId }) =>
-      role === 'manager' && raftId !== undefined ? [{ node: id, raftId }] : [],
+    const { id: self, conf, commitIndex, progress, quorum } = raft.status()
+    const managers = [...store.view().nodes()].flatMap(({ id, role, raftId, becoming }) =>
+      role === 'manager' && raftId !== undefined ? [{ node: id, raftId, becoming }] : [],
     )
-    const step = planRoles({
-      self: status.id,
-      conf: status.conf,
-      commitIndex: status.commitIndex,
-      wanted,
-      votes,
-      progress: status.progress ?? new Map(),
-    })
-    if (step === undefined) return equal(wanted, status.conf, votes) ? undefined : lookAgainMs
+    const wanted = managers.filter(({ becoming }) => becoming !== 'worker')
+    const leaving = managers.filter(({ becoming }) => becoming === 'worker')
+    const answering = new Set(quorum.answering)
+    const step = planRoles({ self, conf, commitIndex, wanted, leaving, votes, progress, answering })
+    if (step === undefined) return leaving.length === 0 && equal(wanted, conf, votes) ? undefined : lookAgainMs
     try {
-      await raft.changeConf({ changes: [step] })
+      await this.#carryOut(step)
       return 0
     } catch (error) {
       log('a membership change did not go through', { step, why: messageOf(error) })
       return retryMs
+    }
+  }
+
+  async #carryOut(step: RolesStep): Promise<unknown> {
+    const { raft, store } = this.#world
+    switch (step.type) {
+      case 'change':
+        return await raft.changeConf({ changes: [step.change] })
+      case 'hand-over':
+        return await raft.transferLeadership(step.to)
+      case 'release': {
+        const { node: id, raftId } = step.member
+        return await store.submit([{ op: 'node.become', id, role: 'worker', raftId }], { by: 'leader' })
+      }
     }
   }
 }

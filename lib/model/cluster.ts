@@ -10,9 +10,11 @@ export interface Cluster {
   readonly settings: ClusterSettings
   /** Ids of removed nodes: refused for ever. */
   readonly removedNodes: readonly string[]
-  /** Ids in raft of removed managers: never given again. */
+  /** Ids in raft of managers that were removed or demoted: never given again. */
   readonly removedRaftIds: readonly number[]
   readonly version: number
+  /** Nodes that were managers and are workers now: their manager's certificates are good for nothing but a new one. */
+  readonly demotedNodes: readonly string[]
 }
 
 export interface ClusterSettings {

@@ -51,6 +51,10 @@ export type Op =
       readonly raftId?: number
       readonly ifVersion?: number
     }
+  /** The operator's wish: what the node shall be. Said again, or taken back before it is carried out, it costs nothing. */
+  | { readonly op: 'node.desire'; readonly id: string; readonly role: NodeRole }
+  /** The wish is carried out: a manager begins under this raft id, or has left raft under it. Refused when the wish changed meanwhile. */
+  | { readonly op: 'node.become'; readonly id: string; readonly role: NodeRole; readonly raftId: number }
   /** The leader issued a certificate to this node. */
   | ({ readonly op: 'node.certify'; readonly id: string } & NodeCertificate)
   /** Observed by the leader. */

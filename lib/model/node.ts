@@ -27,12 +27,13 @@ export interface NodeDescription {
 export interface Node {
   readonly id: string
   readonly name: string
+  /** What its certificates are issued for. */
   readonly role: NodeRole
   readonly availability: Availability
   readonly labels: Readonly<Record<string, string>>
   /** host:port where its links arrive. */
   readonly address: string
-  /** Raft id while it is (to be) a manager. */
+  /** Its present raft id, while it is a manager. */
   readonly raftId: number | undefined
   /** Which key is this node's, and which root said so last. */
   readonly certificate?: NodeCertificate | undefined
@@ -43,4 +44,6 @@ export interface Node {
   readonly createdAtMs: number
   readonly stateAtMs: number
   readonly version: number
+  /** The operator's wish, while it is not carried out; undefined: it stays what it is. */
+  readonly becoming?: NodeRole | undefined
 }

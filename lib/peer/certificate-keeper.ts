@@ -23,6 +23,9 @@ const rotationSpreadMs = 5_000
 export class CertificateKeeper {
   readonly #world: CertificateKeeperWorld
   #chance: number
+  /** Reasons given so far to renew at once, and how many of them were there when the last renewal began. */
+  #reasons = 0
+  #answered = 0
   #failures = 0
   #cancel: (() => void) | undefined
   #unobserve: (() => void) | undefined
@@ -36,6 +39,16 @@ export class CertificateKeeper {
   start(): void {
     this.#unobserve = this.#world.credentials.observe(() => this.#schedule())
     this.#schedule()
+  }
+
+  /** Renews now, whatever the certificate's age; again until it succeeds. */
+  renew(): void {
+    this.#reasons++
+    this.#schedule()
+  }
+
+  get #isAsked(): boolean {
+    return this.#reasons > this.#answered
   }
 
   async stop(): Promise<void> {
@@ -57,7 +70,8 @@ export class CertificateKeeper {
     const { credentials, clock, random } = this.#world
     const { certificate } = credentials
     if (certificate === undefined) return undefined
-    if (credentials.isOfNewestRoot) return renewalDelayMs(certificate, this.#chance, clock.wallMs(), this.#failures)
+    if (this.#isAsked && this.#failures === 0) return 0
+    if (credentials.isOfNewestRoot && !this.#isAsked) return renewalDelayMs(certificate, this.#chance, clock.wallMs(), this.#failures)
     if (this.#failures > 0) return Math.min(1_000 * 2 ** this.#failures, 60_000) * (0.5 + random() / 2)
     return random() * rotationSpreadMs
   }
@@ -66,7 +80,7 @@ export class CertificateKeeper {
     const { credentials, clock } = this.#world
     const { certificate } = credentials
     if (certificate === undefined) return
-    const isDue = !credentials.isOfNewestRoot || renewalDelayMs(certificate, this.#chance, clock.wallMs(), 0) === 0
+    const isDue = this.#isAsked || !credentials.isOfNewestRoot || renewalDelayMs(certificate, this.#chance, clock.wallMs(), 0) === 0
     if (!isDue) {
       this.#schedule()
       return
@@ -81,8 +95,10 @@ export class CertificateKeeper {
   async #renew(): Promise<void> {
     const { renew, adopt, logger, random } = this.#world
     try {
+      const reasons = this.#reasons // one that comes while the answer is on its way may be news to it
       const keys = await makeKeyPair()
       await adopt(keys, await renew(keys))
+      this.#answered = reasons
       this.#failures = 0
       this.#chance = random()
     } catch (error) {

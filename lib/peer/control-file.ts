@@ -39,6 +39,12 @@ export class ControlFile {
     })
   }
 
+  /** Another certificate, since this peer has another role. */
+  renew(): void {
+    if (this.#cancel === undefined) return
+    this.#work = this.#work.catch(() => undefined).then(() => this.#try()) // what failed before was said to whoever waited for it
+  }
+
   async stop(): Promise<void> {
     this.#cancel?.()
     await this.#work.catch(() => undefined) // said to whoever waited for it

@@ -26,17 +26,21 @@ export interface KeyWorkWorld {
   readonly logger: Logger
   /** Aborts when the peer stops. */
   readonly signal: AbortSignal
-  self(): Pick<StoredIdentity, 'node' | 'address'>
+  self(): Pick<StoredIdentity, 'node' | 'address' | 'role'>
   /** Undefined on a worker, and before it runs. */
   manager(): Manager | undefined
   managers(): readonly ManagerAddress[]
   managerLink(deadlineMs: number): Promise<Link>
   /** These were removed from the cluster, all there are; told again now and then. */
   removed(nodes: readonly string[]): void
+  /** Shows the new certificate from now on, keeps it, and becomes what it says. */
+  renewed(keys: KeyPair, answer: RenewAnswer): Promise<void>
 }
 
 const callMs = 5_000
 const renewTimeoutMs = 20_000
+/** Who was demoted hears of it within this over the links it has, and makes new ones by itself. */
+const goodbyeMs = 1_000
 
 /** What a member does about keys while it runs: certificates in time, news of roots and removed nodes, the control file. */
 export class KeyWork {
@@ -44,6 +48,7 @@ export class KeyWork {
   readonly #certificates: CertificateKeeper
   readonly #trust: TrustFollower
   readonly #control: ControlFile | undefined
+  readonly #goodbyes = new Set<() => void>()
 
   constructor(world: KeyWorkWorld) {
     const { own, pool, dir, clock, random, logger } = world
@@ -54,18 +59,25 @@ export class KeyWork {
       logger,
       credentials: own.credentials,
       renew: (keys) => this.#renew(keys),
-      adopt: (keys, answer) => this.#adopt(keys, answer),
+      adopt: (keys, answer) => world.renewed(keys, answer),
     })
     this.#trust = new TrustFollower({ pool, clock, logger, learn: (news) => this.learn(news) })
     if (dir !== undefined) this.#control = new ControlFile({ dir, clock, logger, issue: () => this.#issueControl() })
   }
 
   start(): void {
-    this.#certificates.start()
     this.#trust.start()
   }
 
+  /** From when this peer can become what a new certificate says. */
+  keepCertificate(): void {
+    const { own, self } = this.#world
+    this.#certificates.start()
+    if (own.credentials.role !== self().role) this.renew() // it ended in the middle of a promotion or demotion
+  }
+
   async stop(): Promise<void> {
+    for (const cancel of this.#goodbyes) cancel()
     await this.#control?.stop()
     await this.#certificates.stop()
     await this.#trust.stop()
@@ -76,20 +88,42 @@ export class KeyWork {
     await this.#control?.start()
   }
 
+  /** Asks what this peer is to be: a new certificate says so. */
+  renew(): void {
+    this.#certificates.renew()
+  }
+
+  /** This peer has another role: whoever reads its control file may do other things. */
+  renewControlFile(): void {
+    this.#control?.renew()
+  }
+
   /** From the own tables, or from a manager. */
   learn(news: TrustNews): void {
     const { own, pool, logger } = this.#world
     if (!own.learn(news)) return
     for (const node of news.removed) pool.forget(node)
     this.#world.removed(news.removed)
+    this.#hearOfRoles(news)
     own.save().catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
   }
 
-  async #adopt(keys: KeyPair, answer: RenewAnswer): Promise<void> {
-    const { own, pool } = this.#world
-    await own.certified(keys, answer)
-    // By the links it has, it is nobody to the others.
-    if (answer.was === 'returning') pool.renewLinks('new certificate')
+  /** What is said of others ends links that count for too much, once they have heard of it themselves. */
+  #hearOfRoles({ demoted, called }: TrustNews): void {
+    const { own, pool, clock, self } = this.#world
+    const { node } = self()
+    const isCalled = called.includes(node) && own.credentials.role !== 'manager'
+    if (isCalled || (demoted.includes(node) && own.credentials.role === 'manager')) this.renew()
+    const tooHigh = demoted.filter((each) => pool.link(each)?.identity.role === 'manager')
+    if (tooHigh.length === 0) return
+    const cancel = clock.after(goodbyeMs, () => {
+      this.#goodbyes.delete(cancel)
+      for (const each of tooHigh) {
+        const link = pool.link(each)
+        if (link?.identity.role === 'manager' && own.credentials.demoted.has(each)) link.close('demoted')
+      }
+    })
+    this.#goodbyes.add(cancel)
   }
 
   async #renew(keys: KeyPair): Promise<RenewAnswer> {
@@ -120,7 +154,8 @@ export class KeyWork {
     const addresses = address === '' ? this.#world.managers().map((each) => each.address) : [address]
     const keys = await makeKeyPair()
     const manager = this.#world.manager()
-    if (manager === undefined) {
+    // One that has just begun has no records yet to issue by.
+    if (manager?.store.view().cluster === undefined) {
       const { own, trust } = await askCredential(await this.#world.managerLink(callMs), keys, undefined, random)
       return { own, trust, addresses }
     }

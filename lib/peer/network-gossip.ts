@@ -61,6 +61,9 @@ export class NetworkGossip implements EndpointSink {
   /** Of owners that are not simply alive. */
   readonly #standings = new Map<string, Standing>()
   readonly #removed = new Set<string>()
+  /** Networks of own tasks, by id. */
+  readonly #own = new Set<string>()
+  #role: NodeRole
   /** Network and node, of nodes that the last look found with rows on a network they do not belong to. */
   #strays: ReadonlySet<string> = new Set()
   #authority: Authority | undefined
@@ -70,6 +73,16 @@ export class NetworkGossip implements EndpointSink {
 
   constructor(options: NetworkGossipOptions) {
     this.#o = options
+    this.#role = options.role
+  }
+
+  /** A manager holds every network's rows, as soon as it follows the store; a worker those its own tasks are on. */
+  become(role: NodeRole): void {
+    if (role === this.#role) return
+    this.#role = role
+    if (role === 'worker')
+      for (const { ref } of [...this.#joined.values()]) this.#own.has(ref.id) ? this.#join(ref, 'reader') : this.#leave(ref.id)
+    this.meetSoon()
   }
 
   stop(): void {
@@ -80,7 +93,7 @@ export class NetworkGossip implements EndpointSink {
 
   /** Whether a node may speak of an owner in a network's scope: managers of everybody, members of the network of themselves. */
   accepts(scope: string, from: string, owner: string): boolean {
-    if (this.#o.role === 'worker' || this.#isManager(from)) return true
+    if (this.#role === 'worker' || this.#isManager(from)) return true
     if (from !== owner) return false
     // A node that has just left still has to say that its rows are gone.
     return this.#belongs(scope, owner) || this.#o.gossip.holds(scope, owner)
@@ -88,11 +101,11 @@ export class NetworkGossip implements EndpointSink {
 
   /** Whether a node may be told of an owner in a network's scope. */
   tells(scope: string, to: string, owner: string): boolean {
-    return this.#o.role === 'worker' || to === owner || this.#isManager(to) || this.#belongs(scope, to)
+    return this.#role === 'worker' || to === owner || this.#isManager(to) || this.#belongs(scope, to)
   }
 
-  /** A manager goes by raft: all networks there are, and who belongs to which. `isLeading`: its tables are those that count. */
-  followStore(store: Authority['store'], isLeading: () => boolean): void {
+  /** A manager goes by raft: all networks there are, and who belongs to which. `isLeading`: its tables are those that count. Returns how to end it. */
+  followStore(store: Authority['store'], isLeading: () => boolean): () => void {
     const authority: Authority = { store, attachments: new Attachments(), isLeading }
     this.#authority = authority
     const reset = (): void => {
@@ -100,8 +113,7 @@ export class NetworkGossip implements EndpointSink {
       this.#holdAll()
       this.meetSoon()
     }
-    this.#undo.push(
-      store.onChange((changes) => {
+    const unlisten = store.onChange((changes) => {
         // None at all: a snapshot replaced everything.
         if (changes.length === 0) return reset()
         if (changes.some(({ kind }) => kind === 'network')) this.#holdAll()
@@ -109,9 +121,12 @@ export class NetworkGossip implements EndpointSink {
         for (const change of changes)
           if (change.kind === 'node') this.#judge(change.type === 'set' ? change.object.id : change.was.id)
         this.#tell()
-      }),
-    )
+      })
     reset()
+    return () => {
+      unlisten()
+      if (this.#authority === authority) this.#authority = undefined
+    }
   }
 
   followMembers(members: Members): void {
@@ -135,11 +150,13 @@ export class NetworkGossip implements EndpointSink {
   }
 
   attach(network: NetworkRef): void {
-    this.#join(network, this.#o.role === 'manager' ? 'holder' : 'reader')
+    this.#own.add(network.id)
+    this.#join(network, this.#role === 'manager' ? 'holder' : 'reader')
   }
 
   detach(network: NetworkRef): void {
-    if (this.#o.role === 'manager') return
+    this.#own.delete(network.id)
+    if (this.#role === 'manager') return
     const joined = this.#join(network, 'author')
     joined.cancelLeave = this.#o.clock.after(lingerMs, () => this.#leave(network.id))
   }

@@ -48,13 +48,14 @@ export class OwnKeys {
   }
 
   /** True when it was news; what is older than known is none. */
-  learn({ trust, removed, keyring, version }: TrustNews): boolean {
+  learn({ trust, removed, demoted, keyring, version }: TrustNews): boolean {
     if (trust.cluster !== this.credentials.cluster || version < this.#trustVersion) return false
     // Apart from the rest: by the same version of the record it gets none before its certificate is renewed.
     if (keyring !== undefined) this.keyring = sameSecrets(keyring, this.keyring)
     if (version === this.#trustVersion) return false
     this.#trustVersion = version
     this.removed = new Set(removed)
+    this.credentials.demoted = new Set(demoted)
     const was = this.#stored.trust
     const isSame = was.type === 'roots' && namesOf(was) === namesOf(trust)
     if (isSame) return true

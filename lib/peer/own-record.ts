@@ -13,6 +13,8 @@ export interface OwnRecordWorld {
   /** The other managers that there is a link to. */
   linked(): readonly string[]
   readonly forward: ManagerOptions['forward']
+  /** A leader knows this node, and still this manager hears of none: it may have another role, or another raft id, by now. */
+  known(): void
 }
 
 /** A start that goes well is over by then. */
@@ -24,10 +26,11 @@ const askEveryMs = 5_000
  * once a leader that its majority confirmed says so; with undefined when `signal` aborts.
  */
 export async function ownRecordGone(world: OwnRecordWorld): Promise<SkeinError | undefined> {
-  const { node, signal, linked } = world
+  const { node, signal, linked, known } = world
   while (await pause(world)) {
     for (const manager of linked()) {
       const error = await answerOf(world, manager)
+      if (error === undefined) known()
       if (isSkeinError(error, 'ERR_SKEIN_REMOVED')) return error
       if (!signal.aborted && isSkeinError(error, 'ERR_SKEIN_NOT_FOUND')) {
         const words = `node ${node}: this cluster has no record of it; start it with an empty directory and a join string`

@@ -54,12 +54,14 @@ export class PeerGossip implements AsyncDisposable {
   readonly #gossip: Gossip
   readonly #tasks: Table<TaskRow>
   readonly #load: Table<LoadRow>
+  #role: NodeRole
   #undo: (() => void)[] = []
 
   /** Says and hears nothing until `start`. */
   constructor(options: PeerGossipOptions) {
     const { node, role, epoch, pool, clock, random } = options
     this.#o = options
+    this.#role = role
     this.#gossip = new Gossip({
       self: node,
       epoch: epoch * livesPerStart,
@@ -69,26 +71,26 @@ export class PeerGossip implements AsyncDisposable {
       // A manager passes on what others wrote; a worker speaks for itself, and hears of nobody.
       accepts: (scope, from, owner) =>
         networkOf(scope) === undefined
-          ? role === 'worker' || from === owner || pool.link(from)?.identity.role === 'manager'
+          ? this.#role === 'worker' || from === owner || pool.link(from)?.identity.role === 'manager'
           : this.networks.accepts(scope, from, owner),
       tells: (scope, to, owner) =>
         networkOf(scope) === undefined
-          ? role === 'worker' || to === owner || pool.link(to)?.identity.role === 'manager'
+          ? this.#role === 'worker' || to === owner || pool.link(to)?.identity.role === 'manager'
           : this.networks.tells(scope, to, owner),
     })
     this.networks = new NetworkGossip({ node, role, gossip: this.#gossip, pool, clock, managers: options.managers })
     this.endpoints = new PeerEndpoints(this.networks)
     this.ownEndpoints = new OwnEndpoints(options.address, this.networks)
-    this.#gossip.join(managersScope, { part: role === 'manager' ? 'holder' : 'author' })
+    this.#gossip.join(managersScope, { part: partOf(role) })
     this.#tasks = this.#gossip.table(managersScope, taskTable, readTaskRow)
     this.#load = this.#gossip.table(managersScope, loadTable, readLoadRow)
   }
 
   start(): void {
-    const { pool, clock, role } = this.#o
+    const { pool, clock } = this.#o
     pool.onMessage('gossip', (from, message) => {
       // To a worker only managers speak.
-      if (role === 'manager' || from.role === 'manager') this.#gossip.receive(from.node, message)
+      if (this.#role === 'manager' || from.role === 'manager') this.#gossip.receive(from.node, message)
     })
     this.#undo.push(
       pool.observe(() => {
@@ -102,6 +104,14 @@ export class PeerGossip implements AsyncDisposable {
     )
     this.#meet()
     this.#gossip.start()
+  }
+
+  /** A manager begins to hold everybody's rows; a worker forgets them. */
+  become(role: NodeRole): void {
+    this.#role = role
+    this.#gossip.become(managersScope, partOf(role))
+    this.networks.become(role)
+    this.#meet()
   }
 
   async stop(): Promise<void> {
@@ -166,9 +176,12 @@ export class PeerGossip implements AsyncDisposable {
     return this.#rowsOf(this.#load)
   }
 
-  /** A manager goes by raft: who is down is hidden, who was removed is refused. `isLeading`: its tables are those that count. */
-  followStore(store: Pick<Store, 'view' | 'onChange'>, isLeading: () => boolean): void {
-    this.networks.followStore(store, isLeading)
+  /**
+   * A manager goes by raft: who is down is hidden, who was removed is refused. `isLeading`: its tables are those that count.
+   * Returns how to end it.
+   */
+  followStore(store: Pick<Store, 'view' | 'onChange'>, isLeading: () => boolean): () => void {
+    const unfollow = this.networks.followStore(store, isLeading)
     const states = new Map<string, 'alive' | 'failed'>()
     let removed = 0
     const look = (): void => {
@@ -185,13 +198,15 @@ export class PeerGossip implements AsyncDisposable {
       }
       removed = gone.length
     }
-    this.#undo.push(
-      store.onChange((changes) => {
-        // None at all: a snapshot replaced everything.
-        if (changes.length === 0 || changes.some(({ kind }) => kind === 'node' || kind === 'cluster')) look()
-      }),
-    )
     look()
+    const unlisten = store.onChange((changes) => {
+      // None at all: a snapshot replaced everything.
+      if (changes.length === 0 || changes.some(({ kind }) => kind === 'node' || kind === 'cluster')) look()
+    })
+    return () => {
+      unlisten()
+      unfollow()
+    }
   }
 
   #meet(): void {
@@ -207,4 +222,8 @@ export class PeerGossip implements AsyncDisposable {
       ageMs: (owner) => this.#gossip.ageMs(owner),
     }
   }
+}
+
+function partOf(role: NodeRole): 'holder' | 'author' {
+  return role === 'manager' ? 'holder' : 'author'
 }

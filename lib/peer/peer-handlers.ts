@@ -8,7 +8,7 @@ import type { LogLine } from '../api/types.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool, RpcHandler } from '../overlay/transport/index.js'
-import { authorizeNode } from '../security/index.js'
+import { authorizeNode, mustRenew } from '../security/index.js'
 import { installSessionHandlers } from './session-handlers.js'
 
 export interface HandlerWorld {
@@ -77,7 +77,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     manager().desk.credential(identity, readCredentialRequest(value), binding),
   )
   handlers.set('join.trust', (_value, { identity, signal }) =>
-    manager().trustNews(identity.role === 'returning' ? 'stranger' : 'member', signal),
+    manager().trustNews(mustRenew(identity) ? 'stranger' : 'member', signal),
   )
   installSessionHandlers(handlers, { manager, pool: world.pool })
   handlers.set('agent.logs', (value, { signal }) => {

@@ -8,29 +8,29 @@ import type { Call, Cluster, Endpoints, Status } from '../api/types.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
-import { Manager } from '../manager/index.js'
+import type { Manager } from '../manager/index.js'
 import type { NodeRole } from '../model/node.js'
 import type { DatagramLane } from '../overlay/datagram/index.js'
 import { tcpTriage } from '../overlay/swim/index.js'
 import type { Link, LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore, parseJoinString } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
-import { ComingIn, foundingOf } from './coming-in.js'
+import { ComingIn } from './coming-in.js'
 import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { describeNode } from './describe-node.js'
 import { drainNode } from './drain-node.js'
 import { KeyWork } from './key-work.js'
 import { advertisedAddress, listenAgain, openPool } from './listen.js'
 import { localLogs } from './local-logs.js'
-import { managerCalls } from './manager-calls.js'
+import { forgetManagersData, ManagerPart } from './manager-part.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnKeys } from './own-keys.js'
-import { ownRecordGone } from './own-record.js'
 import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
 import { PeerMembership } from './peer-membership.js'
 import { planPeer } from './plan.js'
 import { raftMetricsOf } from './raft-metrics.js'
+import { RoleChange } from './role-change.js'
 import { SeedKeeper } from './seed-keeper.js'
 import { Seeds } from './seeds.js'
 import { SessionFinder } from './session-finder.js'
@@ -40,7 +40,6 @@ import {
   nextEpoch,
   openStateDir,
   readIdentity,
-  refuseLostLog,
   type StateDir,
   type StoredIdentity,
   writeIdentity,
@@ -92,7 +91,7 @@ class RunningPeer implements Peer {
   #keys: OwnKeys | undefined
   #keyWork: KeyWork | undefined
   #pool: LinkPool | undefined
-  #manager: Manager | undefined
+  #roles: RoleChange | undefined
   #agent: Agent | undefined
   #gossip: PeerGossip | undefined
   #datagrams: DatagramLane | undefined
@@ -111,9 +110,10 @@ class RunningPeer implements Peer {
       manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal),
     })
     // A manager's own calls go straight to its control server, a worker's over a link.
+    const own = (): ControlCaller => this.#usableManager?.control ?? this.#relay
     const caller: ControlCaller = {
-      call: (verb, params, head) => (this.#manager?.control ?? this.#relay).call(verb, params, head),
-      stream: (verb, params, signal) => (this.#manager?.control ?? this.#relay).stream(verb, params, signal),
+      call: (verb, params, head) => own().call(verb, params, head),
+      stream: (verb, params, signal) => own().stream(verb, params, signal),
     }
     this.#api = clusterOver(caller, this.#clock)
   }
@@ -224,8 +224,13 @@ class RunningPeer implements Peer {
     const gossip = this.#startGossip(this.#pool)
     this.#membership = await this.#startMembership(this.#pool)
     gossip.networks.followMembers(this.#membership)
-    if (this.#identity.role === 'manager') await this.#startManager(gossip)
-    else if (this.#seeds !== undefined) this.#startSeedKeeper(this.#seeds, this.#pool)
+    const roles = this.#startRoles(gossip, this.#membership)
+    await roles.begin()
+    this.#settle(gossip)
+    this.#keyWork.keepCertificate()
+    // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
+    if (this.#manager?.store.view().cluster !== undefined) await this.#keyWork.startControlFile()
+    await roles.part?.usable
     await this.#startAgent(gossip)
     await this.#keyWork.startControlFile()
   }
@@ -302,6 +307,7 @@ class RunningPeer implements Peer {
       removed: (nodes) => {
         for (const each of [this.#membership, this.#gossip?.networks]) each?.remove(nodes)
       },
+      renewed: async (keys, answer) => await this.#roles?.renewed(keys, answer),
     })
     work.start()
     return work
@@ -339,80 +345,56 @@ class RunningPeer implements Peer {
     return membership
   }
 
-  async #startManager(gossip: PeerGossip): Promise<void> {
-    const { node, cluster, raftId, founding, hasLog, managers } = this.#known()
-    const own = this.#ownKeys()
-    const { dataKey, certificate } = own
-    const { tickMs, electionTicks, votersWanted, logger } = this.#o
-    const pool = this.#thePool()
-    if (raftId === undefined || dataKey === undefined || certificate === undefined) {
-      throw new SkeinError(
-        'ERR_SKEIN_CORRUPT',
-        `the identity in ${this.#o.dir} lacks what a manager needs; remove the directory and join again`,
-        { file: 'identity.json' },
-      )
-    }
-    if (this.#dir !== undefined) await refuseLostLog(this.#dir, this.#known())
-    this.#manager = await Manager.open({
-      node,
-      cluster,
-      raftId,
-      dataKey,
-      founding: foundingOf(own, this.#known(), this.#o),
-      raftDir: this.#dir?.raft,
-      storage: shared(this.#theStorage()),
+  /** Parts that come and go with this peer's role. */
+  #startRoles(gossip: PeerGossip, membership: PeerMembership): RoleChange {
+    const [pool, own, standing] = [this.#thePool(), this.#ownKeys(), this.#standing as Standing]
+    const [dir, storage, { logger }] = [this.#dir, this.#theStorage(), this.#o]
+    this.#roles = new RoleChange({
+      own,
       pool,
-      managers,
-      clock: this.#clock,
-      random: systemRandom,
-      tickMs,
-      electionTicks,
-      votersWanted,
       logger,
-      membership: this.#membership,
-      rows: gossip.tasks,
-      endpoints: (service) => gossip.endpoints.list({ service }),
-      localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
-      ...managerCalls(pool),
+      self: () => this.#known(),
+      keep: (identity) => this.#keep(identity),
+      managers: () => this.#managerAddresses(),
+      openManager: () =>
+        ManagerPart.open({
+          options: this.#o,
+          dir,
+          storage,
+          pool,
+          own,
+          gossip,
+          membership,
+          standing,
+          clock: this.#clock,
+          self: () => this.#known(),
+          tookPart: () => this.#tookPart(),
+          learn: (news) => this.#keyWork?.learn(news),
+          leaderChanged: (leader, term) => this.#events.emit('leader', { leader, term }),
+          unheard: () => this.#keyWork?.renew(),
+          localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
+        }),
+      settle: () => this.#settle(gossip),
+      forget: () => forgetManagersData(dir, storage),
+      fail: (error) => standing.fail(error),
     })
-    const manager = this.#manager
-    gossip.followStore(manager.store, () => manager.leading)
-    manager.raft.observe((event) => {
-      if (event.type === 'role') this.#events.emit('leader', { leader: manager.leaderNode(), term: event.term })
-    })
-    // Better gone than wrong: the others elect, and the operator sees why this one ended.
-    void manager.failed.then((error) => this.#standing?.fail(error))
-    manager.store.onChange((changes) => {
-      if (changes.length === 0 || changes.some(({ kind }) => kind === 'cluster'))
-        this.#keyWork?.learn(manager.desk.trust('member'))
-    })
-    manager.start()
-    // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
-    if (manager.store.view().cluster !== undefined) await this.#keyWork?.startControlFile()
-    const waiting = new AbortController()
-    void ownRecordGone({
-      node,
-      clock: this.#clock,
-      random: systemRandom,
-      signal: AbortSignal.any([waiting.signal, this.#stopping.signal]),
-      linked: () => managers.flatMap((each) => (each.node !== node && pool.link(each.node) !== undefined ? [each.node] : [])),
-      forward: managerCalls(pool).forward,
-    }).then((error) => error && this.#standing?.fail(error))
-    try {
-      await this.#until(
-        'a leader is known',
-        manager,
-        () => manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(node) !== undefined),
-      )
-    } finally {
-      waiting.abort()
-    }
-    if (founding === true || hasLog !== true) {
-      const { founding: _, ...rest } = this.#known()
-      this.#identity = { ...rest, hasLog: true }
-      await this.#save()
-      await own.founded()
-    }
+    return this.#roles
+  }
+
+  async #tookPart(): Promise<void> {
+    const { founding: _, ...rest } = this.#known()
+    await this.#keep({ ...rest, hasLog: true })
+    await this.#ownKeys().founded()
+  }
+
+  /** What follows from this peer's role besides being a manager. */
+  #settle(gossip: PeerGossip): void {
+    const { role } = this.#known()
+    gossip.become(role)
+    this.#keyWork?.renewControlFile()
+    this.#seedKeeper?.stop()
+    this.#seedKeeper = undefined
+    if (role === 'worker' && this.#seeds !== undefined) this.#startSeedKeeper(this.#seeds, this.#thePool())
   }
 
   async #startAgent(gossip: PeerGossip): Promise<void> {
@@ -422,7 +404,7 @@ class RunningPeer implements Peer {
       pool,
       clock: this.#clock,
       random: systemRandom,
-      manager: () => this.#manager,
+      manager: () => this.#usableManager,
       managers: () => this.#managerAddresses(),
     })
     const registered = deferred()
@@ -486,7 +468,7 @@ class RunningPeer implements Peer {
     // Made only under the directory's lock: the file of a peer that runs there is not touched.
     await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
-    await close('manager', this.#manager && (() => (this.#manager as Manager).stop()))
+    await close('manager', this.#roles && (() => (this.#roles as RoleChange).stop()))
     await close('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
     await close('datagrams', this.#datagrams && (() => (this.#datagrams as DatagramLane).close()))
     await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
@@ -496,7 +478,7 @@ class RunningPeer implements Peer {
   }
 
   status(): Status {
-    if (this.#manager !== undefined) return this.#manager.status()
+    if (this.#usableManager !== undefined) return this.#usableManager.status()
     const managers = this.#managerAddresses()
     return workerStatus(
       this.#known(),
@@ -544,7 +526,7 @@ class RunningPeer implements Peer {
       const link = pool.link(node)
       if (link !== undefined) return link
     }
-    const managers = this.#managerAddresses()
+    const managers = this.#managerAddresses().filter(({ node }) => node !== this.id)
     const target = managers[Math.floor(systemRandom() * managers.length)]
     if (target === undefined)
       throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no manager is known to this worker', { address: 'none' })
@@ -560,13 +542,19 @@ class RunningPeer implements Peer {
     await this.#saving
   }
 
-  /** Resolves when it holds, as seen at news of raft and links. */
-  async #until(what: string, manager: Manager, holds: () => boolean): Promise<void> {
-    const { signal } = this.#stopping
-    const news = async (): Promise<void> => {
-      while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
-    }
-    await this.#standing?.waitFor(what, news())
+  async #keep(identity: StoredIdentity): Promise<void> {
+    this.#identity = identity
+    await this.#save()
+  }
+
+  /** Undefined on a worker. */
+  get #manager(): Manager | undefined {
+    return this.#roles?.part?.manager
+  }
+
+  /** Undefined as well while it is on the way to be one: until then this peer goes on as a worker. */
+  get #usableManager(): Manager | undefined {
+    return this.#roles?.part?.isUsable === true ? this.#manager : undefined
   }
 
   #known(): StoredIdentity {

@@ -13,7 +13,7 @@ export interface SessionFinderWorld {
   readonly pool: Pick<LinkPool, 'call' | 'stream' | 'keep' | 'release' | 'link' | 'observe'>
   readonly clock: Clock
   readonly random: Random
-  /** Undefined on a worker. */
+  /** Undefined on a worker, and on a manager that never heard of a leader yet. */
   manager(): Pick<Manager, 'leading' | 'term' | 'sessions' | 'leaderWithin' | 'leaderNode' | 'managers' | 'raft'> | undefined
   /** Managers as last heard of. */
   managers(): readonly ManagerAddress[]
@@ -79,6 +79,7 @@ export class SessionFinder {
   async connect(signal: AbortSignal): Promise<FoundSession> {
     if (this.#refused !== undefined) throw this.#refused
     const manager = this.#world.manager()
+    if (manager !== undefined) this.#letGo()
     if (manager?.leading) return { api: localSession(manager), closed: manager.term }
     if (manager === undefined) await this.#spread(signal)
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
@@ -117,6 +118,7 @@ export class SessionFinder {
   #line(): readonly ManagerAddress[] {
     const { node, managers } = this.#world
     return managers()
+      .filter((manager) => manager.node !== node) // itself, while it is on the way to be one
       .map((manager) => ({ manager, weight: createHash('sha256').update(`${node} ${manager.node}`).digest('hex') }))
       .sort((a, b) => (a.weight < b.weight ? -1 : 1))
       .map(({ manager }) => manager)
@@ -138,6 +140,16 @@ export class SessionFinder {
     // Kept before the other is let go: it may be the same link.
     pool.keep(next.node, next.address, 'session')
     if (before !== undefined && before.node !== next.node) pool.release(before.node, 'session')
+  }
+
+  /** What was held as a worker a manager does not need: its mesh reaches them all. */
+  #letGo(): void {
+    const { pool } = this.#world
+    this.#cancelStandby?.()
+    if (this.#session !== undefined) pool.release(this.#session.node, 'session')
+    if (this.#standby !== undefined) pool.release(this.#standby.node, 'standby')
+    this.#session = undefined
+    this.#standby = undefined
   }
 
   /** The session is open: the other link is made or moved, in its own time, and the session may go home. */

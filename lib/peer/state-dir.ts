@@ -114,6 +114,15 @@ export async function refuseLostLog({ path, raft }: StateDir, { hasLog, name }: 
   )
 }
 
+/** For a peer that is no manager any more: nothing can take part in raft under its old id again. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
+export async function removeRaftDir(dir: StateDir): Promise<void> {
+  try {
+    await rm(dir.raft, { recursive: true, force: true })
+  } catch (cause) {
+    throw unusable(dir, cause)
+  }
+}
+
 /** Says how the CLI reaches this peer while it runs; removed at stop. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE */
 export async function writeControlFile(dir: StateDir, url: string): Promise<void> {
   try {

@@ -25,8 +25,8 @@ export const permissions: Readonly<Record<string, Row>> = {
   'join.join': { newcomer: 'any' },
   'join.meet': { newcomer: 'any' },
   'join.credential': { newcomer: 'any', worker: 'any', manager: 'any' },
-  'join.renew': { manager: 'own', worker: 'own', returning: 'own' },
-  'join.trust': { ...peers, returning: 'any' },
+  'join.renew': { manager: 'own', worker: 'own', returning: 'own', demoted: 'own' },
+  'join.trust': { ...peers, returning: 'any', demoted: 'any' },
 
   // Reading.
   'control.status': everybody,
@@ -70,6 +70,7 @@ export const permissions: Readonly<Record<string, Row>> = {
   'control.networks.remove': operators,
   'control.nodes.availability': ownNode,
   'control.nodes.label': operators,
+  'control.nodes.role': operators,
   'control.nodes.remove': operators,
   'control.invite': operators,
   'control.tokens.rotate': operators,
@@ -123,4 +124,5 @@ const remedies: Readonly<Record<LinkRole, string>> = {
   app: 'a worker’s join string lets its bearer read and use keys: connect() with the manager’s join string',
   newcomer: 'it has no certificate yet: join first',
   returning: 'its certificate is of a retired root: it must renew it first',
+  demoted: 'it was demoted, and its certificate is still a manager’s: it must renew it first',
 }

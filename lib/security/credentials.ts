@@ -32,6 +32,8 @@ export const strangersContext: SecureContext = createSecureContext(tlsOptions)
 
 /** The credentials of one process. Links made after `replace` use what is new; links that are up stay. */
 export class Credentials {
+  /** Nodes that were managers and are none any more, as last heard; a manager's certificate of theirs counts no more. */
+  demoted: ReadonlySet<string> = new Set()
   readonly #wallMs: () => number
   readonly #listeners = new Set<() => void>()
   #state: CredentialsState
@@ -113,7 +115,8 @@ export class Credentials {
 
   /** Who the other end is. @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE, ERR_SKEIN_OTHER_CLUSTER */
   identify(shown: Shown, theirSide: LinkSide): Identity {
-    return identify(this.#state.trust, shown, theirSide, this.#wallMs())
+    const identity = identify(this.#state.trust, shown, theirSide, this.#wallMs())
+    return identity.role === 'manager' && this.demoted.has(identity.node) ? { ...identity, role: 'demoted' } : identity
   }
 }
 

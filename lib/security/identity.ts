@@ -4,8 +4,9 @@
  * - `operator`: a person's or program's client that may do what operators do; `app`: one that may do what a worker's app may.
  * - `newcomer`: has no certificate yet; may only ask for one.
  * - `returning`: has one from a root retired while it was away; may only ask for a new one.
+ * - `demoted`: has a manager's, and is none any more; may only ask for a new one.
  */
-export type LinkRole = 'manager' | 'worker' | 'operator' | 'app' | 'newcomer' | 'returning'
+export type LinkRole = 'manager' | 'worker' | 'operator' | 'app' | 'newcomer' | 'returning' | 'demoted'
 
 /** Roles a certificate can give: its OU. */
 export const certifiedRoles = ['manager', 'worker', 'operator', 'app'] as const
@@ -25,4 +26,9 @@ export interface Identity {
   readonly cluster: string
   /** Fingerprint of the public key it proved to hold; '' for a newcomer. */
   readonly key: string
+}
+
+/** Is a member of the cluster, by a certificate that is good for nothing but asking for the next one. */
+export function mustRenew({ role }: Pick<Identity, 'role'>): boolean {
+  return role === 'returning' || role === 'demoted'
 }

@@ -25,6 +25,7 @@ export function foundCluster(draft: Draft, { id, access, settings }: OpOf<'clust
     removedNodes: [],
     removedRaftIds: [],
     version: draft.version,
+    demotedNodes: [],
   }
   draft.write({ kind: 'cluster', key: '', record })
 }

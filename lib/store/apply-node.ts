@@ -35,6 +35,7 @@ export function createNode(draft: Draft, { id, name, role, availability, labels,
     createdAtMs: draft.atMs,
     stateAtMs: draft.atMs,
     version: draft.version,
+    becoming: undefined,
   }
   draft.write({ kind: 'node', key: id, record })
 }
@@ -107,6 +108,7 @@ export function removeNode(draft: Draft, { id }: OpOf<'node.remove'>): void {
     removedNodes: [...cluster.removedNodes, id],
     removedRaftIds: [...cluster.removedRaftIds, ...(node.raftId === undefined ? [] : [node.raftId])],
     version: draft.version,
+    demotedNodes: cluster.demotedNodes.filter((each) => each !== id),
   }
   draft.write({ kind: 'cluster', key: '', record })
 }
@@ -118,9 +120,12 @@ export function keepOneManager(draft: Draft, { keep }: OpOf<'cluster.recover'>):
     throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${kept.name} is no manager and cannot lead alone`, { what: 'recover' })
   for (const { id, role } of [...draft.tables.nodes()])
     if (role === 'manager' && id !== keep) removeNode(draft, { op: 'node.remove', id })
+  // It was to be demoted: now it is the last one.
+  if (kept.becoming !== undefined) draft.write({ kind: 'node', key: keep, record: { ...kept, becoming: undefined } })
 }
 
-function nodeOf(draft: Draft, id: string): Node {
+/** @throws {SkeinError} ERR_SKEIN_NOT_FOUND */
+export function nodeOf(draft: Draft, id: string): Node {
   const node = draft.tables.node(id)
   if (node !== undefined) return node
   throw new SkeinError('ERR_SKEIN_NOT_FOUND', `node ${id}: there is none; see the list of nodes`, { kind: 'node', ref: id })

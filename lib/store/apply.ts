@@ -8,6 +8,7 @@ import { deleteKey, foundCluster, putKey, setAccess, setClusterSettings } from '
 import { createNetwork, removeNetwork } from './apply-network.js'
 import { certifyNode, createNode, keepOneManager, observeNode, removeNode, updateNode } from './apply-node.js'
 import { createConfig, createSecret, removeConfig, removeSecret, updateConfig, updateSecret } from './apply-payload.js'
+import { becomeRole, desireRole } from './apply-role.js'
 import { createService, removeService, updateService } from './apply-service.js'
 import { assignTasks, createTasks, desireTasks, observeTasks, removeTasks } from './apply-tasks.js'
 import type { Change } from './changes.js'
@@ -22,6 +23,8 @@ const handlers: { readonly [Name in Op['op']]: (draft: Draft, op: Extract<Op, { 
   'cluster.recover': keepOneManager,
   'node.create': createNode,
   'node.update': updateNode,
+  'node.desire': desireRole,
+  'node.become': becomeRole,
   'node.certify': certifyNode,
   'node.status': observeNode,
   'node.remove': removeNode,

@@ -99,6 +99,8 @@ const opReader = tagged('op', {
     raftId: optional(natural),
     ifVersion: optional(natural),
   }),
+  'node.desire': object({ id: string, role: oneOf('manager', 'worker') }),
+  'node.become': object({ id: string, role: oneOf('manager', 'worker'), raftId: natural }),
   'node.certify': object({ id: string, key: string, root: string, notAfterMs: natural }),
   'node.status': object({
     id: string,

@@ -150,6 +150,11 @@ export async function loadTables(storage: Storage): Promise<Tables> {
   return tables
 }
 
+/** Leaves nothing of the tables: for a peer that is no manager any more. Cut short, it is to be done again. @throws {SkeinError} ERR_SKEIN_STORAGE */
+export async function forgetTables(storage: Storage): Promise<void> {
+  await deleteAll(storage)
+}
+
 async function rewriteAll(storage: Storage, tables: Tables): Promise<void> {
   await storage.batch([{ type: 'delete', key: appliedKey }], { sync: false })
   await deleteAll(storage)

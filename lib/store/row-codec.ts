@@ -151,6 +151,7 @@ const clusterForm = fields<Cluster>({
   removedNodes: texts,
   removedRaftIds: counts,
   version: count,
+  demotedNodes: listOrNone(text),
 })
 
 const nodeForm = fields<Node>({
@@ -177,6 +178,7 @@ const nodeForm = fields<Node>({
   createdAtMs: count,
   stateAtMs: count,
   version: count,
+  becoming: maybe(plain(oneOf('manager', 'worker'))),
 })
 
 const serviceForm = fields<Service>({

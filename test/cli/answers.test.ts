@@ -205,6 +205,8 @@ t.test('flags reach the calls they belong to', async (t) => {
     ['node label m1 a=b=c --remove x --remove y', 'nodes.label', ['m1', { x: null, y: null, a: 'b=c' }]],
     ['node pause m1', 'nodes.pause', ['m1']],
     ['node activate m1', 'nodes.activate', ['m1']],
+    ['node promote m1', 'nodes.promote', ['m1']],
+    ['node demote m1', 'nodes.demote', ['m1']],
     ['kv put a 1 --if-version 5', 'kv.put', ['a', '1', 5]],
     ['kv put a 1 --if-version absent', 'kv.put', ['a', '1', 'absent']],
     ['kv put a -', 'kv.put', ['a', new TextEncoder().encode('from stdin'), undefined]],

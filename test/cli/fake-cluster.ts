@@ -81,6 +81,7 @@ export function fakeNode(name: string, more: Partial<Node> = {}): Node {
     ...meta(`id-${name}`),
     name,
     role: 'manager',
+    becoming: undefined,
     availability: 'active',
     state: 'ready',
     why: '',
@@ -263,6 +264,14 @@ export function fakeCluster(state: FakeState): Cluster {
       async activate(ref) {
         heard('nodes.activate', ref)
         return { ...find('node', state.nodes, ref), availability: 'active' }
+      },
+      async promote(ref) {
+        heard('nodes.promote', ref)
+        return { ...find('node', state.nodes, ref), becoming: 'manager' }
+      },
+      async demote(ref) {
+        heard('nodes.demote', ref)
+        return { ...find('node', state.nodes, ref), role: 'worker' }
       },
       async label(ref, labels) {
         heard('nodes.label', ref, labels)

@@ -3,7 +3,7 @@ import { streamVerbs, verbs } from '../../lib/api/control.js'
 import { installHandlers } from '../../lib/peer/peer-handlers.js'
 import { authorize, authorizeNode, type Identity, type LinkRole, permissions } from '../../lib/security/index.js'
 
-const roles: readonly LinkRole[] = ['manager', 'worker', 'operator', 'app', 'newcomer', 'returning']
+const roles: readonly LinkRole[] = ['manager', 'worker', 'operator', 'app', 'newcomer', 'returning', 'demoted']
 const allowed = (role: LinkRole, verb: string): boolean => typeof authorize(role, verb) === 'string'
 
 t.test('every verb a peer answers has its row, and there is no row for a verb nobody answers', async (t) => {
@@ -50,6 +50,7 @@ t.test('an app may no more than a worker, a newcomer may only join, one that ret
   const rights = (role: LinkRole): string[] => Object.keys(permissions).filter((verb) => allowed(role, verb))
   t.strictSame(rights('newcomer').sort(), ['join.credential', 'join.join', 'join.meet'])
   t.strictSame(rights('returning').sort(), ['join.renew', 'join.trust'])
+  t.strictSame(rights('demoted').sort(), ['join.renew', 'join.trust'])
 })
 
 t.test('an operator operates, and is no peer', async (t) => {

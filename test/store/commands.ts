@@ -64,6 +64,13 @@ export const op: fc.Arbitrary<Op> = fc
       state: fc.constantFrom('ready' as const, 'ready' as const, 'down' as const, 'unknown' as const),
       message: fc.constant('seen'),
     }),
+    fc.record({ op: fc.constant('node.desire' as const), id: node, role: fc.constantFrom('manager' as const, 'worker' as const) }),
+    fc.record({
+      op: fc.constant('node.become' as const),
+      id: node,
+      role: fc.constantFrom('manager' as const, 'worker' as const),
+      raftId: fc.constantFrom(7, 8),
+    }),
     fc.record({ op: fc.constant('node.remove' as const), id: node }),
     fc.record({ op: fc.constant('service.create' as const), id: service, spec }),
     fc.record({ op: fc.constant('service.update' as const), id: service, spec, ifVersion: version }),

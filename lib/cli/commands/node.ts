@@ -16,6 +16,8 @@ export function addNodeCommands(program: Command, act: Act): void {
   add('drain <node>', 'move its tasks elsewhere and give it no new ones').action(act(setAvailability('drain')))
   add('pause <node>', 'give it no new tasks; those that run stay').action(act(setAvailability('pause')))
   add('activate <node>', 'give it tasks again').action(act(setAvailability('activate')))
+  add('promote <node>', 'make a manager of a worker; what runs there goes on').action(act(setRole('promote')))
+  add('demote <node>', 'make a worker of a manager; what runs there goes on').action(act(setRole('demote')))
   add('label <node> [key=value...]', 'set labels, remove them with --remove')
     .option('--remove <key>', 'label to remove; may be repeated', gathered)
     .action(act(label))
@@ -27,7 +29,7 @@ export function addNodeCommands(program: Command, act: Act): void {
 export const nodeColumns: readonly Column<Node>[] = [
   { head: 'ID', text: ({ id }) => id },
   { head: 'NAME', text: ({ name }) => name },
-  { head: 'ROLE', text: ({ role }) => role },
+  { head: 'ROLE', text: ({ role, becoming }) => (becoming === undefined ? role : `${role} → ${becoming}`) },
   { head: 'RAFT', text: ({ leader, raft }) => (leader ? '★ leader' : (raft ?? '-')) },
   { head: 'STATE', text: ({ state }) => `${stateSigns[state]} ${state}`, tone: ({ state }) => stateTones[state] },
   { head: 'AVAIL', text: ({ availability }) => availability },
@@ -65,6 +67,16 @@ function setAvailability(verb: 'drain' | 'pause' | 'activate'): (session: Sessio
     const { nodes } = await session.cluster()
     const node = await nodes[verb](ref, session.call)
     session.output.value(node, `${node.name} is set to ${node.availability}`, node.id)
+    return exitCodes.done
+  }
+}
+
+function setRole(verb: 'promote' | 'demote'): (session: Session, ref: string) => Promise<ExitCode> {
+  return async (session, ref) => {
+    const { nodes } = await session.cluster()
+    const node = await nodes[verb](ref, session.call)
+    const words = node.becoming === undefined ? `is a ${node.role}` : `is to become a ${node.becoming}`
+    session.output.value(node, `${node.name} ${words}`, node.id)
     return exitCodes.done
   }
 }

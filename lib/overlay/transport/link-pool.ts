@@ -3,7 +3,7 @@ import debug from 'debug'
 import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
-import type { Identity, LinkSide } from '../../security/index.js'
+import { type Identity, type LinkSide, mustRenew } from '../../security/index.js'
 import type { MessageChannel } from '../../wire/index.js'
 import { BulkLinks } from './bulk-links.js'
 import { Doubles } from './doubles.js'
@@ -384,7 +384,7 @@ export class LinkPool implements AsyncDisposable {
   #adopt(link: Link): Link {
     const { node } = link.identity
     // Clients and newcomers have no id to be found by; a bulk link is whoever's asked for it.
-    if (node === '' || link.purpose === 'bulk' || link.identity.role === 'returning') return link
+    if (node === '' || link.purpose === 'bulk' || mustRenew(link.identity)) return link
     const before = this.#links.get(node)
     if (before !== undefined && !this.#supersedes(link, before)) {
       link.retire()

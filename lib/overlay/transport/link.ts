@@ -1,7 +1,7 @@
 import { SkeinBug } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
-import { authorize, type Credentials, type Identity, type LinkSide } from '../../security/index.js'
+import { authorize, type Credentials, type Identity, type LinkSide, mustRenew } from '../../security/index.js'
 import { Assembler, channels, type Frame, type MessageChannel, readFrame } from '../../wire/index.js'
 import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
@@ -206,8 +206,8 @@ export class Link implements RpcLink {
     const message = this.#assembler.add(frame)
     if (message === undefined) return
     const { name } = frame.channel
-    // It does not know yet that its root was retired, and learns that from its calls.
-    if (this.identity.role === 'returning' && (name === 'raft' || name === 'gossip' || name === 'swim')) return
+    // It does not know yet what became of its certificate, and learns that from its calls.
+    if (mustRenew(this.identity) && (name === 'raft' || name === 'gossip' || name === 'swim')) return
     switch (name) {
       case 'raft':
         // What a worker may not call, it may not send either.

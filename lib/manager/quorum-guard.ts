@@ -1,0 +1,42 @@
+/** What an operator may not do to a manager, since it could cost the quorum. Pure. */
+import { SkeinError } from '../base/errors.js'
+import type { Node } from '../model/node.js'
+import type { ConfState } from '../raft/core/state.js'
+import { mayRemoveVoter } from './roles.js'
+
+export interface QuorumView {
+  /** Node id of the leader, which asks. */
+  readonly leader: string
+  readonly conf: ConfState
+  /** Voters that answer now, the leader among them. */
+  readonly reachable: ReadonlySet<number>
+}
+
+/** @throws {SkeinError} ERR_SKEIN_PRECONDITION */
+export function checkRemovable({ id, name, role, raftId }: Node, { leader, conf, reachable }: QuorumView): void {
+  if (role !== 'manager' || raftId === undefined) return
+  if (id === leader) {
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', `node ${name} leads: stop its process first, then remove it`, {
+      what: 'node leads',
+    })
+  }
+  if (!conf.voters.includes(raftId) || mayRemoveVoter(conf, reachable, raftId)) return
+  const words = `removing manager ${name} would lose the quorum: bring another manager back first`
+  throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'quorum' })
+}
+
+/** @throws {SkeinError} ERR_SKEIN_PRECONDITION with the counts */
+export function checkDemotable({ name, raftId }: Node, { conf, reachable }: QuorumView): void {
+  if (raftId === undefined || !conf.voters.includes(raftId) || mayRemoveVoter(conf, reachable, raftId)) return
+  const left = conf.voters.filter((id) => id !== raftId)
+  const answering = left.filter((id) => reachable.has(id)).length
+  const [counts, remedy] =
+    left.length === 0
+      ? ['it is the only voter', 'promote another node first, and wait until it votes']
+      : [
+          `of the ${left.length} voters that stay only ${answering} answer, and ${Math.floor(left.length / 2) + 1} are needed`,
+          'bring a manager back, or promote another node first',
+        ]
+  const words = `demoting manager ${name} would lose the quorum: ${counts}; ${remedy}`
+  throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'quorum' })
+}

@@ -1,0 +1,137 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import t from 'tap'
+import { createPeer, type Peer } from '../../lib/index.js'
+import { eventually, freshDir, quick, startPeer, type Teardown } from './support.js'
+
+/** Three managers, with a directory each. */
+async function managers(t: Teardown): Promise<{ readonly peers: Peer[]; readonly dirs: string[] }> {
+  const dirs = [freshDir(t), freshDir(t), freshDir(t)]
+  const first = await startPeer(t, { name: 'm1', dir: dirs[0] as string })
+  const invitation = await first.invite('manager')
+  const others = [1, 2].map((at) => startPeer(t, { name: `m${at + 1}`, dir: dirs[at] as string, join: invitation }))
+  const peers = [first, ...(await Promise.all(others))]
+  await becomes(first, 'm1,m2,m3', ['leader', 'voter'])
+  return { peers, dirs }
+}
+
+/** Waits until these, and no others, are that in raft. */
+async function becomes(asked: Peer, names: string, roles: readonly (string | undefined)[]): Promise<void> {
+  await eventually(`${names} ${roles.join(' or ')}`, async () => {
+    const { items } = await asked.nodes.list()
+    const found = items.filter(({ raft }) => roles.includes(raft)).map(({ name }) => name)
+    return found.sort().join() === names
+  })
+}
+
+/** A service of one process on this node, which writes down its pid. */
+async function pinned(t: Teardown, asked: Peer, node: string): Promise<{ alive(): boolean }> {
+  const file = join(freshDir(t), 'pids')
+  const command = ['sh', '-c', `echo $$ >> ${file}; exec sleep 1000`]
+  const spec = { name: `on-${node}`, task: { command }, placement: { constraints: [`node.name == ${node}`] } }
+  await asked.services.create(spec)
+  await eventually('it runs', async () => existsSync(file) && (await asked.services.get(spec.name)).running === 1)
+  const [pid] = pids(file)
+  return {
+    alive() {
+      if (pid === undefined || pids(file).join() !== String(pid)) return false
+      process.kill(pid, 0) // throws when there is no such process
+      return true
+    },
+  }
+}
+
+function pids(file: string): number[] {
+  return readFileSync(file, 'utf8').trim().split('\n').map(Number)
+}
+
+t.test('a worker with running tasks becomes a voter, and the cluster may lose another manager', { timeout: 90_000 }, async (t) => {
+  const m1 = await startPeer(t, { name: 'm1' })
+  const m2 = await startPeer(t, { name: 'm2', join: await m1.invite('manager') })
+  const dir = freshDir(t)
+  const worker = await startPeer(t, { name: 'w1', dir, join: await m1.invite('worker') })
+  const task = await pinned(t, m1, 'w1')
+  t.match(await m1.nodes.promote('w1'), { name: 'w1', becoming: 'manager' })
+  await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
+  t.match(await m1.nodes.get('w1'), { role: 'manager', becoming: undefined, state: 'ready' })
+  t.equal(worker.role, 'manager')
+  t.ok(task.alive(), 'its task never stopped')
+  t.equal((await m1.nodes.promote('w1')).role, 'manager', 'what it is already changes nothing')
+
+  await m2.stop()
+  await eventually('writes go on', () => worker.kv.put('colour', 'blue'))
+  await worker.nodes.label('w1', { zone: 'eu' }) // as a manager's peer it operates
+  t.ok(task.alive())
+  await worker.stop()
+  const back = await startPeer(t, { dir })
+  t.equal(back.role, 'manager', 'it comes back as what it became')
+  await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
+})
+
+t.test('the leader is demoted: another leads, its tasks go on, and it operates nothing any more', { timeout: 90_000 }, async (t) => {
+  const { peers, dirs } = await managers(t)
+  const leader = peers.find((peer) => peer.leading) as Peer
+  const others = peers.filter((peer) => peer !== leader) as [Peer, Peer]
+  const task = await pinned(t, leader, leader.name)
+  await leader.kv.put('colour', 'blue')
+  t.match(await leader.nodes.demote(leader.name), { becoming: 'worker' })
+  await eventually('it is a worker', async () => leader.role === 'worker')
+  await becomes(others[0], others.map(({ name }) => name).sort().join(), ['leader', 'voter'])
+  t.match(await others[0].nodes.get(leader.id), { role: 'worker', becoming: undefined, raft: undefined })
+  await eventually('its raft directory is gone', async () => !existsSync(join(dirs[peers.indexOf(leader)] as string, 'raft')))
+  await eventually('it reads and writes keys', async () => (await leader.kv.get('colour')) !== undefined)
+  await t.rejects(leader.nodes.drain(others[0].id), { code: 'ERR_SKEIN_FORBIDDEN' })
+  await eventually('its node is ready', async () => (await others[0].nodes.get(leader.id)).state === 'ready')
+  t.ok(task.alive())
+})
+
+t.test('a demotion that would cost the quorum is refused with the counts, and so is that of the last manager', async (t) => {
+  const { peers } = await managers(t)
+  const [m1, m2, m3] = peers as [Peer, Peer, Peer]
+  const [stopped, stays] = m3.leading ? [m2, m3] : [m3, m2]
+  await stopped.stop()
+  await eventually('it is missed', async () => (await m1.clusterStatus()).quorum.reachable === 2)
+  await t.rejects(m1.nodes.demote(stays.id), { code: 'ERR_SKEIN_PRECONDITION', message: /2 voters that stay only 1 answer/ })
+  await m1.nodes.demote(stopped.id)
+  await eventually('the dead one may go', async () => (await m1.nodes.get(stopped.id)).role === 'worker')
+  await t.rejects(m1.nodes.promote(stopped.id), { code: 'ERR_SKEIN_PRECONDITION', message: /down/ })
+  await m1.nodes.demote(stays.id)
+  await eventually('one is left', async () => (await m1.nodes.get(stays.id)).role === 'worker')
+  await t.rejects(m1.nodes.demote(m1.id), { code: 'ERR_SKEIN_PRECONDITION', message: /only voter/ })
+  await m1.kv.put('still', 'here')
+})
+
+t.test('who was demoted while it was away finds out, and goes on as a worker', { timeout: 90_000 }, async (t) => {
+  const { peers, dirs } = await managers(t)
+  const at = peers.findLastIndex((peer) => !peer.leading)
+  const [away, dir] = [peers[at] as Peer, dirs[at] as string]
+  const asked = peers.find((peer) => peer.leading) as Peer
+  await away.stop()
+  await asked.nodes.demote(away.id)
+  await eventually('it is a worker on record', async () => (await asked.nodes.get(away.id)).role === 'worker')
+  const back = await createPeer({ dir, timing: quick })
+  t.teardown(() => back.stop())
+  await eventually('it knows', async () => back.role === 'worker')
+  t.notOk(existsSync(join(dir, 'raft')))
+  await eventually('its node is ready', async () => (await asked.nodes.get(away.id)).state === 'ready')
+  await eventually('keys', () => back.kv.put('back', 'again'))
+})
+
+t.test('demoted and promoted in one breath, again and again, it ends as a voter and nothing is lost', { timeout: 120_000 }, async (t) => {
+  const { peers } = await managers(t)
+  const asked = peers.find((peer) => peer.leading) as Peer
+  const moved = peers.find((peer) => !peer.leading) as Peer
+  const task = await pinned(t, asked, moved.name)
+  for (let round = 0; round < 5; round++) {
+    await asked.kv.put('round', String(round))
+    await eventually('demoted', () => asked.nodes.demote(moved.id))
+    // Another moment each time: before raft let it go, after its record changed, after it noticed.
+    for (let look = 0; look < round * 3; look++) await asked.nodes.get(moved.id)
+    await asked.nodes.promote(moved.id)
+  }
+  await becomes(asked, 'm1,m2,m3', ['leader', 'voter'])
+  await eventually('it knows', async () => moved.role === 'manager')
+  const value = await eventually('it reads', async () => await moved.kv.get('round'))
+  t.equal(Buffer.from(value.value).toString(), '4')
+  t.ok(task.alive())
+})
