@@ -94,7 +94,7 @@ export interface TrustNews {
   readonly removed: readonly string[]
   /** Nodes that were managers and are none: what they show as such is good for nothing but a new certificate. */
   readonly demoted: readonly string[]
-  /** Workers that are to be managers: each becomes one with its next certificate. */
+  /** Nodes whose next certificate is a manager's: those that are managers, and those that are to be. */
   readonly called: readonly string[]
   /** Keys of datagrams; undefined while there are none, and for whoever is no member by its present certificate. */
   readonly keyring: Keyring | undefined

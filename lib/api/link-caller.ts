@@ -50,8 +50,8 @@ export class LinkCaller implements ControlCaller {
         // What another manager, or the same one again, refuses now may have been done for the try whose answer was lost.
         const isOpen = writes && lost !== undefined && refusedUntried.some((code) => isSkeinError(error, code))
         if (isOpen) throw unknownOutcome(verb, head.requestId, lost)
-        if (!isLost(error)) throw error
-        if (sent) lost = error
+        if (!isLost(error) && !isTooEarly(error)) throw error
+        if (sent && isLost(error)) lost = error
         const waitMs = backoffMs(attempt, { firstMs: 50, maxMs: 500 }, random)
         if (clock.now() + waitMs >= endMs) throw writes && lost !== undefined ? unknownOutcome(verb, head.requestId, lost) : error
         await pause(waitMs, clock, head.signal)
@@ -79,7 +79,7 @@ export class LinkCaller implements ControlCaller {
       } catch (error) {
         if (signal?.aborted) return
         // A watch goes on where it was, with another manager; lines of logs cannot be resumed without repeating some.
-        if (verb !== 'watch' || !isLost(error) || attempt >= 20) throw error
+        if (verb !== 'watch' || !(isLost(error) || isTooEarly(error)) || attempt >= 20) throw error
         await pause(backoffMs(attempt, { firstMs: 50, maxMs: 2_000 }, this.#world.random), this.#world.clock, signal)
       }
     }
@@ -93,6 +93,11 @@ function isLost(error: unknown): boolean {
     isSkeinError(error, 'ERR_SKEIN_LINK_LOST') ||
     isSkeinError(error, 'ERR_SKEIN_STOPPED')
   )
+}
+
+/** This peer is about to show another certificate, and until then it may call nothing: a moment later it may. */
+function isTooEarly(error: unknown): boolean {
+  return isSkeinError(error, 'ERR_SKEIN_FORBIDDEN') && ['returning', 'demoted'].includes(error.detail.role)
 }
 
 function unknownOutcome(verb: Verb, requestId: string, cause: unknown): SkeinError<'ERR_SKEIN_OUTCOME_UNKNOWN'> {

@@ -387,6 +387,9 @@ export class ControlServer implements ControlCaller {
       const shown = this.#presentChange(change)
       if (shown !== undefined) yield shown
     }
+    // Its own end would look as if nothing could change any more.
+    if (signal?.aborted !== true)
+      throw new SkeinError('ERR_SKEIN_STOPPED', 'this manager stops, or is none any more; go on with another', { what: 'watch' })
   }
 
   #presentChange(change: StoreChange): Change | undefined {

@@ -58,7 +58,7 @@ export interface JoinWorld {
 /** Who comes in, and with what certificate. Issuing to clients is any manager's; whatever changes the record is the leader's. */
 export class JoinServer implements JoinApi {
   readonly #world: JoinWorld
-  /** Workers that are to be managers, as of one state of the tables: asked for every member that listens. */
+  /** As of one state of the tables: asked for every member that listens. */
   #called: { readonly at: number; readonly nodes: readonly string[] } | undefined
   /** The keys of datagrams as last unsealed. */
   #opened: { readonly sealed: Keyring; readonly ring: Keyring } | undefined
@@ -135,7 +135,14 @@ export class JoinServer implements JoinApi {
   trust(to: 'member' | 'stranger'): TrustNews {
     const { id, access, removedNodes, demotedNodes, version } = this.#cluster()
     const keyring = to === 'member' ? this.#keyring(access) : undefined
-    return { trust: trustOf(id, access), removed: removedNodes, demoted: demotedNodes, called: this.#calledNodes(), keyring, version }
+    return {
+      trust: trustOf(id, access),
+      removed: removedNodes,
+      demoted: demotedNodes,
+      called: this.#calledNodes(),
+      keyring,
+      version,
+    }
   }
 
   /** Milliseconds until the keys of datagrams are to be rotated; 0: now, or there are none yet. */
@@ -182,10 +189,13 @@ export class JoinServer implements JoinApi {
     await this.#world.store.submit([{ op: 'cluster.access', access: await change(access), ifVersion: version }], { by: 'leader' })
   }
 
+  /** Also those who are managers already: one whose answer got lost in a crash knows nothing of it. */
   #calledNodes(): readonly string[] {
     const view = this.#world.store.view()
     if (this.#called?.at !== view.version) {
-      const nodes = [...view.nodes()].flatMap(({ id, becoming }) => (becoming === 'manager' ? [id] : []))
+      const nodes = [...view.nodes()].flatMap(({ id, role, becoming }) =>
+        role === 'manager' || becoming === 'manager' ? [id] : [],
+      )
       this.#called = { at: view.version, nodes }
     }
     return this.#called.nodes

@@ -60,7 +60,11 @@ export class Mesh {
   }
 
   #takeLeave(id: string): void {
-    if (!this.#goodbyes.has(id)) this.#goodbyes.set(id, this.#world.clock.after(goodbyeMs, () => this.#release(id)))
+    if (!this.#goodbyes.has(id))
+      this.#goodbyes.set(
+        id,
+        this.#world.clock.after(goodbyeMs, () => this.#release(id)),
+      )
   }
 
   #release(id: string): void {

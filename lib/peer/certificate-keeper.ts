@@ -71,7 +71,8 @@ export class CertificateKeeper {
     const { certificate } = credentials
     if (certificate === undefined) return undefined
     if (this.#isAsked && this.#failures === 0) return 0
-    if (credentials.isOfNewestRoot && !this.#isAsked) return renewalDelayMs(certificate, this.#chance, clock.wallMs(), this.#failures)
+    if (credentials.isOfNewestRoot && !this.#isAsked)
+      return renewalDelayMs(certificate, this.#chance, clock.wallMs(), this.#failures)
     if (this.#failures > 0) return Math.min(1_000 * 2 ** this.#failures, 60_000) * (0.5 + random() / 2)
     return random() * rotationSpreadMs
   }
@@ -80,7 +81,8 @@ export class CertificateKeeper {
     const { credentials, clock } = this.#world
     const { certificate } = credentials
     if (certificate === undefined) return
-    const isDue = this.#isAsked || !credentials.isOfNewestRoot || renewalDelayMs(certificate, this.#chance, clock.wallMs(), 0) === 0
+    const isDue =
+      this.#isAsked || !credentials.isOfNewestRoot || renewalDelayMs(certificate, this.#chance, clock.wallMs(), 0) === 0
     if (!isDue) {
       this.#schedule()
       return

@@ -2,6 +2,7 @@
 import type { LogRequest } from '../api/control.js'
 import type { TrustNews } from '../api/join.js'
 import type { LogLine } from '../api/types.js'
+import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
@@ -17,7 +18,7 @@ import type { PeerMembership } from './peer-membership.js'
 import { shared } from './shared-storage.js'
 import type { Standing } from './standing.js'
 import { refuseLostLog, removeRaftDir, type StateDir, type StoredIdentity } from './state-dir.js'
-import { systemClock, systemRandom } from './system-world.js'
+import { systemRandom } from './system-world.js'
 
 export interface ManagerPartWorld {
   readonly options: ResolvedPeerOptions
@@ -28,6 +29,7 @@ export interface ManagerPartWorld {
   readonly gossip: PeerGossip
   readonly membership: PeerMembership
   readonly standing: Standing
+  readonly clock: Clock
   self(): StoredIdentity
   /** It has taken part in raft: from now on its log must be there. */
   tookPart(): Promise<void>
@@ -56,7 +58,7 @@ export class ManagerPart {
    * @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE
    */
   static async open(world: ManagerPartWorld): Promise<ManagerPart> {
-    const { options, dir, storage, pool, own, gossip, membership, self, localLogs } = world
+    const { options, dir, storage, pool, own, gossip, membership, clock, self, localLogs } = world
     const { node, cluster, raftId, managers } = self()
     const { dataKey, certificate } = own
     const { tickMs, electionTicks, votersWanted, logger } = options
@@ -75,7 +77,7 @@ export class ManagerPart {
       storage: shared(storage),
       pool,
       managers,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       tickMs,
       electionTicks,
@@ -127,13 +129,12 @@ export class ManagerPart {
   }
 
   async #begin(): Promise<void> {
-    const { pool, standing, self, tookPart, unheard } = this.#world
-    const { manager } = this
+    const { pool, standing, clock, self, tookPart, unheard } = this.#world
     const { node, managers } = self()
     const waiting = new AbortController()
     void ownRecordGone({
       node,
-      clock: systemClock,
+      clock,
       random: systemRandom,
       signal: AbortSignal.any([waiting.signal, this.#stopping.signal]),
       linked: () => managers.flatMap((each) => (each.node !== node && pool.link(each.node) !== undefined ? [each.node] : [])),

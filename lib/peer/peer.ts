@@ -1,7 +1,6 @@
 import { EventEmitter } from 'node:events'
 import { Agent } from '../agent/index.js'
 import { clusterOver } from '../api/cluster.js'
-import type { ControlCaller } from '../api/control.js'
 import { LinkCaller } from '../api/link-caller.js'
 import type { ManagerAddress } from '../api/session.js'
 import type { Call, Cluster, Endpoints, Status } from '../api/types.js'
@@ -24,6 +23,7 @@ import { advertisedAddress, listenAgain, openPool } from './listen.js'
 import { localLogs } from './local-logs.js'
 import { forgetManagersData, ManagerPart } from './manager-part.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
+import { OwnCaller } from './own-caller.js'
 import { OwnKeys } from './own-keys.js'
 import { PeerGossip } from './peer-gossip.js'
 import { installHandlers } from './peer-handlers.js'
@@ -36,14 +36,7 @@ import { Seeds } from './seeds.js'
 import { SessionFinder } from './session-finder.js'
 import { shared } from './shared-storage.js'
 import { Standing } from './standing.js'
-import {
-  nextEpoch,
-  openStateDir,
-  readIdentity,
-  type StateDir,
-  type StoredIdentity,
-  writeIdentity,
-} from './state-dir.js'
+import { nextEpoch, openStateDir, readIdentity, type StateDir, type StoredIdentity, writeIdentity } from './state-dir.js'
 import { systemClock, systemLookup, systemRandom, thisMachine, thisMachinesAddresses } from './system-world.js'
 import type { Metrics, Peer, PeerEvents, PeerNetwork } from './types.js'
 import { workerStatus } from './worker-status.js'
@@ -109,12 +102,8 @@ class RunningPeer implements Peer {
       random: systemRandom,
       manager: (deadlineMs, signal) => this.#managerLink(deadlineMs, signal),
     })
-    // A manager's own calls go straight to its control server, a worker's over a link.
-    const own = (): ControlCaller => this.#usableManager?.control ?? this.#relay
-    const caller: ControlCaller = {
-      call: (verb, params, head) => own().call(verb, params, head),
-      stream: (verb, params, signal) => own().stream(verb, params, signal),
-    }
+    const [relay, stopping] = [this.#relay, this.#stopping.signal]
+    const caller = new OwnCaller({ manager: () => this.#usableManager?.control, relay, stopping })
     this.#api = clusterOver(caller, this.#clock)
   }
 

@@ -1,7 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createPeer, type Peer } from '../../lib/index.js'
+import { createPeer, isSkeinError, type Peer } from '../../lib/index.js'
+import { LinkPool } from '../../lib/overlay/transport/index.js'
+import { systemClock } from '../../lib/peer/system-world.js'
+import { Credentials, KeyStore } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer, type Teardown } from './support.js'
 
 /** Three managers, with a directory each. */
@@ -45,45 +48,60 @@ function pids(file: string): number[] {
   return readFileSync(file, 'utf8').trim().split('\n').map(Number)
 }
 
-t.test('a worker with running tasks becomes a voter, and the cluster may lose another manager', { timeout: 90_000 }, async (t) => {
-  const m1 = await startPeer(t, { name: 'm1' })
-  const m2 = await startPeer(t, { name: 'm2', join: await m1.invite('manager') })
-  const dir = freshDir(t)
-  const worker = await startPeer(t, { name: 'w1', dir, join: await m1.invite('worker') })
-  const task = await pinned(t, m1, 'w1')
-  t.match(await m1.nodes.promote('w1'), { name: 'w1', becoming: 'manager' })
-  await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
-  t.match(await m1.nodes.get('w1'), { role: 'manager', becoming: undefined, state: 'ready' })
-  t.equal(worker.role, 'manager')
-  t.ok(task.alive(), 'its task never stopped')
-  t.equal((await m1.nodes.promote('w1')).role, 'manager', 'what it is already changes nothing')
+t.test(
+  'a worker with running tasks becomes a voter, and the cluster may lose another manager',
+  { timeout: 90_000 },
+  async (t) => {
+    const m1 = await startPeer(t, { name: 'm1' })
+    const m2 = await startPeer(t, { name: 'm2', join: await m1.invite('manager') })
+    const dir = freshDir(t)
+    const worker = await startPeer(t, { name: 'w1', dir, join: await m1.invite('worker') })
+    const task = await pinned(t, m1, 'w1')
+    t.match(await m1.nodes.promote('w1'), { name: 'w1', becoming: 'manager' })
+    await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
+    t.match(await m1.nodes.get('w1'), { role: 'manager', becoming: undefined, state: 'ready' })
+    t.equal(worker.role, 'manager')
+    t.ok(task.alive(), 'its task never stopped')
+    t.equal((await m1.nodes.promote('w1')).role, 'manager', 'what it is already changes nothing')
 
-  await m2.stop()
-  await eventually('writes go on', () => worker.kv.put('colour', 'blue'))
-  await worker.nodes.label('w1', { zone: 'eu' }) // as a manager's peer it operates
-  t.ok(task.alive())
-  await worker.stop()
-  const back = await startPeer(t, { dir })
-  t.equal(back.role, 'manager', 'it comes back as what it became')
-  await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
-})
+    await m2.stop()
+    await eventually('writes go on', () => worker.kv.put('colour', 'blue'))
+    await worker.nodes.label('w1', { zone: 'eu' }) // as a manager's peer it operates
+    t.ok(task.alive())
+    await worker.stop()
+    const back = await startPeer(t, { dir })
+    t.equal(back.role, 'manager', 'it comes back as what it became')
+    await becomes(m1, 'm1,m2,w1', ['leader', 'voter'])
+  },
+)
 
-t.test('the leader is demoted: another leads, its tasks go on, and it operates nothing any more', { timeout: 90_000 }, async (t) => {
-  const { peers, dirs } = await managers(t)
-  const leader = peers.find((peer) => peer.leading) as Peer
-  const others = peers.filter((peer) => peer !== leader) as [Peer, Peer]
-  const task = await pinned(t, leader, leader.name)
-  await leader.kv.put('colour', 'blue')
-  t.match(await leader.nodes.demote(leader.name), { becoming: 'worker' })
-  await eventually('it is a worker', async () => leader.role === 'worker')
-  await becomes(others[0], others.map(({ name }) => name).sort().join(), ['leader', 'voter'])
-  t.match(await others[0].nodes.get(leader.id), { role: 'worker', becoming: undefined, raft: undefined })
-  await eventually('its raft directory is gone', async () => !existsSync(join(dirs[peers.indexOf(leader)] as string, 'raft')))
-  await eventually('it reads and writes keys', async () => (await leader.kv.get('colour')) !== undefined)
-  await t.rejects(leader.nodes.drain(others[0].id), { code: 'ERR_SKEIN_FORBIDDEN' })
-  await eventually('its node is ready', async () => (await others[0].nodes.get(leader.id)).state === 'ready')
-  t.ok(task.alive())
-})
+t.test(
+  'the leader is demoted: another leads, its tasks go on, and it operates nothing any more',
+  { timeout: 90_000 },
+  async (t) => {
+    const { peers, dirs } = await managers(t)
+    const leader = peers.find((peer) => peer.leading) as Peer
+    const others = peers.filter((peer) => peer !== leader) as [Peer, Peer]
+    const task = await pinned(t, leader, leader.name)
+    await leader.kv.put('colour', 'blue')
+    t.match(await leader.nodes.demote(leader.name), { becoming: 'worker' })
+    await eventually('it is a worker', async () => leader.role === 'worker')
+    await becomes(
+      others[0],
+      others
+        .map(({ name }) => name)
+        .sort()
+        .join(),
+      ['leader', 'voter'],
+    )
+    t.match(await others[0].nodes.get(leader.id), { role: 'worker', becoming: undefined, raft: undefined })
+    await eventually('its raft directory is gone', async () => !existsSync(join(dirs[peers.indexOf(leader)] as string, 'raft')))
+    await eventually('it reads and writes keys', async () => (await leader.kv.get('colour')) !== undefined)
+    await t.rejects(leader.nodes.drain(others[0].id), { code: 'ERR_SKEIN_FORBIDDEN' })
+    await eventually('its node is ready', async () => (await others[0].nodes.get(leader.id)).state === 'ready')
+    t.ok(task.alive())
+  },
+)
 
 t.test('a demotion that would cost the quorum is refused with the counts, and so is that of the last manager', async (t) => {
   const { peers } = await managers(t)
@@ -117,21 +135,81 @@ t.test('who was demoted while it was away finds out, and goes on as a worker', {
   await eventually('keys', () => back.kv.put('back', 'again'))
 })
 
-t.test('demoted and promoted in one breath, again and again, it ends as a voter and nothing is lost', { timeout: 120_000 }, async (t) => {
-  const { peers } = await managers(t)
-  const asked = peers.find((peer) => peer.leading) as Peer
-  const moved = peers.find((peer) => !peer.leading) as Peer
-  const task = await pinned(t, asked, moved.name)
-  for (let round = 0; round < 5; round++) {
-    await asked.kv.put('round', String(round))
-    await eventually('demoted', () => asked.nodes.demote(moved.id))
-    // Another moment each time: before raft let it go, after its record changed, after it noticed.
-    for (let look = 0; look < round * 3; look++) await asked.nodes.get(moved.id)
-    await asked.nodes.promote(moved.id)
+t.test(
+  'demoted and promoted in one breath, again and again, it ends as a voter and nothing is lost',
+  { timeout: 120_000 },
+  async (t) => {
+    const { peers } = await managers(t)
+    const asked = peers.find((peer) => peer.leading) as Peer
+    const moved = peers.find((peer) => !peer.leading) as Peer
+    const task = await pinned(t, asked, moved.name)
+    for (let round = 0; round < 5; round++) {
+      await asked.kv.put('round', String(round))
+      await eventually('demoted', () => asked.nodes.demote(moved.id))
+      // Another moment each time: before raft let it go, after its record changed, after it noticed.
+      for (let look = 0; look < round * 3; look++) await asked.nodes.get(moved.id)
+      await asked.nodes.promote(moved.id)
+    }
+    await becomes(asked, 'm1,m2,m3', ['leader', 'voter'])
+    await eventually('it knows', async () => moved.role === 'manager')
+    const value = await eventually('it reads', async () => await moved.kv.get('round'))
+    t.equal(Buffer.from(value.value).toString(), '4')
+    t.ok(task.alive())
+  },
+)
+
+t.test('a demoted manager’s old key is good for nothing but a new certificate, at managers and at workers', async (t) => {
+  const { peers, dirs } = await managers(t)
+  const at = peers.findLastIndex((peer) => !peer.leading)
+  const [demoted, asked] = [peers[at] as Peer, peers.find((peer) => peer.leading) as Peer]
+  const worker = await startPeer(t, { name: 'w1', join: await asked.invite('worker') })
+  await demoted.stop() // while it runs nobody else gets a link under its id
+  const old = await new KeyStore(dirs[at] as string).read(undefined)
+  if (old?.certificate === undefined) throw new Error('it had a certificate')
+  const own = { certificate: old.certificate, keys: old.keys }
+  const thief = LinkPool.client(
+    {
+      node: demoted.id,
+      credentials: new Credentials({ own, trust: old.trust }, Date.now),
+      admit: () => undefined,
+      handlers: new Map(),
+      onRaftFrame: () => undefined,
+    },
+    { clock: systemClock, random: Math.random },
+  )
+  t.teardown(() => thief.stop())
+  const ask = async (peer: Peer, verb: string, params: unknown): Promise<unknown> => {
+    const link = await thief.dial(peer.address, { purpose: 'bulk' })
+    return await link.call(verb, params, { deadlineMs: 5_000 }).finally(() => link.close('asked'))
   }
-  await becomes(asked, 'm1,m2,m3', ['leader', 'voter'])
-  await eventually('it knows', async () => moved.role === 'manager')
-  const value = await eventually('it reads', async () => await moved.kv.get('round'))
-  t.equal(Buffer.from(value.value).toString(), '4')
-  t.ok(task.alive())
+  const envelope = { params: {}, requestId: 'r', deadlineMs: 1_000, forwarded: false }
+  await eventually('before, it may', () => ask(asked, 'control.nodes.list', envelope))
+  await asked.nodes.demote(demoted.id)
+  const isRefused = (peer: Peer, verb: string, params: unknown) => async () => {
+    const refusal = await ask(peer, verb, params).catch((error: unknown) => error)
+    return isSkeinError(refusal, 'ERR_SKEIN_FORBIDDEN') && refusal.detail.role === 'demoted'
+  }
+  await eventually('managers refuse it', isRefused(asked, 'control.nodes.list', envelope))
+  await eventually('workers refuse it', isRefused(worker, 'agent.logs', { task: 'x', request: { follow: false } }))
+})
+
+t.test('a watch at a manager that is demoted goes on where it was', async (t) => {
+  const { peers } = await managers(t)
+  const moved = peers.find((peer) => !peer.leading) as Peer
+  const asked = peers.find((peer) => peer.leading) as Peer
+  const seen: string[] = []
+  const stop = new AbortController()
+  const watching = (async () => {
+    for await (const change of moved.watch({ kinds: ['kv'], signal: stop.signal }))
+      if (change.type === 'set') seen.push(change.object.id)
+  })()
+  await asked.kv.put('before', '1')
+  await eventually('it is seen', async () => seen.includes('before'))
+  await asked.nodes.demote(moved.id)
+  await asked.kv.put('during', '2')
+  await eventually('it is a worker', async () => moved.role === 'worker')
+  await asked.kv.put('after', '3')
+  await eventually('all is seen', async () => seen.join() === 'before,during,after')
+  stop.abort()
+  await watching
 })

@@ -81,19 +81,22 @@ t.test('who is to be a worker leaves raft first; its record says so after, and i
   t.same(planRoles(view({ conf: conf([1], [2]), wanted: wanted(1), leaving })), change('r', 2), 'a learner too')
 })
 
-t.test('a leader that is to be a worker hands over to the voter that stays and has the most, and only to such a one', async (t) => {
-  const demoted = { conf: conf([1, 2, 3]), wanted: wanted(2, 3), leaving: wanted(1) }
-  const progress = new Map([
-    [2, seen(900)],
-    [3, seen(950)],
-  ])
-  t.same(planRoles(view({ ...demoted, progress })), { type: 'hand-over', to: 3 })
-  const few = { ...demoted, progress, answering: new Set([1, 3]) }
-  t.equal(planRoles(view(few)), undefined, 'the quorum could not do without it')
-  const both = { ...demoted, wanted: wanted(2), leaving: wanted(1, 3), progress }
-  t.same(planRoles(view(both)), change('r', 3), 'the other one that leaves goes first')
-  t.equal(planRoles(view({ conf: conf([1], [2]), wanted: wanted(2), leaving: wanted(1), commitIndex: 5_000 })), undefined)
-})
+t.test(
+  'a leader that is to be a worker hands over to the voter that stays and has the most, and only to such a one',
+  async (t) => {
+    const demoted = { conf: conf([1, 2, 3]), wanted: wanted(2, 3), leaving: wanted(1) }
+    const progress = new Map([
+      [2, seen(900)],
+      [3, seen(950)],
+    ])
+    t.same(planRoles(view({ ...demoted, progress })), { type: 'hand-over', to: 3 })
+    const few = { ...demoted, progress, answering: new Set([1, 3]) }
+    t.equal(planRoles(view(few)), undefined, 'the quorum could not do without it')
+    const both = { ...demoted, wanted: wanted(2), leaving: wanted(1, 3), progress }
+    t.same(planRoles(view(both)), change('r', 3), 'the other one that leaves goes first')
+    t.equal(planRoles(view({ conf: conf([1], [2]), wanted: wanted(2), leaving: wanted(1), commitIndex: 5_000 })), undefined)
+  },
+)
 
 t.test('following the plan reaches the wanted voters, whatever the start, one safe change at a time', async () => {
   const ids = fc.uniqueArray(fc.integer({ min: 1, max: 9 }), { maxLength: 6 })
@@ -139,7 +142,10 @@ t.test('following the plan reaches the wanted voters, whatever the start, one sa
   )
 })
 
-function applied({ voters, learners }: ConfState, { type, nodeId }: { readonly type: string; readonly nodeId: number }): ConfState {
+function applied(
+  { voters, learners }: ConfState,
+  { type, nodeId }: { readonly type: string; readonly nodeId: number },
+): ConfState {
   const others = { voters: voters.filter((id) => id !== nodeId), learners: learners.filter((id) => id !== nodeId) }
   if (type === 'v') return conf([...others.voters, nodeId], others.learners)
   return type === 'l' ? conf(others.voters, [...others.learners, nodeId]) : conf(others.voters, others.learners)

@@ -64,7 +64,11 @@ export const op: fc.Arbitrary<Op> = fc
       state: fc.constantFrom('ready' as const, 'ready' as const, 'down' as const, 'unknown' as const),
       message: fc.constant('seen'),
     }),
-    fc.record({ op: fc.constant('node.desire' as const), id: node, role: fc.constantFrom('manager' as const, 'worker' as const) }),
+    fc.record({
+      op: fc.constant('node.desire' as const),
+      id: node,
+      role: fc.constantFrom('manager' as const, 'worker' as const),
+    }),
     fc.record({
       op: fc.constant('node.become' as const),
       id: node,
