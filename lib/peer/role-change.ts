@@ -66,22 +66,35 @@ export class RoleChange {
   }
 
   async #become(keys: KeyPair, answer: RenewAnswer): Promise<void> {
-    const { own, pool, logger, self, keep, settle } = this.#world
+    const { self, logger, fail } = this.#world
     const { role, raftId } = self()
+    if (answer.role === role && answer.raftId === raftId) return await this.#show(keys, answer)
+    logger.info({ role, raftId, next: answer.role, nextRaftId: answer.raftId }, 'this node gets another role')
+    try {
+      if (role === 'manager') await this.#standDown()
+      await this.#standUp(keys, answer)
+    } catch (error) {
+      fail(error) // a disk that cannot be written, or a log that cannot be opened: the next start goes on from where it is
+      throw error
+    }
+  }
+
+  async #show(keys: KeyPair, answer: RenewAnswer): Promise<void> {
+    const { own, pool } = this.#world
     const shown = own.credentials.role
-    const isSame = answer.role === role && answer.raftId === raftId
-    if (!isSame) logger.info({ role, raftId, next: answer.role, nextRaftId: answer.raftId }, 'this node gets another role')
-    if (!isSame && role === 'manager') await this.#standDown()
     await own.certified(keys, answer)
-    if (answer.role === 'manager' && answer.raftId !== undefined && !isSame)
-      await keep({ ...self(), role: 'manager', raftId: answer.raftId })
     // By the links it has, it is somebody else to the others.
     if (mustRenew({ role: answer.was }) || shown !== own.credentials.role) pool.renewLinks('new certificate')
-    if (isSame) return
-    try {
-      if (answer.role === 'manager') await this.#open()
-    } catch (error) {
-      this.#world.fail(error) // as at a start: a manager that cannot open its log is none
+  }
+
+  /** From a worker, whatever it was before. */
+  async #standUp(keys: KeyPair, answer: RenewAnswer): Promise<void> {
+    const { self, keep, settle } = this.#world
+    const { role, raftId } = answer
+    await this.#show(keys, answer)
+    if (role === 'manager' && raftId !== undefined) {
+      await keep({ ...self(), role, raftId })
+      await this.#open()
     }
     settle()
   }
