@@ -80,8 +80,10 @@ export class NetworkGossip implements EndpointSink {
   become(role: NodeRole): void {
     if (role === this.#role) return
     this.#role = role
-    if (role === 'worker')
-      for (const { ref } of [...this.#joined.values()]) this.#own.has(ref.id) ? this.#join(ref, 'reader') : this.#leave(ref.id)
+    for (const { ref } of role === 'worker' ? [...this.#joined.values()] : []) {
+      if (this.#own.has(ref.id)) this.#join(ref, 'reader')
+      else this.#leave(ref.id)
+    }
     this.meetSoon()
   }
 
@@ -114,14 +116,14 @@ export class NetworkGossip implements EndpointSink {
       this.meetSoon()
     }
     const unlisten = store.onChange((changes) => {
-        // None at all: a snapshot replaced everything.
-        if (changes.length === 0) return reset()
-        if (changes.some(({ kind }) => kind === 'network')) this.#holdAll()
-        if (authority.attachments.follow(store.view(), changes)) this.meetSoon()
-        for (const change of changes)
-          if (change.kind === 'node') this.#judge(change.type === 'set' ? change.object.id : change.was.id)
-        this.#tell()
-      })
+      // None at all: a snapshot replaced everything.
+      if (changes.length === 0) return reset()
+      if (changes.some(({ kind }) => kind === 'network')) this.#holdAll()
+      if (authority.attachments.follow(store.view(), changes)) this.meetSoon()
+      for (const change of changes)
+        if (change.kind === 'node') this.#judge(change.type === 'set' ? change.object.id : change.was.id)
+      this.#tell()
+    })
     reset()
     return () => {
       unlisten()
@@ -156,7 +158,10 @@ export class NetworkGossip implements EndpointSink {
 
   detach(network: NetworkRef): void {
     this.#own.delete(network.id)
-    if (this.#role === 'manager') return
+    if (this.#role === 'manager') {
+      this.#holdAll()
+      return
+    }
     const joined = this.#join(network, 'author')
     joined.cancelLeave = this.#o.clock.after(lingerMs, () => this.#leave(network.id))
   }
@@ -226,7 +231,8 @@ export class NetworkGossip implements EndpointSink {
     const networks = [...(this.#authority?.store.view().networks() ?? [])]
     for (const network of networks) this.#join(network, 'holder')
     const ids = new Set(networks.map(({ id }) => id))
-    for (const id of [...this.#joined.keys()]) if (!ids.has(id)) this.#leave(id)
+    // A manager that has just begun has no tables yet: what its own tasks say goes on.
+    for (const id of [...this.#joined.keys()]) if (!ids.has(id) && !this.#own.has(id)) this.#leave(id)
   }
 
   #join(network: NetworkRef, part: 'holder' | 'reader' | 'author'): Joined {

@@ -94,9 +94,9 @@ export class RoleChange {
     await this.#show(keys, answer)
     if (role === 'manager' && raftId !== undefined) {
       await keep({ ...self(), role, raftId })
+      settle()
       await this.#open()
-    }
-    settle()
+    } else settle()
   }
 
   async #standDown(): Promise<void> {

@@ -151,7 +151,7 @@ const clusterForm = fields<Cluster>({
   removedNodes: texts,
   removedRaftIds: counts,
   version: count,
-  demotedNodes: listOrNone(text),
+  demotedNodes: listOr(text, []),
 })
 
 const nodeForm = fields<Node>({
