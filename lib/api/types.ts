@@ -342,7 +342,7 @@ export interface Nodes {
   /**
    * Makes a manager of a worker: its process, its tasks and its name stay. It votes once it has caught up; until it is a manager at
    * all, `becoming` says so. Of a manager it takes back a demotion that is under way, and else changes nothing.
-   * @throws ERR_SKEIN_PRECONDITION while the node is down
+   * @throws ERR_SKEIN_PRECONDITION while the node is down, or when it listens nowhere
    */
   promote(ref: string, o?: Call): Promise<Node>
   /**

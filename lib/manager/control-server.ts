@@ -28,6 +28,7 @@ import {
   presentService,
   presentTask,
 } from './present.js'
+import { checkPromotable } from './quorum-guard.js'
 
 /** What the control server needs of the manager around it. */
 export interface ControlWorld extends Lights {
@@ -246,10 +247,7 @@ export class ControlServer implements ControlCaller {
         const record = resolveNode(view(), ref)
         if ((record.becoming ?? record.role) === role) return node(record.id)
         if (role === 'worker') this.#world.checkDemotable(record)
-        else if (record.state === 'down') {
-          const words = `node ${record.name} is down, and could not become a manager: bring it back first`
-          throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'node is down' })
-        }
+        else checkPromotable(record)
         await this.#submit([{ op: 'node.desire', id: record.id, role }], head)
         return node(record.id)
       },

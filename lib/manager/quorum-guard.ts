@@ -1,4 +1,4 @@
-/** What an operator may not do to a manager, since it could cost the quorum. Pure. */
+/** What an operator may not do to managers, or with what cannot be one, since it could cost the quorum. Pure. */
 import { SkeinError } from '../base/errors.js'
 import type { Node } from '../model/node.js'
 import type { ConfState } from '../raft/core/state.js'
@@ -39,4 +39,15 @@ export function checkDemotable({ name, raftId }: Node, { conf, reachable }: Quor
         ]
   const words = `demoting manager ${name} would lose the quorum: ${counts}; ${remedy}`
   throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'quorum' })
+}
+
+/** @throws {SkeinError} ERR_SKEIN_PRECONDITION */
+export function checkPromotable({ name, state, address }: Node): void {
+  if (state === 'down') {
+    const words = `node ${name} is down, and could not become a manager: bring it back first`
+    throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'node is down' })
+  }
+  if (address !== '') return
+  const words = `node ${name} only dials out, and the others dial a manager: start it with an address to listen on first`
+  throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'node listens nowhere' })
 }
