@@ -227,12 +227,13 @@ export class NetworkGossip implements EndpointSink {
     this.meetSoon()
   }
 
+  /** Networks there are; and those of own tasks, which this manager's tables may not know yet, or not any more. */
   #holdAll(): void {
-    const networks = [...(this.#authority?.store.view().networks() ?? [])]
+    if (this.#authority === undefined) return
+    const networks = [...this.#authority.store.view().networks()]
     for (const network of networks) this.#join(network, 'holder')
-    const ids = new Set(networks.map(({ id }) => id))
-    // A manager that has just begun has no tables yet: what its own tasks say goes on.
-    for (const id of [...this.#joined.keys()]) if (!ids.has(id) && !this.#own.has(id)) this.#leave(id)
+    const held = new Set([...networks.map(({ id }) => id), ...this.#own])
+    for (const id of [...this.#joined.keys()]) if (!held.has(id)) this.#leave(id)
   }
 
   #join(network: NetworkRef, part: 'holder' | 'reader' | 'author'): Joined {

@@ -22,6 +22,8 @@ export class OwnEndpoints implements TaskWitness {
   readonly #address: string
   /** Tasks that have not ended, with their networks. */
   readonly #live = new Map<string, readonly NetworkRef[]>()
+  /** Tasks that have ended and are not forgotten. */
+  readonly #over = new Set<string>()
   readonly #tasksOn = new Map<string, number>()
 
   constructor(address: string, sink: EndpointSink) {
@@ -32,7 +34,9 @@ export class OwnEndpoints implements TaskWitness {
   saw(task: AssignedTask, report: TaskReport): void {
     const { networks } = task.spec
     if (isTerminal(report.state)) {
-      if (this.#live.has(task.id)) this.gone(task.id)
+      if (this.#over.has(task.id)) return
+      this.#over.add(task.id)
+      if (this.#live.has(task.id)) this.#end(task.id)
       // Never seen alive: an earlier run of this process may have said that it is.
       else for (const network of networks) if (!this.#tasksOn.has(network.id)) this.#sink.detach(network)
       return
@@ -46,6 +50,11 @@ export class OwnEndpoints implements TaskWitness {
   }
 
   gone(id: string): void {
+    this.#over.delete(id)
+    this.#end(id)
+  }
+
+  #end(id: string): void {
     const networks = this.#live.get(id) ?? []
     this.#live.delete(id)
     for (const network of networks) {

@@ -16,7 +16,7 @@ export interface Bench {
   /** Aborts the newest link, as when the leader died. */
   loseLeader(): void
   /** Another agent on the same storage and the same manager: what a restarted peer makes. */
-  again(driver?: RuntimeDriver): Agent
+  again(driver?: RuntimeDriver, more?: Partial<AgentOptions>): Agent
 }
 
 export function bench(
@@ -28,7 +28,7 @@ export function bench(
   const clock = new ManualClock()
   const storage = lastingStorage()
   const links: AbortController[] = []
-  const make = (drivers: readonly RuntimeDriver[]): Agent => {
+  const make = (drivers: readonly RuntimeDriver[], other: Partial<AgentOptions> = {}): Agent => {
     const agent: Agent = new Agent({
       node: 'nnnnnnnnnnnn',
       description: async () => ({
@@ -50,6 +50,7 @@ export function bench(
         return { api: manager, closed: link.signal }
       },
       ...more,
+      ...other,
       drivers,
     })
     t.teardown(async () => {
@@ -70,7 +71,7 @@ export function bench(
     links,
     connectError: undefined,
     loseLeader: () => links.at(-1)?.abort(),
-    again: (driver2 = driver) => make([driver2]),
+    again: (driver2 = driver, other) => make([driver2], other),
   }
   return self
 }

@@ -1,7 +1,12 @@
 /** Endpoints on real peers of one process: who sees what, from the first task to the last, and while managers are away. */
 import t from 'tap'
-import type { Endpoint, Peer } from '../../lib/index.js'
-import { eventually, quick, startPeer } from './support.js'
+import { type Endpoint, inlineDriver, type Peer } from '../../lib/index.js'
+import { UdpSocket } from '../../lib/overlay/datagram/index.js'
+import { tcpTriage } from '../../lib/overlay/swim/index.js'
+import { everybody, LinkFaults, WsTransport } from '../../lib/overlay/transport/index.js'
+import { createPeerOver } from '../../lib/peer/index.js'
+import { systemClock } from '../../lib/peer/system-world.js'
+import { eventually, freshDir, quick, startPeer } from './support.js'
 
 const command = ['sh', '-c', 'exec sleep 1000']
 
@@ -66,5 +71,57 @@ t.test(
     })
     stop.abort()
     await watching
+  },
+)
+
+t.test(
+  'a worker that is cut off gets no new connections and has its endpoint back after; without managers all goes on as it was',
+  { timeout: 120_000 },
+  async (t) => {
+    const faults = new LinkFaults()
+    const untilAborted = ({ signal }: { signal: AbortSignal }): Promise<void> =>
+      new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    const drivers = () => [inlineDriver({ functions: { web: untilAborted } })]
+    const manager = await startPeer(t, { name: 'm1', availability: 'drain', drivers: drivers() })
+    const join = await manager.invite('worker')
+    const dir = freshDir(t)
+    const w1 = await startPeer(t, { name: 'w1', join, drivers: drivers() })
+    const network = {
+      transport: faults.over(new WsTransport({ clock: systemClock })),
+      datagrams: async (address: string) => faults.losing(await UdpSocket.bind(address)),
+      triage: faults.trying(tcpTriage(systemClock), systemClock),
+    }
+    const startCut = (): Promise<Peer> => createPeerOver(network, { name: 'w2', join, dir, timing: quick, drivers: drivers() })
+    let w2 = await startCut()
+    t.teardown(() => w2.stop())
+    await manager.services.create({
+      name: 'web',
+      task: { driver: 'inline', command: ['web'] },
+      mode: { replicas: 2 },
+      placement: { maxPerNode: 1 },
+      restart: { delayMs: 0 },
+    })
+    const ready = 'web.1 ready yes,web.2 ready yes'
+    for (const peer of [manager, w1, w2]) await eventually('both', async () => shown(peer, 'web').join() === ready)
+    t.same(new Set(w1.endpoints.list().map(({ networks }) => networks.join())), new Set(['default']))
+    const usable = (): number => w1.endpoints.list({ service: 'web' }).filter(({ eligible }) => eligible).length
+
+    faults.set(everybody, 'silent')
+    await eventually('one is not to be used', async () => usable() === 1)
+    faults.heal(everybody)
+    await eventually('both again', async () => usable() === 2)
+
+    const before = w2.endpoints.list({ service: 'web' }).filter(({ node }) => node === w2.id)
+    await w2.stop()
+    await eventually('gone with its node', async () => w1.endpoints.list().every(({ node }) => node !== w2.id))
+    w2 = await startCut()
+    for (const peer of [manager, w1, w2])
+      await eventually('back from its directory', async () => shown(peer, 'web').join() === ready)
+    const after = w1.endpoints.list({ service: 'web' }).filter(({ node }) => node === w2.id)
+    t.not(after[0]?.task, before[0]?.task, 'by another attempt')
+
+    await manager.stop()
+    t.equal(shown(w1, 'web').join(), ready)
+    t.equal(shown(w2, 'web').join(), ready)
   },
 )

@@ -396,3 +396,22 @@ t.test('a network that is removed is forgotten on managers', async (t) => {
   t.notOk(w.sent.some(({ message }) => message.scope === scopeOf(networkB)))
   t.ok(w.sent.some(({ message }) => message.scope === scopeOf(networkA)))
 })
+
+t.test(
+  'a manager’s own task has its endpoint although its tables do not know the network yet, and for as long as it runs',
+  async (t) => {
+    const { town: w } = await town()
+    const { networks } = w.process('m1')
+    const early = { id: 'network0000c', name: 'c' }
+    networks.attach(early)
+    networks.set(early, `${serviceA}.8.1`, { serviceName: 'c-service', host: '10.0.0.1', ports: [], state: 'ready' })
+    const isShown = (): boolean => w.shown('m1').includes(`${serviceA}.8.1`)
+    await w.submit({ op: 'network.create', id: 'network0000d', name: 'd', labels: {} })
+    t.ok(isShown(), 'news of another network')
+    await w.submit({ op: 'network.create', ...early, labels: {} })
+    await w.submit({ op: 'network.remove', id: early.id })
+    t.ok(isShown(), 'removed while it runs')
+    networks.detach(early)
+    t.notOk(isShown())
+  },
+)

@@ -165,10 +165,14 @@ export class Space {
     this.#readers = new Set(nodes)
   }
 
-  /** Takes another part from now on. An author forgets what others wrote. */
+  /** Takes another part from now on. Who is no holder passes nothing on any more; an author forgets what others wrote. */
   become(part: Part): void {
     if (part === this.#part) return
     this.#part = part
+    if (part !== 'holder') {
+      this.#readers = new Set()
+      for (const owner of [...this.#hot.keys()]) if (owner !== this.#o.self) this.#hot.delete(owner)
+    }
     if (part === 'author') for (const owner of [...this.#owners.keys()]) if (owner !== this.#o.self) this.#forget(owner)
     this.#dueMs = Number.NEGATIVE_INFINITY
   }
