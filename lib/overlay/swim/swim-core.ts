@@ -381,8 +381,9 @@ export class SwimCore {
   #pullUnknownProfiles(from: NodeId, records: readonly MemberRecord[]): void {
     const wanted: NodeId[] = []
     for (const { id, state } of records) {
+      if (state !== 'alive') continue
       const held = this.#local.table.get(id)
-      if (held === undefined || !isHere(held) || state === 'suspect') continue
+      if (held === undefined || !isHere(held)) continue
       if ((held.profile?.version ?? 0) < held.profileVersion || held.profile === undefined) wanted.push(id)
     }
     if (wanted.length > 0 && wanted.length <= 100) this.#sync.pull(from, wanted)

@@ -297,19 +297,21 @@ export class OverlaySim {
         this.#carry(member, member.core.wakeAtMs <= this.nowMs ? member.core.tick(this.nowMs) : [])
         return
       }
-      case 'arrive':
-        this.#arrive(event.member, () => event.member.core.receive(this.nowMs, event.packet, event.lane))
+      case 'arrive': {
+        const { member, packet, lane } = event
+        if (this.#isBusy(member)) this.#queueUp(member, () => member.core.receive(this.nowMs, packet, lane))
+        else if (member.phase === 'up') this.#carry(member, member.core.receive(this.nowMs, packet, lane))
+      }
     }
   }
 
-  #arrive(member: SimMember, read: () => readonly Effect[]): void {
+  #isBusy({ pausedUntil, slowMs }: SimMember): boolean {
+    return slowMs !== undefined || pausedUntil > this.nowMs
+  }
+
+  /** What arrives at a process that does not read just now. */
+  #queueUp(member: SimMember, read: () => readonly Effect[]): void {
     if (member.phase !== 'up') return
-    const { nowMs } = this
-    const isBusy = member.pausedUntil > nowMs || member.slowMs !== undefined
-    if (!isBusy) {
-      this.#carry(member, read())
-      return
-    }
     if (member.inbox.length >= inboxMax) return
     const { epoch } = member
     member.inbox.push(() => {
@@ -437,7 +439,9 @@ export class OverlaySim {
   #evidenceAfter(delayMs: number, member: SimMember, peer: NodeId, saw: PeerEvidence): void {
     const { epoch } = member
     this.after(delayMs, () => {
-      if (member.epoch === epoch) this.#arrive(member, () => member.core.evidence(this.nowMs, peer, saw))
+      if (member.epoch !== epoch) return
+      if (this.#isBusy(member)) this.#queueUp(member, () => member.core.evidence(this.nowMs, peer, saw))
+      else if (member.phase === 'up') this.#carry(member, member.core.evidence(this.nowMs, peer, saw))
     })
   }
 
