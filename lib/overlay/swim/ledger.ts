@@ -108,9 +108,12 @@ export class Ledger {
   }
 
   /** The word on a member may come ahead of what it said of itself. */
-  #takeProfile(held: MemberRecord, { epoch, profile }: MemberRecord, origin: Origin): boolean {
+  #takeProfile(held: MemberRecord, record: MemberRecord, origin: Origin): boolean {
+    const { epoch, profile } = record
     if (profile === undefined || epoch !== held.epoch || profile.version <= (held.profile?.version ?? 0)) return false
-    const next = { ...held, profile, profileVersion: Math.max(held.profileVersion, profile.version) }
+    const isWhole = compareRecords(record, held) === 0 && held.accusations.length === 0 && record.accusations.length === 0
+    const profileVersion = Math.max(held.profileVersion, profile.version)
+    const next = isWhole && profileVersion === record.profileVersion ? record : { ...held, profile, profileVersion }
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(next)
     this.suspicions.dialability.look(next.id)

@@ -11,6 +11,8 @@ interface Rumour {
 
 /** What we say of ourselves; then who lives and who left; then who is suspected and who died. */
 const kinds = 3
+/** Rumours kept at once; at this many the most told makes room: whoever missed it sees by digests that it is behind. */
+const rumoursMax = 2048
 /** Rumours too long for the rest of a packet that are passed over before it goes as it is. */
 const missesMax = 4
 
@@ -35,6 +37,7 @@ export class Rumours {
 
   add(record: MemberRecord): void {
     this.drop(record.id)
+    if (this.size >= rumoursMax) this.#dropMostTold()
     const kind = record.id === this.#own ? 0 : record.state === 'alive' || record.state === 'left' ? 1 : 2
     const rumour: Rumour = { record, kind, sizeBytes: recordBytes(record), sent: 0 }
     this.#byMember.set(record.id, rumour)
@@ -63,6 +66,15 @@ export class Rumours {
       else this.#shelf(rumour).add(rumour)
     }
     return taken.map(({ record }) => record)
+  }
+
+  #dropMostTold(): void {
+    for (let at = this.#shelves.length - 1; at >= 0; at--) {
+      const [rumour] = this.#shelves[at] as Set<Rumour>
+      if (rumour === undefined) continue
+      this.drop(rumour.record.id)
+      return
+    }
   }
 
   #choose(roomBytes: number): Rumour[] {

@@ -155,12 +155,13 @@ export class Suspicions {
     // An earlier look finds out that it is early, and looks again.
     if (verdict?.act !== undefined && verdict.dueMs <= lookMs) return
     cancel(verdict)
-    suspicion.verdict = timers.at(lookMs, () => this.#judge(id, suspicion))
+    suspicion.verdict = timers.at(lookMs, this.#judge, id)
   }
 
-  #judge(id: NodeId, suspicion: Suspicion): void {
-    const member = this.#local.table.get(id)
-    if (member?.state !== 'suspect' || this.#open.get(id) !== suspicion) return
+  // One for all: thousands may be suspected at once.
+  readonly #judge = (_: number, id: NodeId): void => {
+    const [member, suspicion] = [this.#local.table.get(id), this.#open.get(id)]
+    if (member?.state !== 'suspect' || suspicion === undefined) return
     if (this.#deadAtMs(member, suspicion) > this.#local.nowMs) this.#weigh(id, suspicion)
     else this.#judged.say({ ...member, state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) })
   }

@@ -186,9 +186,9 @@ export class SwimCore {
         return
       }
       for (let timer = timers.takeDue(nowMs); timer !== undefined; timer = timers.takeDue(nowMs)) {
-        const { act } = timer
+        const { act, about } = timer
         timer.act = undefined
-        act?.(nowMs)
+        act?.(nowMs, about)
       }
     })
   }

@@ -1,9 +1,15 @@
+import type { NodeId } from '../../base/ids.js'
+
 /** Something that happens later, unless it is cancelled. */
 export interface Timer {
   dueMs: number
   readonly order: number
-  act: ((nowMs: number) => void) | undefined
+  act: ((nowMs: number, about: NodeId) => void) | undefined
+  /** Whom it is about, for an `act` that many timers share; else nobody. */
+  readonly about: NodeId
 }
+
+const nobody = '' as NodeId
 
 /** What the core means to do and when: a heap in virtual time, nothing of the host's. */
 export class Timers {
@@ -20,8 +26,8 @@ export class Timers {
     return first === undefined ? Number.POSITIVE_INFINITY : first.dueMs
   }
 
-  at(dueMs: number, act: (nowMs: number) => void): Timer {
-    const timer: Timer = { dueMs, order: this.#added++, act }
+  at(dueMs: number, act: (nowMs: number, about: NodeId) => void, about = nobody): Timer {
+    const timer: Timer = { dueMs, order: this.#added++, act, about }
     let hole = this.#heap.length
     this.#heap.push(timer)
     while (hole > 0) {

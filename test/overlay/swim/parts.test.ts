@@ -114,6 +114,26 @@ t.test('rumours: our own first, then the least told, the living before the dead;
   t.equal(rumours.size, 1, 'the newer word replaces the older')
 })
 
+t.test('rumours are kept up to a bound; past it the most told makes room for the new', async (t) => {
+  const rumours = new Rumours(nodeId(1))
+  rumours.add(record(1, { profile: undefined }))
+  const short = (number: number): MemberRecord => record(number, { profile: undefined })
+  for (let number = 2; number <= 2048; number++) rumours.add(short(number))
+  t.strictSame(
+    rumours.take(21, 9).map(({ id }) => id),
+    [nodeId(1)],
+    'our own is told, and with that the most told',
+  )
+  rumours.add(short(3000))
+  t.equal(rumours.size, 2048)
+  rumours.add(short(3001))
+  t.equal(rumours.size, 2048)
+  const left = new Set(rumours.take(1_000_000, 9).map(({ id }) => id))
+  t.notOk(left.has(nodeId(1)), 'what was told makes room first')
+  t.notOk(left.has(nodeId(2)), 'then, of those nobody was told, the oldest')
+  t.ok(left.has(nodeId(3)) && left.has(nodeId(3000)) && left.has(nodeId(3001)))
+})
+
 t.test('awareness stays within 0 and 8 and stretches time', async (t) => {
   const awareness = new Awareness()
   awareness.add(-3)
@@ -130,7 +150,7 @@ t.test('timers fire in order, are cancelled, and move together', async (t) => {
   t.equal(timers.nextMs, 10)
   timers.postpone(100)
   t.equal(timers.takeDue(109), undefined)
-  for (let timer = timers.takeDue(125); timer !== undefined; timer = timers.takeDue(125)) timer.act?.(125)
+  for (let timer = timers.takeDue(125); timer !== undefined; timer = timers.takeDue(125)) timer.act?.(125, timer.about)
   t.strictSame(fired, [10, 10, 20])
 })
 
