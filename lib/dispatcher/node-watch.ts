@@ -30,8 +30,9 @@ export interface NodeWatchWorld {
   lost(node: string): void
 }
 
-/** Between two looks, however many signs come in. */
-const pauseMs = 20
+/** Between two looks, however many signs come in; a millisecond more for each so many nodes, since a look costs about a microsecond for each. */
+const pauseLeastMs = 20
+const nodesPerPauseMs = 50
 
 export class NodeWatch {
   readonly #world: NodeWatchWorld
@@ -44,6 +45,7 @@ export class NodeWatch {
   #listenUntilMs = Number.NEGATIVE_INFINITY
   #unobserve: (() => void) | undefined
   #ended = false
+  #pauseMs = pauseLeastMs
   /** Nodes held by the brake at the last look. */
   held: readonly string[] = []
 
@@ -78,7 +80,7 @@ export class NodeWatch {
 
   /** Something was noticed: look, in a moment. */
   soon(): void {
-    this.#arm(this.#world.clock.now() + pauseMs)
+    this.#arm(this.#world.clock.now() + this.#pauseMs)
   }
 
   linkDown(node: string, evidence: Evidence): void {
@@ -122,9 +124,11 @@ export class NodeWatch {
     const nowMs = clock.now()
     // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
     if (nowMs - plannedMs > settings().heartbeatMs / 2) this.#listenUntilMs = nowMs + settings().heartbeatMs
+    let nodes = 0
     const { changes, wakeAtMs, held } = judgeNodes({
       nodes: view().nodes(),
       signs: (node) => {
+        nodes++
         const signs = sessions.signs(node)
         return signs && { ...signs, member: membership?.member(node) }
       },
@@ -133,6 +137,7 @@ export class NodeWatch {
       listenUntilMs: this.#listenUntilMs,
     })
     this.held = held
+    this.#pauseMs = Math.max(pauseLeastMs, nodes / nodesPerPauseMs)
     for (const { node, state, message } of changes) {
       if (state === 'down') {
         sessions.forget(node)
@@ -141,7 +146,7 @@ export class NodeWatch {
       } else this.#record(node, state, message)
     }
     for (const [node, message] of this.#lost) this.#recordLoss(node, message)
-    if (wakeAtMs !== undefined) this.#arm(Math.max(wakeAtMs, nowMs + pauseMs))
+    if (wakeAtMs !== undefined) this.#arm(Math.max(wakeAtMs, nowMs + this.#pauseMs))
   }
 
   /** For as long as it is true and not recorded. */

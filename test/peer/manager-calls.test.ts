@@ -29,7 +29,7 @@ function world() {
   }
   const up = (node: string): void => {
     links.add(node)
-    for (const observer of [...observers]) observer({ type: 'up', node, identity: {} as never })
+    for (const observer of [...observers]) observer({ type: 'up', node, identity: {} as never, side: 'acceptor' })
   }
   return { clock, observers, read, up }
 }

@@ -43,11 +43,11 @@ export type Brief = Pick<MemberRecord, 'id' | 'epoch' | 'incarnation' | 'state' 
 
 /**
  * What the world outside the packets says of a peer.
- * - `linked`, `closed`: a link to it is up, or ended with a goodbye;
+ * - `linked`, `closed`: a link to it is up, or ended with a goodbye; `dialled`: one is up that it took at its address;
  * - `reset`: a link ended without one; `refused`: nobody listens there; `accepting`: its machine takes connections;
  * - `silent`: a dial was not answered in time; `local`: our own network failed, which says nothing about it.
  */
-export type PeerEvidence = 'linked' | 'closed' | 'reset' | Seen | 'local'
+export type PeerEvidence = 'linked' | 'dialled' | 'closed' | 'reset' | Seen | 'local'
 
 /** News about a member; `members()` is the truth, news only says when to look. */
 export interface SwimEvent {

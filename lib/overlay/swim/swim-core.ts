@@ -216,8 +216,9 @@ export class SwimCore {
       const { suspicions } = this.#ledger
       const { dialability } = suspicions
       const held = table.get(peer)
-      if (saw === 'linked') {
+      if (saw === 'linked' || saw === 'dialled') {
         links.add(peer)
+        if (saw === 'dialled') dialability.accepted(peer)
         dialability.look(peer)
         // A seed, or someone who came in through us.
         const isNew = held === undefined || !isHere(held)

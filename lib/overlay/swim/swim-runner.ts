@@ -231,7 +231,7 @@ export class SwimRunner implements Membership, AsyncDisposable {
   }
 
   #linkEvent(event: LinkEvent): void {
-    if (event.type === 'up') this.evidence(event.node, 'linked')
+    if (event.type === 'up') this.evidence(event.node, event.side === 'dialler' ? 'dialled' : 'linked')
     else if (event.type === 'down') this.evidence(event.node, event.evidence === 'reset' ? 'reset' : 'closed')
     else if (event.type === 'missed' && event.evidence === 'refused') this.evidence(event.node, 'refused')
   }

@@ -22,8 +22,8 @@ export type MessageListener = (from: Identity, message: Uint8Array) => void
 
 /** News of links. */
 export type LinkEvent =
-  /** A link to this peer is up; clients and newcomers without an id are not told of. */
-  | { readonly type: 'up'; readonly node: string; readonly identity: Identity }
+  /** A link to this peer is up, dialled by us or by it; clients and newcomers without an id are not told of. */
+  | { readonly type: 'up'; readonly node: string; readonly identity: Identity; readonly side: LinkSide }
   /** There is no link to this peer any more. */
   | { readonly type: 'down'; readonly node: string; readonly evidence: Evidence; readonly reason: string }
   /** A kept peer could not be linked; it is tried again. */
@@ -398,7 +398,7 @@ export class LinkPool implements AsyncDisposable {
         before.close('superseded')
         this.#tell({ type: 'down', node, evidence: 'closed', reason: 'superseded' })
       }
-      this.#tell({ type: 'up', node, identity: link.identity })
+      this.#tell({ type: 'up', node, identity: link.identity, side: link.side })
     }
     this.#keepers.get(node)?.linkUp()
     for (const waiter of this.#waiting.get(node) ?? []) waiter.resolve(link)

@@ -450,7 +450,7 @@ export class OverlaySim {
     if (member.links.has(to.index)) return
     if (isInstant) {
       link(member, to)
-      this.#evidenceAfter(0, member, to.id, 'linked')
+      this.#evidenceAfter(0, member, to.id, 'dialled')
       this.#evidenceAfter(0, to, member.id, 'linked')
       return
     }
@@ -471,7 +471,7 @@ export class OverlaySim {
       const isStill = member.phase === 'up' && to.phase === 'up' && member.epoch === epochs[0] && to.epoch === epochs[1]
       if (!isStill || member.links.has(to.index)) return
       link(member, to)
-      this.#evidenceAfter(0, member, to.id, 'linked')
+      this.#evidenceAfter(0, member, to.id, 'dialled')
       this.#evidenceAfter(0, to, member.id, 'linked')
     })
   }

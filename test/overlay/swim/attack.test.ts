@@ -250,7 +250,7 @@ t.test('20,000 packets of nonsense in good form: a member goes on, and all it sa
         core.evidence(
           nowMs,
           idOf(below(random, 12)),
-          pick(random, ['linked', 'reset', 'refused', 'silent', 'accepting'] as const) as 'linked',
+          pick(random, ['linked', 'dialled', 'reset', 'refused', 'silent', 'accepting'] as const) as 'linked',
         ),
       )
     if (core.wakeAtMs <= nowMs) carry(core.tick(nowMs))
