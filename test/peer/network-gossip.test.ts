@@ -415,3 +415,40 @@ t.test(
     t.notOk(isShown())
   },
 )
+
+t.test('a peer that is no manager any more keeps no network but its own, and passes nothing on', async (t) => {
+  const { town: w, a1, a2 } = await town()
+  const own = await w.runTask(serviceB, 2, 'm3')
+  w.run(1_000)
+  await w.runTask(serviceA, 3, 'w1')
+  w.process('m3').networks.become('worker')
+  t.same(w.shown('m3', 'a-service'), [])
+  t.ok(w.shown('m3', 'b-service').includes(own))
+  w.sent = []
+  await w.report(a1, 'failed')
+  await w.report(a2, 'failed')
+  w.run(5_000)
+  const passedOn = w.sent.filter(
+    ({ from, message }) =>
+      from === 'm3' &&
+      isOfNetworks({ message }) &&
+      message.type === 'deltas' &&
+      message.deltas.some(({ owner }) => owner !== 'm3'),
+  )
+  t.same(passedOn, [])
+})
+
+t.test('a quiet network of thirty workers costs each of them less than a kilobyte a second', async (t) => {
+  const workers = Array.from({ length: 30 }, (_each, n) => `w${n + 1}`)
+  const w = await NetworkTown.open(['m1', 'm2', 'm3', ...workers])
+  for (const [n, worker] of workers.entries()) await w.runTask(serviceA, n + 1, worker)
+  t.ok(w.until(10_000, () => [...workers, 'm1', 'm3'].every((id) => w.shown(id).length === 30)) <= 1_500)
+  w.run(5_000)
+  w.sent = []
+  w.run(20_000)
+  const [worker, manager] = ['w', 'm'].map((kind) =>
+    w.sent.filter((each) => isOfNetworks(each) && each.from.startsWith(kind)).reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+  )
+  t.ok((worker as number) / 30 / 20 < 1_000, `${(worker as number) / 30 / 20} bytes a second each`)
+  t.ok((manager as number) / 3 / 20 < 2_000, `${(manager as number) / 3 / 20} bytes a second of a manager`)
+})

@@ -61,6 +61,8 @@ export type Standing = 'alive' | 'failed' | 'left' | 'removed'
 
 /** Past so many owners a comparison begins with buckets: one round then costs 2 KB and what differs. */
 export const ownersPerDigest = 500
+/** A reader of more owners than this compares itself that much more seldom: pushes go over links and are hardly ever lost. */
+const ownersPerReaderSync = 50
 /** Bytes of rows in one answer, in chunks; the other asks again when it has them. */
 export const answerBytes = 256 * 1024
 /** News of others passed on in one flush; own news goes first and is not counted. */
@@ -272,20 +274,19 @@ export class Space {
     return [...to.flatMap((node) => messages.map((message) => ({ to: node, message }))), ...this.#tellReaders(firsts)]
   }
 
-  /** Each once, since nobody passes it on among them; and nobody is told what it said itself. */
+  /** Each once, since there is nobody to tell it twice; all the same, so that it is encoded once, but not to whom it is no news at all. */
   #tellReaders(deltas: readonly Delta[]): Send[] {
     if (deltas.length === 0) return []
-    const owners = new Set(deltas.map(({ owner }) => owner))
     const messages = this.#messages(deltas, { push: true })
-    return [...this.#readers].flatMap((to) => {
-      const others = () => deltas.filter(({ owner }) => owner !== to)
-      return (owners.has(to) ? this.#messages(others(), { push: true }) : messages).map((message) => ({ to, message }))
-    })
+    const readers = [...this.#readers].filter((reader) => deltas.some(({ owner }) => owner !== reader))
+    return readers.flatMap((to) => messages.map((message) => ({ to, message })))
   }
 
   #compare(nowMs: number): Send[] {
     const { syncMs } = this.#timing
-    this.#dueMs = nowMs + syncMs * (0.75 + this.#o.random() / 2)
+    // Many readers that each list many owners would cost the holders the square of both.
+    const crowd = this.#part === 'reader' ? Math.max(1, this.#owners.size / ownersPerReaderSync) : 1
+    this.#dueMs = nowMs + crowd * syncMs * (0.75 + this.#o.random() / 2)
     const to = pick(this.#o.random, this.#partners)
     return to === undefined ? [] : [{ to, message: this.#whereIStand(to) }]
   }
