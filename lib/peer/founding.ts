@@ -137,7 +137,7 @@ export class Meeting {
     }
   }
 
-  /** What is answered to `join.meet` while this meeting lasts. @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_PRECONDITION */
+  /** What is answered to `join.meet` while this meeting lasts. @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_PRECONDITION, ERR_SKEIN_ALREADY_EXISTS */
   async asked(given: unknown): Promise<MeetAnswer> {
     const request = readMeetRequest(given)
     if (!secretsEqual(request.secret, this.#world.token.secret)) throw wrongSecret()

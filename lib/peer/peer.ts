@@ -87,6 +87,7 @@ class RunningPeer implements Peer {
   #roles: RoleChange | undefined
   #agent: Agent | undefined
   #gossip: PeerGossip | undefined
+  #finder: SessionFinder | undefined
   #datagrams: DatagramLane | undefined
   #membership: PeerMembership | undefined
   #stopped: Promise<void> | undefined
@@ -396,6 +397,7 @@ class RunningPeer implements Peer {
       manager: () => this.#usableManager,
       managers: () => this.#managerAddresses(),
     })
+    this.#finder = finder
     const registered = deferred()
     this.#agent = new Agent({
       node: this.id,
@@ -483,6 +485,7 @@ class RunningPeer implements Peer {
       ...this.#gossip?.metrics(),
       ...this.#membership?.metrics(),
       ...(this.#datagrams && datagramMetrics(this.#datagrams)),
+      ...(this.#finder && { skein_session_moves_total: this.#finder.moves }),
     }
   }
 

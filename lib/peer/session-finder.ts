@@ -68,6 +68,8 @@ export class SessionFinder {
   #calls = { unanswered: 0 }
   #cancelStandby: (() => void) | undefined
   #homing: Homing | undefined
+  /** Times a session went on through its own manager while it stood. */
+  moves = 0
   /** Lets the link go that the session has left. */
   #leave: (() => void) | undefined
 
@@ -205,6 +207,7 @@ export class SessionFinder {
     pool.keep(to.node, to.address, 'session')
     this.#session = to
     way.manager = to
+    this.moves++
     way.moved = new AbortController()
     moved.abort()
     const cancel = clock.after(lingerMs, () => this.#leave?.())
