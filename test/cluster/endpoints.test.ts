@@ -21,8 +21,19 @@ t.test(
     const join = await manager.invite('worker')
     const workers = await Promise.all(['w1', 'w2', 'w3'].map((name) => startPeer(t, { name, join })))
     const [w1, w2, w3] = workers as [Peer, Peer, Peer]
+    const news = manager.watch({ kinds: ['network'] })[Symbol.asyncIterator]()
+    t.equal((await news.next()).value?.type, 'mark')
+    const told = news.next()
     await manager.networks.create({ name: 'a' })
     await manager.networks.create({ name: 'b' })
+    t.match((await told).value, { type: 'set', kind: 'network', object: { name: 'a' }, was: undefined })
+    await news.return?.()
+    t.same(
+      (await w1.networks.list()).items.map(({ name }) => name).sort(),
+      ['a', 'b', 'default'],
+      'a worker may read what networks there are',
+    )
+    await t.rejects(w1.networks.create({ name: 'c' }), { code: 'ERR_SKEIN_FORBIDDEN' })
     const seen = new Map<string, Endpoint>()
     const stop = new AbortController()
     const watching = (async () => {

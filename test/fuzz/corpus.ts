@@ -1,5 +1,7 @@
 /** Valid messages of every decoder, to be spoilt. */
 import fc from 'fast-check'
+import type { EndpointRow } from '../../lib/api/endpoint-rows.js'
+import type { LoadRow, TaskRow } from '../../lib/api/worker-rows.js'
 import type { NodeId } from '../../lib/base/ids.js'
 import { seededRandom } from '../../lib/base/random.js'
 import { encodeGossip, type GossipMessage } from '../../lib/overlay/gossip/messages.js'
@@ -11,7 +13,7 @@ import { encodeFrame, frameHead } from '../../lib/raft/runner/index.js'
 import { MemoryFiles, RaftDisk } from '../../lib/raft/wal/index.js'
 import { formatJoinString, makeSecret } from '../../lib/security/index.js'
 import { applyCommand, encodeCommand, snapshotChunks, Tables } from '../../lib/store/index.js'
-import { channels, framesOf } from '../../lib/wire/index.js'
+import { channels, encode, framesOf } from '../../lib/wire/index.js'
 import { commands } from '../store/commands.js'
 
 export const head = frameHead('c1u2s3t4e5r6')
@@ -118,6 +120,22 @@ export const memberPackets: readonly Uint8Array[] = (
     records: [member('alive'), member('suspect'), member('dead')],
   }),
 )
+
+export const gossipRows: readonly Uint8Array[] = (
+  [
+    { state: 'running', message: 'started', exitCode: 0 },
+    {
+      count: 1,
+      cpu: 0.5,
+      memoryFreeBytes: 1e9,
+      unreservedCpuNanos: 1e9,
+      unreservedMemoryBytes: 1e9,
+      tasks: 3,
+      lagMs: 0.2,
+    },
+    { serviceName: 'web', host: '10.0.0.1', ports: [80, 8080], state: 'draining' },
+  ] satisfies readonly (TaskRow | LoadRow | EndpointRow)[]
+).map((row) => encode(row))
 
 const gossipRow = { table: 'load', key: 'cpu', version: 4, value: new Uint8Array(9) }
 const gossipDelta = { owner: 'aaaaaaaaaaaa', epoch: 1, from: 2, to: 5, gc: 1, max: 6, reset: false, rows: [gossipRow] }

@@ -1,9 +1,11 @@
 // Whatever a peer, a disk or a user hands in: it decodes, or is refused by a SkeinError. Nothing else is thrown, nothing hangs,
 // no claimed length is believed. Seeded: SKEIN_FUZZ_SEED repeats or varies a run.
 import t, { type Test } from 'tap'
+import { readEndpointRow } from '../../lib/api/endpoint-rows.js'
+import { readLoadRow, readTaskRow } from '../../lib/api/worker-rows.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { below, pick, type Random, seededRandom } from '../../lib/base/random.js'
-import { decodeGossip } from '../../lib/overlay/gossip/messages.js'
+import { decodeGossip, rowMaxBytes } from '../../lib/overlay/gossip/messages.js'
 import { decodePacket, encodePacket } from '../../lib/overlay/swim/index.js'
 import { Handshake } from '../../lib/overlay/transport/handshake.js'
 import { decodeRpc } from '../../lib/overlay/transport/rpc-messages.js'
@@ -16,7 +18,7 @@ import { scanRecords } from '../../lib/raft/wal/record.js'
 import { decodeSegmentHeader, segmentHeaderBytes } from '../../lib/raft/wal/segment.js'
 import { parseJoinString, parseToken } from '../../lib/security/index.js'
 import { applyCommand, decodeCommand, tablesFromChunks } from '../../lib/store/index.js'
-import { Assembler, readFrame } from '../../lib/wire/index.js'
+import { Assembler, decode, type Reader, read, readFrame } from '../../lib/wire/index.js'
 import * as corpus from './corpus.js'
 import { mutateBytes, mutateValue } from './mutate.js'
 
@@ -226,6 +228,16 @@ t.test('packets of membership; what is read can be said again', (t) =>
 t.test('messages of gossip', (t) =>
   fuzz(t, { times: 20_000, codes: [badMessage], spoil: packedOf(corpus.gossipMessages), use: (input) => decodeGossip(input) }),
 )
+
+t.test('rows of gossip: tasks, load and endpoints', (t) => {
+  const readers: readonly Reader<unknown>[] = [readTaskRow, readLoadRow, readEndpointRow]
+  return fuzz(t, {
+    times: 6_000,
+    codes: [badMessage],
+    spoil: packedOf(corpus.gossipRows),
+    use: (input, random) => read(pick(random, readers) as Reader<unknown>, decode(input, rowMaxBytes), 'row'),
+  })
+})
 
 t.test('handshakes: a bad message ends them, and is never an exception', async (t) => {
   const outcomes = { failed: 0, open: 0 }
