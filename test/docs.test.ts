@@ -178,7 +178,8 @@ t.test('operations.md gives the bounds that hold', async (t) => {
   t.equal(bound('replicas of a service'), replicasMax.toLocaleString('en'))
   t.equal(bound('a key'), `${keyBytesMax} bytes`)
   t.equal(bound('a value'), `${valueBytesMax / 2 ** 20} MiB`)
-  t.equal(bound('a secret, a config'), `${payloadBytesMax / 2 ** 10} KiB`)
+  const { secret, config } = payloadBytesMax
+  t.equal(bound('a secret, a config'), `${secret / 2 ** 10} KiB, ${(config / 2 ** 10).toLocaleString('en')} KiB`)
   t.equal(bound('one write'), `${commandBytesMax / 2 ** 20} MiB`)
   t.equal(bound('ended tasks'), String(taskHistory))
   const silences = `silent for ${(heartbeatMs * graceFactor) / 1_000} s is degraded, for ${pauseToleranceMs / 1_000} s down`

@@ -209,7 +209,7 @@ export interface Secret extends Meta {
 /** A new secret or config. */
 export interface PayloadSpec {
   readonly name: string
-  /** 1 byte to 500 KiB; a text is taken as UTF-8. */
+  /** 1 byte to 500 KiB (a secret) or 1,000 KiB (a config); a text is taken as UTF-8. */
   readonly data: Uint8Array | string
   readonly labels?: Readonly<Record<string, string>>
 }

@@ -76,9 +76,9 @@ async function readConfig({ name, labels, from, at }: WishedConfig, findings: Fi
 /** Undefined when the file cannot be used; the findings then say why. */
 async function readConfigFile(path: string, at: WishedConfig['at'], findings: Findings): Promise<Uint8Array | undefined> {
   try {
-    const data = await readAtMost(path, payloadBytesMax + 1)
-    if (data.length <= payloadBytesMax) return data
-    findings.problems.push({ ...at, why: `${path} is larger than ${payloadBytesMax} bytes` })
+    const data = await readAtMost(path, payloadBytesMax.config + 1)
+    if (data.length <= payloadBytesMax.config) return data
+    findings.problems.push({ ...at, why: `${path} is larger than ${payloadBytesMax.config} bytes` })
   } catch (error) {
     findings.problems.push({ ...at, why: `${path} cannot be read (${reasonOf(error)})` })
   }

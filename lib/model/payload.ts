@@ -4,8 +4,8 @@ import { check, invalid, text } from './validate.js'
 
 export type PayloadKind = 'secret' | 'config'
 
-/** Largest payload: 500 KiB, as Docker Swarm's secrets. */
-export const payloadBytesMax = 500 * 1024
+/** Largest payload of each kind, in bytes: Docker Swarm's bounds. */
+export const payloadBytesMax: Readonly<Record<PayloadKind, number>> = { secret: 500 * 1024, config: 1000 * 1024 }
 
 /** What every payload's record has. Its bytes never change: other bytes are another payload. */
 export interface PayloadHead {
@@ -38,7 +38,7 @@ export function checkPayloadName(value: unknown, path = 'name'): string {
 export function checkPayload(kind: PayloadKind, data: unknown): Uint8Array {
   if (!(data instanceof Uint8Array)) throw invalid('data', 'expected bytes or a text', undefined)
   if (data.length === 0) throw invalid('data', 'expected at least one byte; is the file empty?', undefined)
-  refuseLarger(kind, data.length, payloadBytesMax)
+  refuseLarger(kind, data.length, payloadBytesMax[kind])
   return data
 }
 

@@ -12,6 +12,6 @@ export interface Secret extends PayloadHead {
 
 /** @throws {SkeinError} ERR_SKEIN_TOO_LARGE */
 export function checkSealed(sealed: Uint8Array): Uint8Array {
-  refuseLarger('secret', sealed.length, payloadBytesMax + sealingBytesMax)
+  refuseLarger('secret', sealed.length, payloadBytesMax.secret + sealingBytesMax)
   return sealed
 }

@@ -8,15 +8,35 @@ interface Attachment {
   readonly networks: readonly string[]
 }
 
+/** By which clock a parting was a short while ago, and how long that is. */
+export interface Lately {
+  nowMs(): number
+  readonly forMs: number
+}
+
 /** A node belongs to a network exactly while a task of it is given to the node and has not ended. */
 export class Attachments {
   /** By task handle. */
   readonly #byTask = new Map<number, Attachment>()
   /** Network → node → its tasks there. */
   readonly #counts = new Map<string, Map<string, number>>()
+  /** Network and node → when it left, the latest last; of those that left within `lately`. */
+  readonly #partings = new Map<string, number>()
+  readonly #lately: Lately
+
+  constructor(lately: Lately) {
+    this.#lately = lately
+  }
 
   has(network: string, node: string): boolean {
     return this.#counts.get(network)?.has(node) ?? false
+  }
+
+  /** Whether a node was seen to leave a network a short while ago. */
+  hasLeftLately(network: string, node: string): boolean {
+    const { nowMs, forMs } = this.#lately
+    const leftAtMs = this.#partings.get(partingOf(network, node))
+    return leftAtMs !== undefined && nowMs() - leftAtMs < forMs
   }
 
   /** Nodes of a network. */
@@ -28,6 +48,7 @@ export class Attachments {
   reset(view: View): void {
     this.#byTask.clear()
     this.#counts.clear()
+    this.#partings.clear()
     for (const task of view.tasks()) this.#put(view, task.handle, task)
   }
 
@@ -58,12 +79,30 @@ export class Attachments {
     const nodes = this.#counts.get(network) ?? new Map<string, number>()
     const before = nodes.get(node) ?? 0
     const now = before + by
-    if (now === 0) nodes.delete(node)
-    else nodes.set(node, now)
+    if (now === 0) {
+      nodes.delete(node)
+      this.#part(network, node)
+    } else nodes.set(node, now)
     if (nodes.size === 0) this.#counts.delete(network)
     else this.#counts.set(network, nodes)
     return before === 0 || now === 0
   }
+
+  #part(network: string, node: string): void {
+    const { nowMs, forMs } = this.#lately
+    const atMs = nowMs()
+    for (const [parting, leftAtMs] of this.#partings) {
+      if (atMs - leftAtMs < forMs) break
+      this.#partings.delete(parting)
+    }
+    const parting = partingOf(network, node)
+    this.#partings.delete(parting)
+    this.#partings.set(parting, atMs)
+  }
+}
+
+function partingOf(network: string, node: string): string {
+  return `${network} ${node}`
 }
 
 function attachmentOf(view: View, { node, observed, service, specVersion }: Task): Attachment | undefined {

@@ -23,7 +23,7 @@ export class PeerEndpoints implements Endpoints {
       const task = parseTaskId(row.task)
       if (task === undefined || !isAskedFor(filter, task.service, row)) continue
       const key = keyOf(row.owner, row.task)
-      found.set(key, merged(found.get(key), row, task, this.#networks.isUsable(row.owner, row.task)))
+      found.set(key, merged(found.get(key), row, task, this.#networks.isUsable(row)))
     }
     return [...found.values()].sort(byServiceAndSlot)
   }
@@ -53,7 +53,7 @@ export class PeerEndpoints implements Endpoints {
 }
 
 function isAskedFor({ service, network }: EndpointFilter, serviceId: string, row: HeldRow): boolean {
-  if (network !== undefined && row.network !== network) return false
+  if (network !== undefined && row.network.name !== network) return false
   return service === undefined || service === serviceId || service === row.value.serviceName
 }
 
@@ -72,11 +72,11 @@ function merged(
     serviceName,
     slot,
     node: owner,
-    networks: [...(other?.networks ?? []), network].sort(),
+    networks: [...(other?.networks ?? []), network.name].sort(),
     host,
     ports,
     state: isDraining ? 'draining' : 'ready',
-    eligible: isUsable && !isDraining,
+    eligible: isUsable && !isDraining && other?.eligible !== false,
   }
 }
 

@@ -26,7 +26,7 @@ export interface NetworkGossipOptions {
 
 /** A row as the public view needs it. */
 export interface HeldRow {
-  readonly network: string
+  readonly network: NetworkRef
   readonly owner: string
   /** Task id. */
   readonly task: string
@@ -48,7 +48,7 @@ interface Authority {
 
 /** Links and attachments that change together are looked at together. */
 const meetAfterMs = 50
-/** How long a worker whose last task on a network ended still says so. */
+/** How long a worker whose last task on a network ended still says so, and is heard. */
 const lingerMs = 5_000
 
 type Members = Pick<PeerMembership, 'member' | 'observe' | 'members'>
@@ -97,8 +97,8 @@ export class NetworkGossip implements EndpointSink {
   accepts(scope: string, from: string, owner: string): boolean {
     if (this.#role === 'worker' || this.#isManager(from)) return true
     if (from !== owner) return false
-    // A node that has just left still has to say that its rows are gone.
-    return this.#belongs(scope, owner) || this.#o.gossip.holds(scope, owner)
+    // A node that has just left still has to say that its rows are gone; what it says later could outbid every retraction.
+    return this.#belongs(scope, owner) || (this.#hasLeftLately(scope, owner) && this.#o.gossip.holds(scope, owner))
   }
 
   /** Whether a node may be told of an owner in a network's scope. */
@@ -108,7 +108,8 @@ export class NetworkGossip implements EndpointSink {
 
   /** A manager goes by raft: all networks there are, and who belongs to which. `isLeading`: its tables are those that count. Returns how to end it. */
   followStore(store: Authority['store'], isLeading: () => boolean): () => void {
-    const authority: Authority = { store, attachments: new Attachments(), isLeading }
+    const lately = { nowMs: () => this.#o.clock.now(), forMs: lingerMs }
+    const authority: Authority = { store, attachments: new Attachments(lately), isLeading }
     this.#authority = authority
     const reset = (): void => {
       authority.attachments.reset(store.view())
@@ -177,20 +178,22 @@ export class NetworkGossip implements EndpointSink {
   /** Everything shown here: on a worker of the networks it is on, on a manager of all. */
   *rows(): Generator<HeldRow, void> {
     for (const { ref, table } of this.#joined.values()) {
-      for (const { owner, key, value } of table.rows()) yield { network: ref.name, owner, task: key, value }
+      for (const { owner, key, value } of table.rows()) yield { network: ref, owner, task: key, value }
     }
   }
 
   /**
-   * Whether new connections may go to a task of this node: the node is alive by what members say, nothing less, and a manager asks its
-   * own tables too. A node nobody has said anything of yet is taken for alive.
+   * Whether new connections may go where this row says: the node is alive by what members say, nothing less, and to a manager its own
+   * tables say the same of task, service and network. A node nobody has said anything of yet is taken for alive.
    */
-  isUsable(owner: string, task: string): boolean {
+  isUsable({ network, owner, task, value: { serviceName } }: HeldRow): boolean {
     if (owner !== this.#o.node && ![undefined, 'alive'].includes(this.#members?.member(owner)?.state)) return false
     const view = this.#authority?.store.view()
     if (view === undefined) return true
     const record = view.taskById(task)
-    return record?.node === owner && record.desired === 'running' && view.node(owner)?.state !== 'down'
+    if (record?.node !== owner || record.desired !== 'running' || view.node(owner)?.state === 'down') return false
+    const spec = view.spec(record.service, record.specVersion)
+    return spec?.name === serviceName && spec.task.networks.some(({ id }) => id === network.id)
   }
 
   /** Calls back when `rows` or `isUsable` may answer otherwise than before; returns how to stop that. */
@@ -278,6 +281,11 @@ export class NetworkGossip implements EndpointSink {
   #belongs(scope: string, node: string): boolean {
     const network = networkOf(scope)
     return network !== undefined && (this.#authority?.attachments.has(network, node) ?? false)
+  }
+
+  #hasLeftLately(scope: string, node: string): boolean {
+    const network = networkOf(scope)
+    return network !== undefined && (this.#authority?.attachments.hasLeftLately(network, node) ?? false)
   }
 
   #isManager(node: string): boolean {

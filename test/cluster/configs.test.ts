@@ -13,7 +13,7 @@ t.test(
     const dir = freshDir(t)
     const manager = await startPeer(t, { name: 'm1', dir, availability: 'drain' })
     const worker = await startPeer(t, { name: 'w1', dir: freshDir(t), join: await manager.invite('worker') })
-    const large = randomBytes(payloadBytesMax)
+    const large = randomBytes(payloadBytesMax.config)
     const spec = { name: 'app.conf', data: 'listen 80;', labels: { of: 'web' } }
     const made = await manager.configs.create(spec, { requestId: 'once' })
     t.match(made, { name: 'app.conf', labels: { of: 'web' }, sizeBytes: 10 })
@@ -21,7 +21,7 @@ t.test(
     await manager.configs.create({ name: 'large', data: large })
     await t.rejects(manager.configs.create({ name: 'larger', data: Buffer.concat([large, Buffer.of(1)]) }), {
       code: 'ERR_SKEIN_TOO_LARGE',
-      detail: { what: 'config', size: payloadBytesMax + 1, limit: payloadBytesMax },
+      detail: { what: 'config', size: payloadBytesMax.config + 1, limit: payloadBytesMax.config },
     })
     await t.rejects(manager.configs.create({ ...spec, data: 'listen 81;' }), { code: 'ERR_SKEIN_ALREADY_EXISTS' })
     t.same((await manager.configs.list({ labels: { of: 'web' } })).items, [made], 'a list shows no data')

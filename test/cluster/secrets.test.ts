@@ -16,7 +16,7 @@ const plaintext = 'Zq8xW3vK1nB7mT5rY2pL9sD4fG6hJ0cA-this-is-what-nobody-may-find
 const openText = 'Rk2uN9eX5bQ8wV1zM6yH3tC7oP4iS0dF-this-lies-open-and-is-found'
 
 /** As large as a secret may be, and found again by its beginning. */
-const large = Buffer.concat([Buffer.from(plaintext), randomBytes(payloadBytesMax - plaintext.length)])
+const large = Buffer.concat([Buffer.from(plaintext), randomBytes(payloadBytesMax.secret - plaintext.length)])
 
 /** Prints where its secrets are and how long they are, never what they are. */
 const command = ['sh', '-c', 'cd "$SKEIN_SECRETS" || exit 1; pwd; wc -c < password.txt; wc -c < large; exec sleep 1000']
@@ -50,7 +50,10 @@ t.test(
     )
     await manager.secrets.create({ name: 'large', data: large })
     const tooLarge = manager.secrets.create({ name: 'larger', data: Buffer.concat([large, Buffer.of(1)]) })
-    await t.rejects(tooLarge, { code: 'ERR_SKEIN_TOO_LARGE', detail: { size: payloadBytesMax + 1, limit: payloadBytesMax } })
+    await t.rejects(tooLarge, {
+      code: 'ERR_SKEIN_TOO_LARGE',
+      detail: { size: payloadBytesMax.secret + 1, limit: payloadBytesMax.secret },
+    })
     await manager.kv.put('open', openText)
     const spec = {
       name: 'web',
@@ -67,7 +70,7 @@ t.test(
       return lines.length === 3 ? lines : undefined
     })
     t.equal(Number(size), plaintext.length)
-    t.equal(Number(largeSize), payloadBytesMax)
+    t.equal(Number(largeSize), payloadBytesMax.secret)
     t.equal(readFileSync(`${dir}/password.txt`, 'utf8'), plaintext)
 
     t.same((await manager.secrets.list({ name: 'db-' })).items, [made])

@@ -123,7 +123,7 @@ configs:
 `,
     folder: {},
     empty: '',
-    large: Buffer.alloc(payloadBytesMax + 1),
+    large: Buffer.alloc(payloadBytesMax.config + 1),
   })
   const refused = loadStack(join(dir, 'stack.yaml'), { stack: 'shop', env: { BLANK: '' } })
   await t.rejects(refused, { code: 'ERR_SKEIN_INVALID_STACK', message: /5 problems, nothing was created/ })
@@ -131,7 +131,7 @@ configs:
   t.match(message, /stack\.yaml:3 {2}configs\.gone\.file: .*gone cannot be read \(there is no such file\)/)
   t.match(message, /stack\.yaml:4 {2}configs\.folder\.file: .*it is a directory/)
   t.match(message, /stack\.yaml:5 {2}configs\.empty\.file: .*at least one byte/)
-  t.match(message, /stack\.yaml:6 {2}configs\.large\.file: .*larger than 512000 bytes/)
+  t.match(message, /stack\.yaml:6 {2}configs\.large\.file: .*larger than 1024000 bytes/)
   t.match(message, /stack\.yaml:7 {2}configs\.blank\.environment: .*at least one byte/)
 })
 

@@ -371,6 +371,52 @@ t.test(
   },
 )
 
+t.test('nor does it stay there by outbidding, at whatever manager the retraction has not reached yet', async (t) => {
+  const { town: w, a1, a2 } = await town()
+  await w.report(a1, 'failed')
+  const value = encode({ serviceName: 'a-service', host: '6.6.6.6', ports: [], state: 'ready' })
+  const rows = [{ table: endpointTable, key: a1, version: 1, value }]
+  let epoch = 2 ** 40
+  const outbid = (forMs: number): void => {
+    for (let atMs = 0; atMs < forMs; atMs += 50) {
+      epoch += 10
+      const delta = { owner: 'w1', epoch, from: 0, to: 1, gc: 0, max: 1, reset: false, rows }
+      const message = { type: 'deltas', scope: scopeOf(networkA), deltas: [delta], push: true } as const
+      for (const to of ['m1', 'm2', 'm3']) w.forge('w1', to, message)
+      w.run(50)
+    }
+  }
+  outbid(10_000)
+  for (let round = 0; round < 5; round++) {
+    outbid(1_000)
+    for (const id of ['m1', 'm2', 'm3', 'w2']) t.same(w.shown(id, 'a-service'), [a2], id)
+  }
+})
+
+t.test('on managers an endpoint counts only under its service’s name, and on its service’s networks', async (t) => {
+  const { town: w, a1, b1 } = await town()
+  const eligible = (of: string): readonly string[] =>
+    w
+      .process('m1')
+      .endpoints.list()
+      .filter(({ task, eligible }) => task === of && eligible)
+      .map(({ serviceName, networks }) => `${serviceName} ${networks.join()}`)
+  t.same(eligible(a1), ['a-service a'])
+  t.same(eligible(b1), ['b-service b'])
+  const w1 = w.process('w1').networks
+  w1.set(networkA, a1, { serviceName: 'b-service', host: '6.6.6.6', ports: [], state: 'ready' })
+  w.run(500)
+  t.same(eligible(a1), [], 'it is no task of the service it names')
+  await w.runTask(serviceB, 9, 'w1')
+  w.run(500)
+  w1.set(networkA, a1, { serviceName: 'a-service', host: '10.0.0.1', ports: [], state: 'ready' })
+  w.run(500)
+  t.same(eligible(a1), ['a-service a'])
+  w1.set(networkB, a1, { serviceName: 'a-service', host: '6.6.6.6', ports: [], state: 'ready' })
+  w.run(500)
+  t.same(eligible(a1), [], 'its service is not on that network')
+})
+
 t.test('on managers an endpoint counts only where raft has put its task', async (t) => {
   const { town: w, a2 } = await town()
   const w1 = w.process('w1').networks

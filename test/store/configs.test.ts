@@ -52,11 +52,11 @@ t.test('names, labels and sizes that are not allowed are refused, and nothing is
     await t.rejects(submit({ ...nginx, name }), { code: 'ERR_SKEIN_INVALID_SPEC' }, JSON.stringify(name))
   await t.rejects(submit({ ...nginx, labels: { 'a b': 'c' } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
   await t.rejects(submit({ ...nginx, data: new Uint8Array() }), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data' } })
-  const tooLarge = submit({ ...nginx, data: new Uint8Array(payloadBytesMax + 1) })
-  await t.rejects(tooLarge, { code: 'ERR_SKEIN_TOO_LARGE', detail: { what: 'config', limit: 512_000 } })
+  const tooLarge = submit({ ...nginx, data: new Uint8Array(payloadBytesMax.config + 1) })
+  await t.rejects(tooLarge, { code: 'ERR_SKEIN_TOO_LARGE', detail: { what: 'config', limit: 1_024_000 } })
   t.same([...view.configs()], [])
-  await submit({ ...nginx, data: new Uint8Array(payloadBytesMax) })
-  t.equal(view.config(id)?.data.length, payloadBytesMax)
+  await submit({ ...nginx, data: new Uint8Array(payloadBytesMax.config) })
+  t.equal(view.config(id)?.data.length, payloadBytesMax.config)
 })
 
 t.test('a service names configs that exist, by paths that lead only down and are not in each other’s way', async (t) => {

@@ -44,14 +44,14 @@ t.test('names, labels and sizes that are not allowed are refused, and nothing is
   for (const name of ['', '-x', 'x-', 'a b', 'a/b', '../x', 'x'.repeat(65)])
     await t.rejects(submit({ ...password, name }), { code: 'ERR_SKEIN_INVALID_SPEC' }, JSON.stringify(name))
   await t.rejects(submit({ ...password, labels: { 'a b': 'c' } }), { code: 'ERR_SKEIN_INVALID_SPEC' })
-  const tooLarge = new Uint8Array(payloadBytesMax + sealingBytesMax + 1)
+  const tooLarge = new Uint8Array(payloadBytesMax.secret + sealingBytesMax + 1)
   await t.rejects(submit({ ...password, sealed: tooLarge }), { code: 'ERR_SKEIN_TOO_LARGE', detail: { what: 'secret' } })
-  t.throws(() => checkPayload('secret', new Uint8Array(payloadBytesMax + 1)), { code: 'ERR_SKEIN_TOO_LARGE' })
+  t.throws(() => checkPayload('secret', new Uint8Array(payloadBytesMax.secret + 1)), { code: 'ERR_SKEIN_TOO_LARGE' })
   t.throws(() => checkPayload('secret', new Uint8Array()), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data' } })
   for (const data of [undefined, null, 7, 'hunter2', ['hunter2'], { length: 3 }]) {
     t.throws(() => checkPayload('secret', data), { code: 'ERR_SKEIN_INVALID_SPEC', detail: { path: 'data', got: undefined } })
   }
-  t.equal(checkPayload('secret', new Uint8Array(payloadBytesMax)).length, 512_000)
+  t.equal(checkPayload('secret', new Uint8Array(payloadBytesMax.secret)).length, 512_000)
   t.same([...view.secrets()], [])
 })
 

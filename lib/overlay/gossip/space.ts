@@ -73,6 +73,8 @@ const newsRowsMax = 64
 export const ownerMaxBytes = 16 * 1024 * 1024
 /** Epoch of one who may never come back. */
 const never = Number.MAX_SAFE_INTEGER
+/** The latest life an owner may claim for itself: it leaves room for those that others begin by retracting, and far from `never`. */
+export const claimedEpochMax = 2 ** 52
 
 interface Hot {
   /** What is new begins after this version. */
@@ -193,6 +195,7 @@ export class Space {
   retract(owner: string): void {
     const keyspace = this.#owners.get(owner)
     if (owner === this.#o.self || keyspace === undefined || keyspace.isEmpty) return
+    if (keyspace.summary.epoch >= never - 1) return this.#drop(owner, never) // no life is left above it
     keyspace.retract()
     this.#heat(keyspace, 0)
   }
@@ -312,8 +315,8 @@ export class Space {
     if (answer === 'is-answer') return sends
     const behind: OwnerSummary[] = []
     for (const summary of owners) {
-      if (summary.owner === this.#o.self) this.#meetOwnPast(summary)
-      if (!this.#mayHear(from, summary.owner)) continue
+      if (summary.owner === this.#o.self) this.#meetOwnPast(from, summary)
+      if (!this.#mayHear(from, summary)) continue
       const mine = this.#standOf(summary.owner)
       if (isAhead(summary, mine)) behind.push({ owner: summary.owner, ...mine })
     }
@@ -349,8 +352,8 @@ export class Space {
     const news: { readonly keyspace: Keyspace; readonly before: number }[] = []
     let rows = 0
     for (const delta of deltas) {
-      if (delta.owner === this.#o.self) this.#meetOwnPast(delta)
-      if (!this.#mayHear(from, delta.owner)) continue
+      if (delta.owner === this.#o.self) this.#meetOwnPast(from, delta)
+      if (!this.#mayHear(from, delta)) continue
       if (delta.epoch <= (this.#gone.get(delta.owner) ?? -1)) continue
       this.#gone.delete(delta.owner)
       const keyspace = this.#owners.get(delta.owner) ?? this.#open(delta.owner, nothing.epoch)
@@ -391,17 +394,19 @@ export class Space {
     return { type: 'buckets', scope: this.#o.scope, hashes: bucketHashes(this.#summaries({ of: 'all' })) }
   }
 
-  /** Somebody knows a later life of this owner than its own: its epoch was lost, and it must begin above that one. */
-  #meetOwnPast({ epoch, max }: Summary): void {
+  /** One who may speak of this owner knows a later life of it: its epoch was lost, and it must begin above that one. */
+  #meetOwnPast(from: string, { epoch, max }: Summary): void {
     const own = this.#own.summary
-    if (epoch === never) return // removed: nothing it says counts any more
+    if (!this.#o.accepts(from, this.#o.self)) return
+    if (epoch >= claimedEpochMax) return // removed, or nonsense: nothing it says counts any more
     if (epoch < own.epoch || (epoch === own.epoch && max <= own.max)) return
     this.#own.beginAgain(epoch + 1)
     this.#heat(this.#own, 0)
   }
 
-  #mayHear(from: string, owner: string): boolean {
-    return this.#part !== 'author' && owner !== this.#o.self && this.#o.accepts(from, owner)
+  #mayHear(from: string, { owner, epoch }: Pick<OwnerSummary, 'owner' | 'epoch'>): boolean {
+    if (this.#part === 'author' || owner === this.#o.self) return false
+    return (from !== owner || epoch <= claimedEpochMax) && this.#o.accepts(from, owner)
   }
 
   #mayTell(to: string, owner: string): boolean {

@@ -3,7 +3,7 @@ import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
-import { ownerMaxBytes, Space } from '../../../lib/overlay/gossip/space.js'
+import { claimedEpochMax, ownerMaxBytes, Space } from '../../../lib/overlay/gossip/space.js'
 
 /** A manager: workers speak of themselves, managers of everybody. */
 function manager(): Space {
@@ -101,6 +101,48 @@ t.test('a worker can neither write, delete, hide, nor begin anew what another ow
   t.equal(space.summary('w2')?.epoch, 1)
 })
 
+t.test(
+  'a worker cannot have a manager begin a later life of itself: with the last number there is none would hear it again',
+  async (t) => {
+    for (const epoch of [2, claimedEpochMax, Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER]) {
+      const space = manager()
+      space.write('load', 'cpu', Uint8Array.of(1))
+      heard(space, 'w1', deltas('m1', epoch, 0, []))
+      const owners = [{ owner: 'm1', epoch, gc: 0, max: 9 }]
+      heard(space, 'w1', { type: 'digest', scope: 's', range: { of: 'all' }, answer: 'wants-answer', owners })
+      t.equal(space.ownEpoch, 1, `${epoch}`)
+      heard(space, 'm2', { type: 'digest', scope: 's', range: { of: 'all' }, answer: 'wants-answer', owners })
+      t.equal(
+        space.ownEpoch,
+        epoch < claimedEpochMax ? epoch + 1 : 1,
+        'another manager may say so, as long as there is room above it',
+      )
+    }
+  },
+)
+
+t.test(
+  'the last lives there are cannot be claimed, so that whatever an owner says can be retracted in words all can read',
+  async (t) => {
+    const row = { table: 'load', key: 'cpu', version: 1, value: Uint8Array.of(1) }
+    for (const epoch of [claimedEpochMax + 1, Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER]) {
+      const space = manager()
+      heard(space, 'w1', deltas('w1', epoch, 0, [row]))
+      t.notOk(space.holds('w1'), `${epoch}`)
+    }
+    const space = manager()
+    space.partners(['m2'])
+    for (const epoch of [claimedEpochMax - 2, claimedEpochMax]) {
+      heard(space, 'w1', deltas('w1', epoch, 0, [row]))
+      t.ok(space.holds('w1'))
+      space.retract('w1')
+      t.notOk(space.holds('w1'))
+      const told = space.tick(epoch).flatMap(({ message }) => decodeGossip(encodeGossip(message)))
+      t.ok(told.some((message) => message.type === 'deltas' && message.deltas.some(({ owner }) => owner === 'w1')))
+    }
+  },
+)
+
 t.test('a digest that names more buckets than there are is refused unread', async (t) => {
   const buckets = new Array<number>(257).fill(0)
   const message: GossipMessage = {
@@ -189,6 +231,7 @@ t.test(
       nowMs += below(random, 60)
       for (const { message: said } of space.tick(nowMs)) decodeGossip(encodeGossip(said))
       space.takeChanges()
+      if (random() < 0.01) space.retract(pick(random, ['w1', 'w2']) as string)
       if (random() < 0.01) space.write('t', `own${below(random, 5)}`, Uint8Array.of(1))
       if (random() < 0.01)
         space.standing(pick(random, ['w1', 'w2']) as string, pick(random, ['alive', 'failed', 'left'] as const) as 'alive', nowMs)
