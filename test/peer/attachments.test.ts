@@ -7,7 +7,9 @@ const id = 'network0000a'
 
 async function world() {
   const { store, submit } = await openHarness()
-  const followed = new Attachments()
+  const clock = { nowMs: 0 }
+  const lately = { nowMs: () => clock.nowMs, forMs: 5_000 }
+  const followed = new Attachments(lately)
   const news: boolean[] = []
   followed.reset(store.view())
   store.onChange((changes) => news.push(followed.follow(store.view(), changes)))
@@ -20,7 +22,7 @@ async function world() {
     submit({ op: 'tasks.observe', updates: [{ task, state, message: '' }] })
   /** The same as one that has followed from the beginning and one that looks at the whole now. */
   const nodes = (network: string): string => {
-    const anew = new Attachments()
+    const anew = new Attachments(lately)
     anew.reset(store.view())
     const [one, other] = [followed, anew].map((each) => [...each.nodes(network)].sort().join())
     t.equal(one, other, 'followed and looked at anew are the same')
@@ -28,7 +30,7 @@ async function world() {
   }
   /** Whether somebody came or went since the last time. */
   const isNews = (): boolean => news.splice(0).includes(true)
-  return { submit, observe, nodes, isNews, followed }
+  return { submit, observe, nodes, isNews, followed, clock }
 }
 
 t.test('a node belongs to the networks of its tasks from their assignment to the end of the last of them', async (t) => {
@@ -47,6 +49,26 @@ t.test('a node belongs to the networks of its tasks from their assignment to the
   t.ok(isNews())
   t.equal(nodes(id), 'n2')
   t.notOk(followed.has(id, 'n1'))
+})
+
+t.test('a node that left is known to have done so for a while, by the clock of who looks', async (t) => {
+  const { submit, observe, followed, clock } = await world()
+  await submit({ op: 'tasks.assign', tasks: [1, 2], nodes: ['n1', 'n2'] })
+  t.notOk(followed.hasLeftLately(id, 'n1'), 'it is there')
+  for (const task of [1, 2]) {
+    clock.nowMs += 4_000
+    await observe(task, 'running')
+    await observe(task, 'failed')
+  }
+  t.ok(followed.hasLeftLately(id, 'n1'))
+  t.notOk(followed.hasLeftLately(id, 'n3'), 'one that was never there')
+  clock.nowMs += 1_000
+  t.notOk(followed.hasLeftLately(id, 'n1'))
+  t.ok(followed.hasLeftLately(id, 'n2'))
+  await submit({ op: 'tasks.assign', tasks: [3], nodes: ['n1'] })
+  await observe(3, 'running')
+  await observe(3, 'failed')
+  t.ok(followed.hasLeftLately(id, 'n1'), 'and again')
 })
 
 t.test(

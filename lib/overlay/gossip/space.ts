@@ -195,9 +195,11 @@ export class Space {
   retract(owner: string): void {
     const keyspace = this.#owners.get(owner)
     if (owner === this.#o.self || keyspace === undefined || keyspace.isEmpty) return
-    if (keyspace.summary.epoch >= never - 1) return this.#drop(owner, never) // no life is left above it
-    keyspace.retract()
-    this.#heat(keyspace, 0)
+    if (keyspace.summary.epoch >= never - 1) this.#drop(owner, never) // no life is left above it
+    else {
+      keyspace.retract()
+      this.#heat(keyspace, 0)
+    }
   }
 
   standing(owner: string, standing: Standing, nowMs: number): void {
