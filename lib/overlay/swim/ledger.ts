@@ -11,6 +11,7 @@ import {
   mergeAccusations,
   numberMax,
   type Profile,
+  revised,
   type Seen,
 } from './member.js'
 import type { SwimEvent } from './messages.js'
@@ -79,7 +80,7 @@ export class Ledger {
 
   /** Someone's verdict on a member we hold to be here: believed with enough witnesses, else it is one opinion. */
   #weighVerdict(held: MemberRecord, verdict: MemberRecord, origin: Origin, from: NodeId): boolean {
-    if (verdict.epoch > held.epoch) return this.#accept({ ...verdict, profile: verdict.profile ?? held.profile }, 'news')
+    if (verdict.epoch > held.epoch) return this.#accept(revised(verdict, { profile: verdict.profile ?? held.profile }), 'news')
     if (origin !== 'news') {
       // Old news, perhaps of the other side of a partition: look for ourselves, and let it object.
       if (held.state === 'alive' && this.#prober.underWay < checksMax) {
@@ -89,9 +90,10 @@ export class Ledger {
       if (held.state !== 'suspect') return false
     }
     const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
-    if (this.suspicions.isProven(accusations)) return this.#accept({ ...verdict, accusations: accusations.slice(0, 2) }, 'news')
+    if (this.suspicions.isProven(accusations))
+      return this.#accept(revised(verdict, { accusations: accusations.slice(0, 2) }), 'news')
     const opinion = accusations.length > 0 ? accusations : [{ by: from, saw: 'silent' } as const]
-    return this.#learnSuspicion(held, { ...verdict, state: 'suspect', accusations: opinion })
+    return this.#learnSuspicion(held, revised(verdict, { state: 'suspect', accusations: opinion }))
   }
 
   #learnSuspicion(held: MemberRecord, suspicion: MemberRecord): boolean {
@@ -104,7 +106,8 @@ export class Ledger {
     if (accusations === held.accusations) return false
     // Past the confirmations that count, more of the same is not worth everyone's while.
     const isEnough = held.accusations.length > this.#local.options.confirmations && !isHeavier(accusations, held.accusations)
-    return this.#accept({ ...held, accusations, profile: record.profile }, isEnough || origin === 'history' ? 'history' : 'news')
+    const next = revised(held, { accusations, profile: record.profile })
+    return this.#accept(next, isEnough || origin === 'history' ? 'history' : 'news')
   }
 
   /** The word on a member may come ahead of what it said of itself. */
@@ -113,7 +116,7 @@ export class Ledger {
     if (profile === undefined || epoch !== held.epoch || profile.version <= (held.profile?.version ?? 0)) return false
     const isWhole = compareRecords(record, held) === 0 && held.accusations.length === 0 && record.accusations.length === 0
     const profileVersion = Math.max(held.profileVersion, profile.version)
-    const next = isWhole && profileVersion === record.profileVersion ? record : { ...held, profile, profileVersion }
+    const next = isWhole && profileVersion === record.profileVersion ? record : revised(held, { profile, profileVersion })
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(next)
     this.suspicions.dialability.look(next.id)
@@ -128,7 +131,7 @@ export class Ledger {
     const isKnownNewer = known !== undefined && known.version > (record.profile?.version ?? 0)
     // A restart that we hear of in short keeps the address we know until the new one arrives; the version asks for it.
     const profile = isKnownNewer ? known : (record.profile ?? known ?? oldProfile(held))
-    const next: MemberRecord = profile === record.profile ? record : { ...record, profile }
+    const next = profile === record.profile ? record : revised(record, { profile })
     // A suspicion of another incarnation is another suspicion: between them the member objected, whether we heard it or not.
     if (held !== undefined && (next.state !== 'suspect' || next.epoch !== held.epoch || next.incarnation !== held.incarnation))
       this.suspicions.close(held, next)
@@ -179,8 +182,8 @@ export class Ledger {
     const incarnation = Math.max(record.incarnation, record.profileVersion, self.incarnation) + 1
     // A lie may use the numbers up; a start more gives all of them back.
     if (incarnation > numberMax) return this.#outbid(self.epoch)
-    if (record.profileVersion <= self.profileVersion) this.say({ ...self, incarnation })
-    else this.say({ ...self, incarnation, profileVersion: incarnation, profile: profileOf(self, incarnation) })
+    if (record.profileVersion <= self.profileVersion) this.say(revised(self, { incarnation }))
+    else this.say(revised(self, { incarnation, profileVersion: incarnation, profile: profileOf(self, incarnation) }))
     const short = [inShort(this.#local.self)]
     const accusers = new Set([from, ...record.accusations.map(({ by }) => by)])
     for (const accuser of accusers) this.#local.send(accuser, { type: 'gossip' }, { records: short })
@@ -196,7 +199,7 @@ export class Ledger {
     if (this.#isLeaving || epoch >= numberMax || nowMs - this.#outbidMs < outbidMs) return false
     this.#outbidMs = nowMs
     this.#local.emit({ type: 'outbid', epoch })
-    this.say({ ...self, epoch: epoch + 1, incarnation: 1, profileVersion: 1, profile: profileOf(self, 1) })
+    this.say(revised(self, { epoch: epoch + 1, incarnation: 1, profileVersion: 1, profile: profileOf(self, 1) }))
     return true
   }
 
@@ -220,7 +223,7 @@ export class Ledger {
     if (this.#isLeaving) return
     this.#isLeaving = true
     const { self } = this.#local
-    const farewell: MemberRecord = { ...self, incarnation: Math.min(self.incarnation + 1, numberMax), state: 'left' }
+    const farewell = revised(self, { incarnation: Math.min(self.incarnation + 1, numberMax), state: 'left' })
     this.#local.table.set(farewell)
     this.#local.spread(inShort(farewell))
   }
@@ -230,7 +233,7 @@ export class Ledger {
     this.removed.add(id)
     const held = this.#local.table.get(id)
     if (held === undefined || id === this.#local.id) return
-    const gone: MemberRecord = { ...held, state: 'left', accusations: [] }
+    const gone = revised(held, { state: 'left', accusations: [] })
     this.suspicions.close(held, gone)
     this.#local.rumours.drop(id)
     this.#local.table.delete(id)

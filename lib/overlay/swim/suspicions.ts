@@ -2,7 +2,7 @@ import type { NodeId } from '../../base/ids.js'
 import { Credibility } from './credibility.js'
 import { Dialability } from './dialability.js'
 import type { Local } from './local.js'
-import { type Accusation, inShort, isDegraded, type MemberRecord, mergeAccusations, type Seen } from './member.js'
+import { type Accusation, inShort, isDegraded, type MemberRecord, mergeAccusations, revised, type Seen } from './member.js'
 import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
 import { cancel, type Timer } from './timers.js'
 
@@ -55,7 +55,7 @@ export class Suspicions {
     const what = saw === 'refused' && !this.dialability.isDialable(id) ? 'silent' : saw
     const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw: what }])
     const isNews = accusations !== held.accusations
-    if (isNews) this.#judged.say({ ...held, state: 'suspect', accusations })
+    if (isNews) this.#judged.say(revised(held, { state: 'suspect', accusations }))
     const suspicion = this.#open.get(id)
     if (suspicion === undefined) return
     this.#recheckLater(id, suspicion)
@@ -163,7 +163,7 @@ export class Suspicions {
     const [member, suspicion] = [this.#local.table.get(id), this.#open.get(id)]
     if (member?.state !== 'suspect' || suspicion === undefined) return
     if (this.#deadAtMs(member, suspicion) > this.#local.nowMs) this.#weigh(id, suspicion)
-    else this.#judged.say({ ...member, state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) })
+    else this.#judged.say(revised(member, { state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) }))
   }
 
   #deadAtMs({ id, accusations }: MemberRecord, { sinceMs, refusedMs, heardMs }: Suspicion): number {

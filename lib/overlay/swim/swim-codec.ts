@@ -183,7 +183,8 @@ function readRecord(reader: ByteReader, path: string): MemberRecord {
   if (count > accusationsMax) throw badMessage(`${path}.accusations`, `at most ${accusationsMax}`, count)
   const accusations = Array.from({ length: count }, () => readAccusation(reader, `${path}.accusations`))
   const profile = (flags & hasProfileBit) === 0 ? undefined : readProfile(reader, brief.profileVersion, path)
-  return { ...brief, accusations, profile }
+  const { id, epoch, incarnation, state, profileVersion } = brief
+  return { id, epoch, incarnation, state, profileVersion, profile, accusations }
 }
 
 function readAccusation(reader: ByteReader, path: string): Accusation {

@@ -5,7 +5,17 @@ import type { Random } from '../../base/random.js'
 import type { Coordinate } from './coordinate.js'
 import { Ledger } from './ledger.js'
 import { Local } from './local.js'
-import { addressOf, inShort, isDegraded, isHere, type MemberRecord, metaBytesMax, numberMax, type Profile } from './member.js'
+import {
+  addressOf,
+  inShort,
+  isDegraded,
+  isHere,
+  type MemberRecord,
+  metaBytesMax,
+  numberMax,
+  type Profile,
+  revised,
+} from './member.js'
 import { Roster } from './member-table.js'
 import type { Effect, Lane, Packet, PeerEvidence } from './messages.js'
 import type { Lanes, ResolvedSwimOptions } from './options.js'
@@ -267,7 +277,7 @@ export class SwimCore {
       if (timers.nextMs < nowMs) timers.postpone(nowMs - timers.nextMs + graceMs)
       this.#prober.reset()
       this.#ledger.suspicions.restart()
-      this.#ledger.say({ ...self, incarnation: Math.min(self.incarnation + 1, numberMax) })
+      this.#ledger.say(revised(self, { incarnation: Math.min(self.incarnation + 1, numberMax) }))
       this.#wasHeard = false
       this.#knock()
     })
@@ -285,7 +295,7 @@ export class SwimCore {
     const version = Math.min(self.incarnation + 1, numberMax)
     const profile = { ...(self.profile as Profile), ...change, version }
     if (change.lanes !== undefined) this.#local.emit({ type: 'lanes', lanes: change.lanes })
-    this.#ledger.say({ ...self, incarnation: version, profileVersion: version, profile })
+    this.#ledger.say(revised(self, { incarnation: version, profileVersion: version, profile }))
   }
 
   #at(nowMs: number, act: () => void): Effect[] {
