@@ -1,5 +1,7 @@
 /** Endpoints on real peers of one process: who sees what, from the first task to the last, and while managers are away. */
 import t from 'tap'
+import { Fleet } from '../../lib/cli/demo/fleet.js'
+import { foundCluster } from '../../lib/cli/demo/story.js'
 import { type Endpoint, inlineDriver, type Peer } from '../../lib/index.js'
 import { UdpSocket } from '../../lib/overlay/datagram/index.js'
 import { tcpTriage } from '../../lib/overlay/swim/index.js'
@@ -136,3 +138,30 @@ t.test(
     t.equal(shown(w2, 'web').join(), ready)
   },
 )
+
+t.test('of a process that was killed no endpoint is left, and its tasks answer elsewhere', { timeout: 100_000 }, async (t) => {
+  const fleet = await Fleet.open('remove')
+  t.teardown(() => fleet.stop())
+  const { cluster } = await foundCluster(fleet, () => undefined)
+  t.teardown(() => cluster[Symbol.asyncDispose]())
+  await cluster.services.create({ name: 'web', mode: { replicas: 6 }, task: { command }, restart: { delayMs: 0 } })
+  const eligible = async (): Promise<readonly Endpoint[]> =>
+    (await cluster.services.endpoints('web')).items.filter((endpoint) => endpoint.eligible)
+  await eventually('six', async () => (await eligible()).length === 6)
+  const worker = (await cluster.nodes.list()).items.find(({ role }) => role === 'worker')
+  const machine = fleet.machines.find(({ name }) => name === worker?.name)
+  if (machine === undefined) throw new Error('no worker')
+  t.ok(
+    (await eligible()).some(({ node }) => node === worker?.id),
+    'it runs some of them',
+  )
+  await fleet.kill(machine)
+  await eventually('six elsewhere', async () => {
+    const now = await eligible()
+    return now.length === 6 && now.every(({ node }) => node !== worker?.id)
+  })
+  t.notOk(
+    (await cluster.services.endpoints('web')).items.some(({ node }) => node === worker?.id),
+    'not even shown',
+  )
+})
