@@ -51,14 +51,22 @@ export async function connect(url: string, o: { readonly signal?: AbortSignal } 
     let last: unknown = new SkeinError('ERR_SKEIN_UNREACHABLE', `nobody answers at ${addresses.join(', ')}`, {
       address: addresses.join(','),
     })
+    // A worker passes on what its own key may do, which is less than an operator's: it is asked when no manager answers.
+    let worker: Link | undefined
     for (let tries = 0; tries < addresses.length; tries++) {
       const address = addresses[turn++ % addresses.length] as string
       try {
-        return await dialOne(address, signal)
+        const link = await dialOne(address, signal)
+        if (link.identity.role === 'manager') {
+          worker?.close('a manager was found')
+          return link
+        }
+        worker ??= link
       } catch (error) {
         last = error
       }
     }
+    if (worker !== undefined) return worker
     throw last
   }
   const manager = async (_deadlineMs: number, signal: AbortSignal | undefined): Promise<Link> => {

@@ -1,10 +1,10 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
-import { createPeer, isSkeinError, type Peer } from '../../lib/index.js'
+import { connect, createPeer, isSkeinError, type Peer } from '../../lib/index.js'
 import { LinkPool } from '../../lib/overlay/transport/index.js'
 import { systemClock } from '../../lib/peer/system-world.js'
-import { Credentials, KeyStore } from '../../lib/security/index.js'
+import { Credentials, formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer, type Teardown } from './support.js'
 
 /** Three managers, with a directory each. */
@@ -210,6 +210,46 @@ t.test('a watch at a manager that is demoted goes on where it was', async (t) =>
   await eventually('it is a worker', async () => moved.role === 'worker')
   await asked.kv.put('after', '3')
   await eventually('all is seen', async () => seen.join() === 'before,during,after')
+  stop.abort()
+  await watching
+})
+
+t.test('an operator linked to a manager that is demoted goes on with another one', async (t) => {
+  const { peers } = await managers(t)
+  const asked = peers.find((peer) => peer.leading) as Peer
+  const moved = peers.find((peer) => !peer.leading) as Peer
+  const { token } = parseJoinString(await asked.invite('manager'))
+  await using operator = await connect(formatJoinString({ token, addresses: [moved.address, asked.address] }))
+  await operator.nodes.label(asked.id, { round: '1' })
+  await operator.nodes.demote(moved.id)
+  await eventually('it is a worker', async () => moved.role === 'worker')
+  t.match(await operator.nodes.label(asked.id, { round: '2' }), { labels: { round: '2' } })
+})
+
+t.test('a promoted worker’s endpoints are seen all the time', async (t) => {
+  const m1 = await startPeer(t, { name: 'm1', availability: 'drain' })
+  const worker = await startPeer(t, { name: 'w1', join: await m1.invite('worker') })
+  await m1.networks.create({ name: 'a' })
+  await m1.services.create({ name: 'web', task: { command: ['sleep', '1000'], networks: ['a'] } })
+  const states = (peer: Peer): string =>
+    peer.endpoints
+      .list({ service: 'web' })
+      .map(({ name, state }) => `${name} ${state}`)
+      .join()
+  for (const peer of [m1, worker]) await eventually('one', async () => states(peer) === 'web.1 ready')
+  const seen = new Set<string>()
+  const stop = new AbortController()
+  const watching = (async () => {
+    for await (const changes of m1.endpoints.watch({ service: 'web', signal: stop.signal }))
+      for (const { next } of changes) seen.add(next === undefined ? 'gone' : 'there')
+  })()
+  await m1.nodes.promote('w1')
+  await becomes(m1, 'm1,w1', ['leader', 'voter'])
+  for (const peer of [m1, worker]) await eventually('still one', async () => states(peer) === 'web.1 ready')
+  await m1.nodes.demote('w1')
+  await eventually('it is a worker again', async () => worker.role === 'worker')
+  for (const peer of [m1, worker]) await eventually('still one', async () => states(peer) === 'web.1 ready')
+  t.notOk(seen.has('gone'), 'it was never taken away')
   stop.abort()
   await watching
 })

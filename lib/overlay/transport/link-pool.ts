@@ -223,9 +223,9 @@ export class LinkPool implements AsyncDisposable {
     this.#failWaiters(node, unreachable(node))
   }
 
-  /** Closes every link; those that are kept are dialled anew, with the certificate of now. */
+  /** Closes every link, clients' too; those that are kept are dialled anew, with the certificate of now. */
   renewLinks(reason: string): void {
-    for (const link of [...this.#links.values()]) link.close(reason)
+    for (const link of [...this.#open]) if (link.isUp) link.close(reason)
   }
 
   /** The link to this peer, if it is up; whoever dialled it. */
