@@ -20,6 +20,7 @@ import { parseStack } from '../lib/compose/stack.js'
 import { splitWords } from '../lib/compose/words.js'
 import { createPeer } from '../lib/index.js'
 import { defaultClusterSettings } from '../lib/model/cluster.js'
+import { networksMax, networksOfClusterMax } from '../lib/model/network.js'
 import { payloadBytesMax } from '../lib/model/payload.js'
 import { replicasMax } from '../lib/model/resolve-service.js'
 import { raftMetricsOf } from '../lib/peer/raft-metrics.js'
@@ -180,6 +181,7 @@ t.test('operations.md gives the bounds that hold', async (t) => {
   t.equal(bound('a value'), `${valueBytesMax / 2 ** 20} MiB`)
   const { secret, config } = payloadBytesMax
   t.equal(bound('a secret, a config'), `${secret / 2 ** 10} KiB, ${(config / 2 ** 10).toLocaleString('en')} KiB`)
+  t.equal(bound('networks of a cluster'), `${networksOfClusterMax.toLocaleString('en')}, ${networksMax}`)
   t.equal(bound('one write'), `${commandBytesMax / 2 ** 20} MiB`)
   t.equal(bound('ended tasks'), String(taskHistory))
   const silences = `silent for ${(heartbeatMs * graceFactor) / 1_000} s is degraded, for ${pauseToleranceMs / 1_000} s down`

@@ -265,7 +265,7 @@ export interface NetworkSpec {
 }
 
 export interface Networks {
-  /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
+  /** @throws ERR_SKEIN_ALREADY_EXISTS, ERR_SKEIN_TOO_LARGE (1,000 networks are there), ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_FORBIDDEN (a worker's key) */
   create(spec: NetworkSpec, o?: Call): Promise<Network>
   /** By name, id or unique id prefix. @throws ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS */
   get(ref: string, o?: Call): Promise<Network>

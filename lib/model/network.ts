@@ -3,6 +3,8 @@ import { check, listOf, text } from './validate.js'
 
 /** Networks one service may belong to. */
 export const networksMax = 16
+/** Networks of one cluster: managers hold a scope of gossip for each, and compare each of them about once a second. */
+export const networksOfClusterMax = 1_000
 
 // The form of service names (Swarm's for networks too), written so that it never backtracks.
 const nameForm = /^(?=.{1,63}$)[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?$/

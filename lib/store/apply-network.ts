@@ -2,7 +2,7 @@
 import { SkeinError } from '../base/errors.js'
 import { checkLabels } from '../model/check-node.js'
 import type { Op } from '../model/command.js'
-import { checkNetworkName, defaultNetwork, type Network } from '../model/network.js'
+import { checkNetworkName, defaultNetwork, type Network, networksOfClusterMax } from '../model/network.js'
 import type { Draft } from './draft.js'
 import { servicesOnNetwork } from './queries.js'
 import { namedUsers } from './users.js'
@@ -16,6 +16,11 @@ export function createNetwork(draft: Draft, { id, name, labels }: OpOf<'network.
   if (tables.networkByName(checkNetworkName(name)) !== undefined) {
     const words = `network ${name} exists already; use it, or choose another name`
     throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'network', name })
+  }
+  const size = [...tables.networks()].length
+  if (size >= networksOfClusterMax) {
+    const words = `network ${name}: the cluster has ${size} already, as many as it may; remove those that no service uses`
+    throw new SkeinError('ERR_SKEIN_TOO_LARGE', words, { what: 'networks', size: size + 1, limit: networksOfClusterMax })
   }
   const record: Network = {
     id,

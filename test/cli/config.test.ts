@@ -122,5 +122,5 @@ t.test('stack rm takes the stack’s configs along, after its services; configs 
   )
   const half = shop(t, config('shop_app', 'x', own))
   t.equal(await run(half, 'stack rm shop --format json'), 0, half.err())
-  t.same(JSON.parse(half.out()), { removed: [], configsRemoved: ['shop_app'] })
+  t.same(JSON.parse(half.out()), { removed: [], configsRemoved: ['shop_app'], networksRemoved: [] })
 })

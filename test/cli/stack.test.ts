@@ -151,6 +151,44 @@ t.test('rm removes every service of the stacks, and nothing when one of them is 
   t.strictSame(writes(typo), [])
 })
 
+t.test(
+  'networks of the file are made before its services and go with them; one that others have come to use stays',
+  async (t) => {
+    const text = `services:
+  web:
+    command: node web.mjs
+    networks: [front, back]
+networks:
+  front: {}
+  back: {name: shared}
+`
+    const world = fakeWorld({ cwd: t.testdir({ 'stack.yaml': text }) })
+    t.equal(await run(world, 'stack deploy --detach -c stack.yaml shop'), 0, world.err())
+    t.strictSame(writes(world), ['networks.create shop_front', 'networks.create shared', 'services.create shop_web'])
+    t.equal(world.out(), '+ network shop_front created\n+ network shared created\n+ shop_web created\n')
+
+    const again = fakeWorld({ cwd: world.cwd })
+    again.state.networks = [...world.state.networks]
+    again.state.services = [...world.state.services]
+    t.equal(await run(again, 'stack rm shop --format json'), 0, again.err())
+    t.match(JSON.parse(again.out()), { removed: ['shop_web'], configsRemoved: [], networksRemoved: ['shop_front', 'shared'] })
+    t.strictSame(
+      again.state.networks.map(({ name }) => name),
+      ['default'],
+    )
+
+    const used = fakeWorld({ cwd: world.cwd })
+    used.state.networks = [...world.state.networks]
+    used.state.failures.set(
+      'networks.remove',
+      new SkeinError('ERR_SKEIN_PRECONDITION', 'used by other', { what: 'network is used' }),
+    )
+    t.equal(await run(used, 'stack rm shop'), 0, 'of a deploy that stopped half way networks alone may be left')
+    t.match(used.err(), /network shared stays: used by other/)
+    t.notMatch(used.out(), /shared removed/)
+  },
+)
+
 t.test('a deploy that names a secret the cluster does not have changes nothing', async (t) => {
   const text = `services:
   web:

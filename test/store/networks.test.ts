@@ -1,6 +1,6 @@
 import t from 'tap'
 import type { Op } from '../../lib/model/command.js'
-import { defaultNetwork, networksMax } from '../../lib/model/network.js'
+import { defaultNetwork, networksMax, networksOfClusterMax } from '../../lib/model/network.js'
 import { resolveNetwork, snapshotChunks, tablesFromChunks } from '../../lib/store/index.js'
 import { brokenInvariants } from '../../lib/store/invariants.js'
 import { packRow, unpackRow } from '../../lib/store/row-codec.js'
@@ -99,6 +99,18 @@ t.test('a network in use is not removed, and the refusal names who uses it', asy
   await submit({ op: 'service.remove', id: 'service00001' })
   await submit({ op: 'network.remove', id })
   t.equal(view.network(id), undefined)
+})
+
+t.test('a cluster has so many networks and no more; where one goes there is room for another', async (t) => {
+  const made = Array.from({ length: networksOfClusterMax - 1 }, (_, at): Op => {
+    return { op: 'network.create', id: `net${String(at).padStart(9, '0')}`, name: `net-${at}`, labels: {} }
+  })
+  const { submit, view } = await world(...made)
+  t.equal([...view.networks()].length, networksOfClusterMax, 'the default one is counted')
+  await t.rejects(submit(front), { code: 'ERR_SKEIN_TOO_LARGE', message: /remove those that no service uses/ })
+  await submit({ op: 'network.remove', id: 'net000000007' })
+  await submit(front)
+  t.equal(view.networkByName('front')?.id, id)
 })
 
 t.test('networks pass through a snapshot; specs written before there were any belong to the default one', async (t) => {

@@ -15,7 +15,7 @@ import { compare, inSlotOrder, taskColumns } from './task.js'
 export function addStackCommands(program: Command, act: Act): void {
   const stack = program.command('stack').description('services that belong together, from one file')
   const add = (usage: string, words: string): Command => addSharedOptions(stack.command(usage).description(words))
-  add('deploy <stack>', 'create or update the configs and services of a stack file, and wait until they run')
+  add('deploy <stack>', 'create or update the networks, configs and services of a stack file, and wait until they run')
     .requiredOption('-c, --compose-file <file>', 'the stack file')
     .option('--prune', 'remove services of the stack the file no longer names')
     .option('--detach', 'do not wait until they run')
@@ -23,7 +23,7 @@ export function addStackCommands(program: Command, act: Act): void {
   add('ls', 'list the stacks').action(act(list))
   add('ps <stack>', 'list the tasks of a stack').action(act(ps))
   add('services <stack>', 'list the services of a stack').action(act(services))
-  add('rm <stack...>', 'remove all services and configs of stacks').action(act(remove))
+  add('rm <stack...>', 'remove all services, configs and networks of stacks').action(act(remove))
 }
 
 interface StackRow {
@@ -34,6 +34,7 @@ interface StackRow {
 }
 
 interface Done {
+  readonly networksCreated: string[]
   readonly configsCreated: string[]
   readonly configsUpdated: string[]
   readonly created: string[]
@@ -74,10 +75,11 @@ async function deploy(
   refuseStandingInTheWay(configs)
   const wished = [...plan.create, ...plan.update.map(({ spec }) => spec)]
   await refuseUnknown(session, cluster, { specs: wished, stack })
-  await bringNetworks(session, cluster, stack, wished)
+  const networks = await networksToMake(session, cluster, { specs: wished, stack })
   const unchanged = plan.unchanged.map((service) => service.name)
-  const done: Done = { configsCreated: [], configsUpdated: [], created: [], updated: [], unchanged, removed: [] }
-  const changed = await carryOut(session, cluster, { ...plan, configs }, done)
+  const none = { networksCreated: [], configsCreated: [], configsUpdated: [], created: [], updated: [], removed: [] }
+  const done: Done = { ...none, unchanged }
+  const changed = await carryOut(session, cluster, { ...plan, networks, configs }, done)
   const lines = doneLines(done)
   if (!(options.detach ?? false)) {
     for (const service of [...changed, ...plan.unchanged])
@@ -135,16 +137,15 @@ async function refuseUnknown(
   }
 }
 
-/** Networks the cluster is to have are looked for before anything is written; those the stack brings are made before its services. */
-async function bringNetworks(
+/** Those the stack brings and the cluster lacks; the others are looked for before anything is written. */
+async function networksToMake(
   { call }: Session,
   cluster: Cluster,
-  { networks }: Pick<Stack, 'networks'>,
-  specs: readonly ServiceSpec[],
-): Promise<void> {
-  if (specs.every(({ task }) => task.networks === undefined)) return
+  { specs, stack }: { readonly specs: readonly ServiceSpec[]; readonly stack: Pick<Stack, 'networks'> },
+): Promise<Stack['networks']> {
+  if (specs.every(({ task }) => task.networks === undefined)) return []
   const known = new Set((await cluster.networks.list({}, call)).items.map(({ name }) => name))
-  const lacking = networks.filter(({ name }) => !known.has(name))
+  const lacking = stack.networks.filter(({ name }) => !known.has(name))
   for (const { name } of lacking) known.add(name)
   for (const { name, task } of specs) {
     const missing = (task.networks ?? []).find((network) => !known.has(network))
@@ -152,16 +153,21 @@ async function bringNetworks(
     const words = `${name}: the cluster has no network ${missing}; create it with \`skein network create ${missing}\`; nothing was changed`
     throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'network', ref: missing })
   }
-  for (const network of lacking) await cluster.networks.create(network, call)
+  return lacking
 }
 
 type Plan = ReturnType<typeof import('../../compose/index.js').deployPlan<Service>> & {
+  readonly networks: Stack['networks']
   readonly configs: ConfigPlan<ConfigWithData>
 }
 
 async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Done): Promise<readonly Service[]> {
   const changed: Service[] = []
   try {
+    for (const network of plan.networks) {
+      await cluster.networks.create(network, session.call)
+      done.networksCreated.push(network.name)
+    }
     for (const config of plan.configs.create) {
       await cluster.configs.create(config, session.call)
       done.configsCreated.push(config.name)
@@ -194,8 +200,9 @@ async function carryOut(session: Session, cluster: Cluster, plan: Plan, done: Do
   return changed
 }
 
-function doneLines({ configsCreated, configsUpdated, created, updated, unchanged, removed }: Done): string[] {
+function doneLines({ networksCreated, configsCreated, configsUpdated, created, updated, unchanged, removed }: Done): string[] {
   return [
+    ...networksCreated.map((name) => `+ network ${name} created`),
     ...configsCreated.map((name) => `+ config ${name} created`),
     ...configsUpdated.map((name) => `~ config ${name} updated`),
     ...created.map((name) => `+ ${name} created`),
@@ -250,8 +257,9 @@ async function remove(session: Session, stacks: readonly string[]): Promise<Exit
   const found = await Promise.all(stacks.map((stack) => partsOf(session, cluster, stack)))
   const services = found.flatMap((parts) => parts.services).map(({ id, name }) => ({ kind: 'services' as const, id, name }))
   const configs = found.flatMap((parts) => parts.configs).map(({ id, name }) => ({ kind: 'configs' as const, id, name }))
+  const networksRemoved: string[] = []
   const removed: { readonly services: string[]; readonly configs: string[] } = { services: [], configs: [] }
-  const names = (): string[] => [...removed.services, ...removed.configs]
+  const names = (): string[] => [...removed.services, ...removed.configs, ...networksRemoved]
   // Services first: a config that one uses stays.
   for (const { kind, id, name } of [...services, ...configs]) {
     await cluster[kind].remove(id, session.call).catch((error: unknown) => {
@@ -261,16 +269,18 @@ async function remove(session: Session, stacks: readonly string[]): Promise<Exit
     removed[kind].push(name)
   }
   // What the stack brought along and nobody else has come to use goes with it.
-  for (const stack of stacks) await removeNetworks(session, cluster, stack)
+  for (const stack of stacks) networksRemoved.push(...(await removeNetworks(session, cluster, stack)))
   const lines = [
     ...removed.services.map((name) => `- ${name} removed`),
     ...removed.configs.map((name) => `- config ${name} removed`),
+    ...networksRemoved.map((name) => `- network ${name} removed`),
   ]
-  session.output.value({ removed: removed.services, configsRemoved: removed.configs }, lines.join('\n'), names().join('\n'))
+  const value = { removed: removed.services, configsRemoved: removed.configs, networksRemoved }
+  session.output.value(value, lines.join('\n'), names().join('\n'))
   return exitCodes.done
 }
 
-/** What a deploy of the stack has made; configs alone are left of one that stopped half way. */
+/** What a deploy of the stack has made; of one that stopped half way configs or networks alone are left. */
 async function partsOf(
   { call }: Session,
   cluster: Cluster,
@@ -278,21 +288,26 @@ async function partsOf(
 ): Promise<{ readonly services: readonly Service[]; readonly configs: readonly Config[] }> {
   const filter = { labels: { [stackLabel]: stack } }
   const [services, configs] = [await cluster.services.list(filter, call), await cluster.configs.list(filter, call)]
-  if (services.items.length === 0 && configs.items.length === 0) throw noSuchStack(stack)
+  const isEmpty = services.items.length === 0 && configs.items.length === 0
+  if (isEmpty && (await cluster.networks.list(filter, call)).items.length === 0) throw noSuchStack(stack)
   const sorted = [...services.items].sort((a, b) => compare(a.name, b.name))
   return { services: sorted, configs: [...configs.items].sort((a, b) => compare(a.name, b.name)) }
 }
 
-async function removeNetworks({ output, call }: Session, cluster: Cluster, stack: string): Promise<void> {
+/** Their names; one that a service of another stack uses stays. */
+async function removeNetworks({ output, call }: Session, cluster: Cluster, stack: string): Promise<readonly string[]> {
+  const removed: string[] = []
   const { items } = await cluster.networks.list({ labels: { [stackLabel]: stack } }, call)
   for (const { id, name } of items) {
     try {
       await cluster.networks.remove(id, call)
+      removed.push(name)
     } catch (error) {
       if (!isSkeinError(error, 'ERR_SKEIN_PRECONDITION')) throw error
       output.say(`network ${name} stays: ${messageOf(error)}`)
     }
   }
+  return removed
 }
 
 async function servicesOf(session: Session, cluster: Cluster, stack: string): Promise<List<Service>> {

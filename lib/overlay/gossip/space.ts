@@ -195,7 +195,8 @@ export class Space {
   retract(owner: string): void {
     const keyspace = this.#owners.get(owner)
     if (owner === this.#o.self || keyspace === undefined || keyspace.isEmpty) return
-    if (keyspace.summary.epoch >= never - 1) this.#drop(owner, never) // no life is left above it
+    if (keyspace.summary.epoch >= never - 1)
+      this.#drop(owner, never) // no life is left above it
     else {
       keyspace.retract()
       this.#heat(keyspace, 0)

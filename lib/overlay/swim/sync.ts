@@ -136,7 +136,7 @@ export class Sync {
 
   #share(to: NodeId, records: readonly MemberRecord[]): void {
     if (records.length > smallAnswer && !this.#mayAnswer()) return
-    for (const record of records) this.#answersBytes -= recordBytes(record)
+    for (const record of records) this.#spend(recordBytes(record))
     this.#local.sendAll(to, { type: 'share' }, records)
   }
 
@@ -150,6 +150,11 @@ export class Sync {
     return false
   }
 
+  /** Small answers are given from an empty purse too: whoever asks for them without end leaves no debt that others would wait for. */
+  #spend(sizeBytes: number): void {
+    this.#answersBytes = Math.max(-answersBurstBytes, this.#answersBytes - sizeBytes)
+  }
+
   #sendBriefs(to: NodeId, count: number, shelves: ReadonlyMap<number, readonly Brief[]>): void {
     const roomMax = this.#local.options.packetBytesMax - headerBytes - 6
     let [buckets, briefs, room]: [number[], Brief[], number] = [[], [], roomMax]
@@ -160,7 +165,7 @@ export class Sync {
     for (const [bucket, held] of shelves) {
       // A bucket goes whole, so that what is missing in it is known to be missing.
       const sizeBytes = 2 + held.length * briefBytes
-      this.#answersBytes -= sizeBytes
+      this.#spend(sizeBytes)
       if (sizeBytes > room) flush()
       buckets.push(bucket)
       briefs.push(...held)

@@ -508,6 +508,23 @@ t.test(
   },
 )
 
+t.test('who asks for a little without end leaves no debt that others wait for afterwards', async (t) => {
+  const { core, idAt } = crowd()
+  core.start(0)
+  for (const at of [1, 2]) core.evidence(0, idAt(at), 'linked')
+  const bytesOf = (effects: ReturnType<SwimCore['tick']>): number =>
+    effects.reduce((sum, effect) => sum + (effect.type === 'send' ? packetBytes(effect.packet) : 0), 0)
+  const hear = (nowMs: number, at: number, message: Packet['message']): number =>
+    bytesOf(core.receive(nowMs, { to: idAt(0), from: idAt(at), epoch: 1, incarnation: 1, message, records: [] }, 'link'))
+  const few = Array.from({ length: 8 }, (_, at) => idAt(at + 10))
+  let given = 0
+  for (let round = 0; round < 50_000; round++) given += hear(0, 1, { type: 'pull', ids: few })
+  t.ok(given > 16 * 2 ** 20, 'that was much')
+  const everything = { type: 'sync', buckets: new Uint32Array(256) } as const
+  t.ok(hear(0, 2, everything) < 1_000)
+  t.ok(hear(1_000, 2, everything) > 3_000 * 21, 'a second later everybody is answered again')
+})
+
 t.test('dskit#192, #525: among 3,000 members of whom none answers, what is under way at once stays small', async (t) => {
   const { core } = crowd()
   const dials: number[] = []
