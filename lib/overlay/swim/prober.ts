@@ -256,7 +256,10 @@ export class Prober {
     const remainingMs = Math.max(0, Math.round(probe.deadlineMs - nowMs))
     const relays = this.#relaysTo(member)
     probe.nacksExpected = relays.length
-    for (const { id } of relays) this.#local.sendSurely(id, { type: 'ping-req', seq: probe.seq, target: probe.id, remainingMs })
+    // Who is suspected is told on the way: else it would answer the relay and never object, where our own word does not get round.
+    const said = member.state === 'alive' ? [] : [inShort(member)]
+    for (const { id } of relays)
+      this.#local.sendSurely(id, { type: 'ping-req', seq: probe.seq, target: probe.id, remainingMs }, said)
     // From here on an answer may be to any of several pings.
     probe.isTimed = false
     if (this.#local.takesDatagrams(member)) this.#ping(member, probe.seq, 'datagram')
@@ -266,18 +269,28 @@ export class Prober {
       this.#local.emit({ type: 'triage', peer: probe.id, address, timeoutMs: remainingMs })
   }
 
-  /** Most of them its neighbours on the ring, which hold a link to it; one from anywhere, should those share its fate. */
-  #relaysTo({ id }: MemberRecord): MemberRecord[] {
-    const { table, options, random } = this.#local
+  /**
+   * Most of them its neighbours on the ring, which hold a link to it; one to which we hold one, should those share its fate. Whom no datagram
+   * reaches only those neighbours do: the ones after it hold the links it made itself, also where nobody can dial it.
+   */
+  #relaysTo({ id, profile }: MemberRecord): MemberRecord[] {
+    const { table, options, random, links } = this.#local
     if (options.relays === 0) return []
-    const near = [...table.predecessors(id, options.observers), ...table.successors(id, options.observers)]
+    const before = table.predecessors(id, options.observers)
+    const after = table.successors(id, options.observers)
+    const isLinkedOnly = profile?.lanes === 'stream'
+    const near = isLinkedOnly ? inTurns(shuffle(random, after), shuffle(random, before)) : shuffle(random, [...before, ...after])
+    const nearMax = isLinkedOnly ? options.relays : options.relays - 1
     const fits = (member: MemberRecord): boolean =>
       member.id !== id && member.id !== this.#local.id && member.state === 'alive' && this.#local.reaches(member)
     const chosen = new Map<NodeId, MemberRecord>()
-    for (const member of shuffle(random, near)) {
-      if (chosen.size >= options.relays - 1) break
+    for (const member of near) {
+      if (chosen.size >= nearMax) break
       if (fits(member)) chosen.set(member.id, member)
     }
+    // Should our own datagrams not pass, only who is asked over a link hears of it.
+    const linked = table.get(pick(random, [...links]) ?? id)
+    if (chosen.size < options.relays && linked !== undefined && fits(linked)) chosen.set(linked.id, linked)
     const rest = this.#local.someone(options.relays - chosen.size, (member) => fits(member) && !chosen.has(member.id))
     return [...chosen.values(), ...rest]
   }
@@ -364,4 +377,10 @@ export class Prober {
     this.#seq = (this.#seq + 1) >>> 0
     return this.#seq
   }
+}
+
+/** The first of one, the first of the other, the second of one, and so on. */
+function inTurns<T>(one: readonly T[], other: readonly T[]): T[] {
+  const longest = Math.max(one.length, other.length)
+  return Array.from({ length: longest }, (_, at) => [...one.slice(at, at + 1), ...other.slice(at, at + 1)]).flat()
 }

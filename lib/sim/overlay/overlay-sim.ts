@@ -55,6 +55,8 @@ interface SimMember {
   neighbours: readonly NodeId[]
   hasLocalFault: boolean
   isDeafToDatagrams: boolean
+  /** Behind something that refuses whoever dials. */
+  isHidden: boolean
   kept: Roster | undefined
   sentPackets: number
   sentBytes: number
@@ -241,6 +243,11 @@ export class OverlaySim {
     this.#at(index).isDeafToDatagrams = filter === 'on'
   }
 
+  /** From now on it can dial out, and whoever dials it is refused; links that are up stay. */
+  hide(index: number): void {
+    this.#at(index).isHidden = true
+  }
+
   /** Runs something on a member's core now and carries out what comes of it. */
   command(index: number, act: (core: SwimCore, nowMs: number) => readonly Effect[]): void {
     const member = this.#at(index)
@@ -272,6 +279,7 @@ export class OverlaySim {
       neighbours: [],
       hasLocalFault: false,
       isDeafToDatagrams: false,
+      isHidden: false,
       kept: undefined,
       sentPackets: 0,
       sentBytes: 0,
@@ -429,7 +437,7 @@ export class OverlaySim {
     else {
       const { epoch } = member
       this.after(delayMs, () => {
-        const isRefused = to.phase === 'down' || this.network.isRejecting(member.index, to.index)
+        const isRefused = to.phase === 'down' || to.isHidden || this.network.isRejecting(member.index, to.index)
         const saw = to.phase === 'gone' ? 'silent' : isRefused ? 'refused' : 'accepting'
         if (member.epoch === epoch) this.#evidenceAfter(0, member, peer, saw)
       })
@@ -466,6 +474,10 @@ export class OverlaySim {
     if (to.phase !== 'up' || to.pausedUntil > this.nowMs || member.hasLocalFault || to.hasLocalFault) return
     const delayMs = this.network.connection(member.index, to.index, redialMs)
     if (delayMs === undefined || this.network.isRejecting(member.index, to.index)) return
+    if (to.isHidden) {
+      this.#evidenceAfter(delayMs, member, to.id, 'refused')
+      return
+    }
     const epochs = [member.epoch, to.epoch]
     this.after(2 * delayMs, () => {
       const isStill = member.phase === 'up' && to.phase === 'up' && member.epoch === epochs[0] && to.epoch === epochs[1]

@@ -549,3 +549,39 @@ t.test('dskit#192, #525: among 3,000 members of whom none answers, what is under
   t.ok(most.dials <= 64, `${most.dials} dials at once`)
   t.ok(most.sends <= 600, `${most.sends} packets within a second`)
 })
+
+t.test(
+  'behind NAT: members that refuse every dial come in, are never called failed, and are missed when they are gone',
+  async (t) => {
+    const [members, hidden] = [40, 8]
+    for (let seed = 31; seed <= 33; seed++) {
+      const sim = new OverlaySim({ members, seed, begin: 'cold' })
+      const isHidden = (index: number): boolean => index >= members - hidden
+      for (let index = members - hidden; index < members; index++) {
+        sim.hide(index)
+        sim.filterDatagrams(index)
+      }
+      const seen = newsOf(sim, () => {
+        for (let index = 1; index < members; index++) sim.after(50 * index, () => sim.connect(index, 0))
+        sim.run(180_000)
+      })
+      t.equal(sim.isConverged, true, `seed ${seed}: one group`)
+      t.same(
+        seen.filter(({ type, subject }) => type === 'failed' && isHidden(subject)),
+        [],
+        'in their first minutes and after',
+      )
+      t.notOk(
+        seen.some(({ type }) => type === 'failed'),
+        'nor is anybody else',
+      )
+      const last = members - 1
+      sim.kill(last)
+      const tookMs = sim.runUntil(
+        () => others(sim, last).every((at) => sim.core(at).member(sim.idOf(last))?.state === 'dead'),
+        60_000,
+      )
+      t.ok(tookMs !== undefined && tookMs < 20_000, `gone, and known to all after ${tookMs} ms`)
+    }
+  },
+)
