@@ -47,6 +47,8 @@ export function listenAt(text: string): string {
 /** `KEY=VALUE`, gathered over repeats; a later one wins. */
 export function pair(text: string, before: Readonly<Record<string, string>> = {}): Readonly<Record<string, string>> {
   const equals = text.indexOf('=')
+  // Nobody would keep it: what reads messages and files leaves it out, or refuses it.
+  if (text.startsWith('__proto__=')) throw new InvalidArgumentError('Expected another KEY than __proto__.')
   if (equals > 0) return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) }
   throw new InvalidArgumentError('Expected KEY=VALUE.')
 }

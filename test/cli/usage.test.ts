@@ -26,6 +26,7 @@ t.test('wrong usage exits 2, says what was expected on stderr, and asks no clust
     ['service create --restart-condition always -- x', /any, on-failure, none/],
     ['service create --placement-pref zone -- x', /Expected spread=ATTRIBUTE/],
     ['service create --label tier -- x', /Expected KEY=VALUE/],
+    ['network create n --label __proto__=x', /Expected another KEY than __proto__/],
     ['service create --env-file nowhere.env -- x', /--env-file nowhere\.env: .*no such file/],
     ['service scale web', /expected SERVICE=N with a whole number from 0, got "web"/],
     ['service scale web=-1', /got "web=-1"/],

@@ -72,6 +72,7 @@ export class Keyspace {
   #bytes = 0
   /** During a reset: what was known before and is not confirmed yet. Still shown, so that nothing blinks. */
   #doubtful: Map<string, Row> | undefined
+  #doubtfulBytes = 0
   /** The reset is over when this version is reached. */
   #doubtUntil = 0
   /** The owner's own: when each tombstone was set. */
@@ -90,9 +91,14 @@ export class Keyspace {
     return this.#doubtful === undefined
   }
 
-  /** What its rows weigh, tombstones among them. */
+  /** What its rows weigh, tombstones and those that a reset has put in doubt among them. */
   get sizeBytes(): number {
-    return this.#bytes
+    return this.#bytes + this.#doubtfulBytes
+  }
+
+  /** The same rows, counted. */
+  get size(): number {
+    return this.#rows.size + (this.#doubtful?.size ?? 0)
   }
 
   get summary(): Summary {
@@ -150,6 +156,7 @@ export class Keyspace {
     this.#bytes = 0
     this.#log = []
     this.#doubtful = undefined
+    this.#doubtfulBytes = 0
     this.#deletedAtMs.clear()
     for (const row of live) {
       this.#max++
@@ -226,7 +233,7 @@ export class Keyspace {
     const name = nameOf(row.table, row.key)
     const prev = this.#visible(name)?.value
     this.#place(row)
-    this.#doubtful?.delete(name)
+    this.#believe(name)
     this.#max = Math.max(this.#max, row.version)
     this.#tell(row, prev, row.value)
   }
@@ -238,6 +245,13 @@ export class Keyspace {
     this.#rows.set(name, row)
     this.#log.push(row)
     if (this.#log.length > 2 * this.#rows.size + logSlack) this.#compact()
+  }
+
+  #believe(name: string): void {
+    const doubted = this.#doubtful?.get(name)
+    if (doubted === undefined) return
+    this.#doubtful?.delete(name)
+    this.#doubtfulBytes -= rowBytes(doubted)
   }
 
   #compact(): void {
@@ -276,6 +290,7 @@ export class Keyspace {
     this.#bytes = 0
     this.#log = []
     this.#doubtful = undefined
+    this.#doubtfulBytes = 0
     this.#deletedAtMs.clear()
     for (const row of gone) this.#tell(row, row.value, undefined)
   }
@@ -283,6 +298,8 @@ export class Keyspace {
   /** Rows are told anew from the beginning; what is not among them by the end is gone. */
   #doubt(gc: number): void {
     this.#doubtful = new Map([...(this.#doubtful ?? []), ...this.#rows])
+    this.#doubtfulBytes = 0
+    for (const row of this.#doubtful.values()) this.#doubtfulBytes += rowBytes(row)
     this.#rows = new Map()
     this.#bytes = 0
     this.#log = []
@@ -294,6 +311,7 @@ export class Keyspace {
   #sweep(): void {
     const gone = this.#doubtful ?? new Map<string, Row>()
     this.#doubtful = undefined
+    this.#doubtfulBytes = 0
     for (const row of gone.values()) this.#tell(row, row.value, undefined)
   }
 

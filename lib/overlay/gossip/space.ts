@@ -69,8 +69,10 @@ export const answerBytes = 256 * 1024
 const relayBytes = 64 * 1024
 /** So many rows learned by comparison are passed on as news; more is one who catches up. */
 const newsRowsMax = 64
-/** What the rows of one owner may weigh here: some hundred thousand small ones. */
+/** What the rows of one owner may weigh here, ... */
 export const ownerMaxBytes = 16 * 1024 * 1024
+/** ... and how many there may be: however small one is, some 350 bytes go with it. */
+export const ownerMaxRows = 128 * 1024
 /** Epoch of one who may never come back. */
 const never = Number.MAX_SAFE_INTEGER
 /** The latest life an owner may claim for itself: it leaves room for those that others begin by retracting, and far from `never`. */
@@ -364,7 +366,7 @@ export class Space {
       const applied = keyspace.apply(delta)
       // Versions of a former life mean nothing in this one.
       if (keyspace.summary.epoch !== before.epoch) this.#hot.delete(delta.owner)
-      if (keyspace.sizeBytes > ownerMaxBytes) {
+      if (keyspace.sizeBytes > ownerMaxBytes || keyspace.size > ownerMaxRows) {
         this.#refuse(keyspace)
         continue
       }

@@ -3,7 +3,7 @@ import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
-import { claimedEpochMax, ownerMaxBytes, Space } from '../../../lib/overlay/gossip/space.js'
+import { claimedEpochMax, ownerMaxBytes, ownerMaxRows, Space } from '../../../lib/overlay/gossip/space.js'
 
 /** A manager: workers speak of themselves, managers of everybody. */
 function manager(): Space {
@@ -52,6 +52,33 @@ t.test('a worker that writes without end is dropped at its bound, and heard agai
   t.equal(heard(space, 'w1', deltas('w1', 1, 2_000, [])).length, 0, 'and nothing of it is asked for')
   heard(space, 'w1', deltas('w1', 2, 0, [{ table: 'load', key: 'cpu', version: 1, value: Uint8Array.of(7) }]))
   t.equal([...space.rows('load')].filter(({ owner }) => owner === 'w1').length, 1)
+})
+
+t.test('rows of one byte are counted, since each takes some hundreds here', async (t) => {
+  const space = manager()
+  for (let from = 0; from <= ownerMaxRows && space.overfull === 0; from += 1_000) {
+    const rows = Array.from({ length: 1_000 }, (_, at): Row => {
+      const version = from + at + 1
+      return { table: 'l', key: version.toString(36), version, value: Uint8Array.of(1) }
+    })
+    heard(space, 'w1', deltas('w1', 1, from, rows))
+  }
+  t.equal(space.overfull, 1)
+  t.notOk(space.holds('w1'))
+})
+
+t.test('rows that are put in doubt by one reset after another weigh on', async (t) => {
+  const space = manager()
+  const messages = Math.ceil(ownerMaxBytes / 48_000) + 50
+  for (let gc = 10; gc < messages + 10; gc++) {
+    const rows = [1, 2, 3].map(
+      (version): Row => ({ table: 'l', key: `${gc}-${version}`, version, value: new Uint8Array(16_000) }),
+    )
+    const delta: Delta = { owner: 'w1', epoch: 1, from: 0, to: 3, gc, max: 2 ** 40, reset: true, rows }
+    heard(space, 'w1', { type: 'deltas', scope: 's', deltas: [delta], push: true })
+  }
+  t.equal(space.overfull, 1)
+  t.notOk(space.holds('w1'))
 })
 
 t.test('a row that is written over and over, or deleted and made again, weighs no more than once', async (t) => {
