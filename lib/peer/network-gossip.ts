@@ -210,7 +210,10 @@ export class NetworkGossip implements EndpointSink {
     })
   }
 
-  /** To be called about every second: rows of nodes that do not belong to a network, twice in a row, are taken away by the leader. */
+  /**
+   * To be called about every second: rows of nodes that do not belong to a network, twice in a row, are taken away by the leader; and
+   * those that only readers still have, because all managers forgot them, at once.
+   */
   look(): void {
     const { gossip, node } = this.#o
     const authority = this.#authority
@@ -223,6 +226,11 @@ export class NetworkGossip implements EndpointSink {
           const stray = `${ref.id} ${owner}`
           if (this.#strays.has(stray)) gossip.retract(scope, owner)
           else strays.add(stray)
+        }
+        for (const [owner, epoch] of gossip.takeClaims(scope)) {
+          if (owner === node || authority.attachments.has(ref.id, owner)) continue
+          // Of a node that raft does not know, nothing is kept either.
+          if (authority.store.view().node(owner) !== undefined) gossip.retract(scope, owner, epoch)
         }
       }
     }

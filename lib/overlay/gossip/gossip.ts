@@ -148,10 +148,15 @@ export class Gossip implements AsyncDisposable {
     return this.#scopes.get(scope)?.space.holds(owner) ?? false
   }
 
-  /** For a holder with the authority to say so: this owner has nothing in this scope any more, and everybody shall know. */
-  retract(scope: string, owner: string): void {
+  /** Owners that readers of a scope held since the last call and this holder does not, with the epoch of the life they hold. */
+  takeClaims(scope: string): ReadonlyMap<string, number> {
+    return this.#scopes.get(scope)?.space.takeClaims() ?? new Map<string, number>()
+  }
+
+  /** For a holder with the authority to say so: this owner has nothing in this scope any more, and everybody shall know. `epoch`: as claimed. */
+  retract(scope: string, owner: string, epoch?: number): void {
     const joined = this.#scopes.get(scope)
-    joined?.space.retract(owner)
+    joined?.space.retract(owner, epoch)
     if (joined !== undefined) this.#tell(joined)
   }
 

@@ -75,6 +75,8 @@ export const ownerMaxBytes = 16 * 1024 * 1024
 export const ownerMaxRows = 128 * 1024
 /** Epoch of one who may never come back. */
 const never = Number.MAX_SAFE_INTEGER
+/** Past so many owners that only readers hold, the next are heard of later. */
+const claimsMax = 1_024
 /** The latest life an owner may claim for itself: it leaves room for those that others begin by retracting, and far from `never`. */
 export const claimedEpochMax = 2 ** 52
 
@@ -102,6 +104,8 @@ export class Space {
   /** Asked for everything while they were no readers: told at once when they have become some. */
   readonly #knocked = new Set<string>()
   readonly #greeted = new Set<string>()
+  /** Owners that readers hold and this holder does not, with the latest epoch named. */
+  #claims = new Map<string, number>()
   #dueMs = Number.NEGATIVE_INFINITY
 
   constructor(options: SpaceOptions) {
@@ -193,10 +197,22 @@ export class Space {
     return this.#owners.get(owner)?.isEmpty === false
   }
 
-  /** A holder was told by higher authority that this owner has nothing here any more: its rows go everywhere, whatever it missed to say. */
-  retract(owner: string): void {
-    const keyspace = this.#owners.get(owner)
-    if (owner === this.#o.self || keyspace === undefined || keyspace.isEmpty) return
+  /** Owners that readers held since the last call and this holder does not: all who could tell them the end may have been lost. */
+  takeClaims(): ReadonlyMap<string, number> {
+    const claims = this.#claims
+    this.#claims = new Map()
+    return claims
+  }
+
+  /**
+   * A holder was told by higher authority that this owner has nothing here any more: its rows go everywhere, whatever it missed to say.
+   * @param epoch of the life that readers hold, where this holder holds none
+   */
+  retract(owner: string, epoch?: number): void {
+    const held = this.#owners.get(owner)
+    if (owner === this.#o.self || this.#gone.has(owner)) return
+    if (epoch === undefined && (held === undefined || held.isEmpty)) return
+    const keyspace = held ?? this.#open(owner, epoch ?? nothing.epoch)
     if (keyspace.summary.epoch >= never - 1)
       this.#drop(owner, never) // no life is left above it
     else {
@@ -249,6 +265,14 @@ export class Space {
         return this.#onBuckets(from, message.hashes)
       default:
         return this.#onDeltas(from, message)
+    }
+  }
+
+  #noteClaims(from: string, owners: readonly OwnerSummary[]): void {
+    if (this.#part !== 'holder' || !this.#readers.has(from)) return
+    for (const { owner, epoch, max } of owners) {
+      if (max === 0 || epoch > claimedEpochMax || this.#owners.has(owner) || this.#claims.size >= claimsMax) continue
+      this.#claims.set(owner, Math.max(epoch, this.#claims.get(owner) ?? 0))
     }
   }
 
@@ -316,6 +340,7 @@ export class Space {
 
   #onDigest(from: string, { range, answer, owners }: Extract<GossipMessage, { type: 'digest' }>): Send[] {
     const theirs = new Map(owners.map((summary) => [summary.owner, summary]))
+    this.#noteClaims(from, owners)
     const sends = this.#answerWithRows(from, range, theirs)
     if (answer === 'is-answer') return sends
     const behind: OwnerSummary[] = []
@@ -325,8 +350,15 @@ export class Space {
       const mine = this.#standOf(summary.owner)
       if (isAhead(summary, mine)) behind.push({ owner: summary.owner, ...mine })
     }
+    if (this.#part === 'reader' && range.of !== 'listed') behind.push(...this.#unknownTo(theirs, range))
     if (behind.length > 0) sends.push({ to: from, message: this.#listed(behind) })
     return sends
+  }
+
+  /** What a reader holds and the holder did not list. It cannot tell the rows, which are not its own; that it has them it can. */
+  #unknownTo(theirs: ReadonlyMap<string, Summary>, range: Range): readonly OwnerSummary[] {
+    const mine = [...this.#inRange(range, theirs)].filter(({ owner }) => owner !== this.#o.self && !theirs.has(owner))
+    return mine.slice(0, ownersPerDigest).map(({ owner, summary }) => ({ owner, ...summary }))
   }
 
   #answerWithRows(to: string, range: Range, theirs: ReadonlyMap<string, Summary>): Send[] {
