@@ -171,14 +171,14 @@ export class MemberTable {
     return undefined
   }
 
-  /** The next `count` members on the ring after `id` that are here. */
-  successors(id: NodeId, count: number): MemberRecord[] {
-    return this.#neighbours(id, count, 1)
+  /** The next `count` members on the ring after `id` that are here, or of which more is asked. */
+  successors(id: NodeId, count: number, passes = isHere): MemberRecord[] {
+    return this.#neighbours({ id, count, passes, step: 1 })
   }
 
-  /** The `count` members on the ring before `id` that are here. */
-  predecessors(id: NodeId, count: number): MemberRecord[] {
-    return this.#neighbours(id, count, -1)
+  /** The `count` members on the ring before `id` that are here, or of which more is asked. */
+  predecessors(id: NodeId, count: number, passes = isHere): MemberRecord[] {
+    return this.#neighbours({ id, count, passes, step: -1 })
   }
 
   /** What stands in one bucket of a digest of `count` buckets. */
@@ -194,12 +194,12 @@ export class MemberTable {
     return found
   }
 
-  #neighbours(id: NodeId, count: number, step: 1 | -1): MemberRecord[] {
-    const known = this.#roster.records.length
-    const found = nearest(known, this.#roster.placeOf(id), { id, count, step }, (place) => this.at(place))
+  #neighbours(stretch: Stretch): MemberRecord[] {
+    const { id, count, step } = stretch
+    const found = nearest(this.#roster.records.length, this.#roster.placeOf(id), stretch, (place) => this.at(place))
     const ring = this.#addedRing
     if (ring.length === 0) return found
-    const added = nearest(ring.length, firstFrom(ring, id), { id, count, step }, (place) => this.get(ring[place] as NodeId))
+    const added = nearest(ring.length, firstFrom(ring, id), stretch, (place) => this.get(ring[place] as NodeId))
     const isWrapped = (other: NodeId): boolean => (step === 1 ? other < id : other > id)
     const inOrder = (one: MemberRecord, other: MemberRecord): number =>
       Number(isWrapped(one.id)) - Number(isWrapped(other.id)) || (one.id < other.id ? -step : step)
@@ -247,13 +247,14 @@ interface Stretch {
   readonly id: NodeId
   readonly count: number
   readonly step: 1 | -1
+  readonly passes: (record: MemberRecord) => boolean
 }
 
-/** Walks a ring of `size` places from where `id` is, or would be, until it has met `count` others that are here. */
+/** Walks a ring of `size` places from where `id` is, or would be, until it has met `count` others that pass. */
 function nearest(
   size: number,
   first: number,
-  { id, count, step }: Stretch,
+  { id, count, step, passes }: Stretch,
   recordAt: (place: number) => MemberRecord | undefined,
 ): MemberRecord[] {
   const found: MemberRecord[] = []
@@ -262,7 +263,7 @@ function nearest(
     if (place >= size) place -= size
     else if (place < 0) place += size
     const record = recordAt(place)
-    if (record !== undefined && record.id !== id && isHere(record)) found.push(record)
+    if (record !== undefined && record.id !== id && passes(record)) found.push(record)
   }
   return found
 }

@@ -90,6 +90,10 @@ export function isHere({ state }: Pick<MemberRecord, 'state'>): boolean {
   return state === 'alive' || state === 'suspect'
 }
 
+export function isAlive({ state }: Pick<MemberRecord, 'state'>): boolean {
+  return state === 'alive'
+}
+
 /** A suspect whose machine answers for it: stopped, not gone. */
 export function isDegraded({ state, accusations }: MemberRecord): boolean {
   return state === 'suspect' && accusations.some(({ saw }) => saw === 'accepting')

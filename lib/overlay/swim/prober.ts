@@ -2,7 +2,7 @@ import type { NodeId } from '../../base/ids.js'
 import { pick, shuffle } from '../../base/random.js'
 import { type Coordinate, moved, origin } from './coordinate.js'
 import type { Local } from './local.js'
-import { addressOf, inShort, isHere, type MemberRecord, type Seen } from './member.js'
+import { addressOf, inShort, isAlive, isHere, type MemberRecord, type Seen } from './member.js'
 import type { Lane, PeerEvidence } from './messages.js'
 import type { Lanes } from './options.js'
 import { ProbeOrder } from './probe-order.js'
@@ -16,6 +16,8 @@ const unansweredMax = 3
 /** How long such a member is tried by all ways at once. */
 const distrustMs = 60_000
 const coordinatesMax = 4096
+/** Probes under way up to which a silent relay is looked into at once. */
+const pursuedMax = 4
 /** Pings for others under way; more are left to other relays. */
 const errandsMax = 1024
 
@@ -27,8 +29,9 @@ interface Probe {
   deadlineMs: number
   /** Taken while the answer can only be to the first ping. */
   isTimed: boolean
-  nacksExpected: number
-  nacks: number
+  /** Relays that were asked and have not even said no. */
+  readonly unheard: Set<NodeId>
+  relays: number
   /** What trying to connect showed. */
   triage: Seen | 'local' | undefined
   readonly timers: Timer[]
@@ -159,9 +162,8 @@ export class Prober {
     this.#succeed(probe)
   }
 
-  onNack(seq: number): void {
-    const probe = this.#probes.get(seq)
-    if (probe !== undefined) probe.nacks++
+  onNack(from: NodeId, seq: number): void {
+    this.#probes.get(seq)?.unheard.delete(from)
   }
 
   /** Pings for another; says so in time when there is no answer: at 80 % of what the asker has left. */
@@ -203,12 +205,12 @@ export class Prober {
    * for the first who misses it, whatever the size of the group.
    */
   #nextMember(): MemberRecord | undefined {
-    const { table, id, hasDatagrams, links, options } = this.#local
+    const { table, id, hasDatagrams, links } = this.#local
     const fits = (member: MemberRecord | undefined): member is MemberRecord =>
       member !== undefined && member.id !== id && isHere(member) && (hasDatagrams || links.has(member.id))
     this.#isRingsTurn = !this.#isRingsTurn
     if (this.#isRingsTurn) {
-      const next = table.successors(id, options.observers).find(({ state }) => state === 'alive')
+      const [next] = table.successors(id, 1, isAlive)
       if (fits(next)) return next
     }
     for (let tries = 0; tries < table.slots; tries++) {
@@ -229,8 +231,8 @@ export class Prober {
       sentMs: nowMs,
       deadlineMs,
       isTimed: true,
-      nacksExpected: 0,
-      nacks: 0,
+      unheard: new Set(),
+      relays: 0,
       triage: undefined,
       timers: [],
     }
@@ -255,11 +257,13 @@ export class Prober {
     // After a stall the deadline may be past already.
     const remainingMs = Math.max(0, Math.round(probe.deadlineMs - nowMs))
     const relays = this.#relaysTo(member)
-    probe.nacksExpected = relays.length
+    probe.relays = relays.length
     // Who is suspected is told on the way: else it would answer the relay and never object, where our own word does not get round.
     const said = member.state === 'alive' ? [] : [inShort(member)]
-    for (const { id } of relays)
+    for (const { id } of relays) {
+      probe.unheard.add(id)
       this.#local.sendSurely(id, { type: 'ping-req', seq: probe.seq, target: probe.id, remainingMs }, said)
+    }
     // From here on an answer may be to any of several pings.
     probe.isTimed = false
     if (this.#local.takesDatagrams(member)) this.#ping(member, probe.seq, 'datagram')
@@ -276,8 +280,8 @@ export class Prober {
   #relaysTo({ id, profile }: MemberRecord): MemberRecord[] {
     const { table, options, random, links } = this.#local
     if (options.relays === 0) return []
-    const before = table.predecessors(id, options.observers)
-    const after = table.successors(id, options.observers)
+    const before = table.predecessors(id, options.observers, isAlive)
+    const after = table.successors(id, options.observers, isAlive)
     const isLinkedOnly = profile?.lanes === 'stream'
     const near = isLinkedOnly ? inTurns(shuffle(random, after), shuffle(random, before)) : shuffle(random, [...before, ...after])
     const nearMax = isLinkedOnly ? options.relays : options.relays - 1
@@ -303,9 +307,12 @@ export class Prober {
   #fail(probe: Probe): void {
     this.#end(probe)
     // Relays that do not even say no: it may be us who hears nothing.
-    const { nacksExpected, nacks } = probe
-    this.#local.awareness.add(nacksExpected === 0 ? 1 : Math.max(0, nacksExpected - nacks))
+    const { relays, unheard } = probe
+    this.#local.awareness.add(relays === 0 ? 1 : unheard.size)
     if (probe.triage === 'local') return
+    // One of several that says nothing has perhaps gone with the other: where many do at once, chance finds the last of them late.
+    const [silent] = unheard
+    if (silent !== undefined && unheard.size < relays && this.underWay < pursuedMax) this.check(silent)
     this.#verdict(probe.id, probe.triage ?? 'silent')
   }
 

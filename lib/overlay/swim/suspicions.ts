@@ -2,7 +2,16 @@ import type { NodeId } from '../../base/ids.js'
 import { Credibility } from './credibility.js'
 import { Dialability } from './dialability.js'
 import type { Local } from './local.js'
-import { type Accusation, inShort, isDegraded, type MemberRecord, mergeAccusations, revised, type Seen } from './member.js'
+import {
+  type Accusation,
+  inShort,
+  isAlive,
+  isDegraded,
+  type MemberRecord,
+  mergeAccusations,
+  revised,
+  type Seen,
+} from './member.js'
 import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
 import { cancel, type Timer } from './timers.js'
 
@@ -80,7 +89,8 @@ export class Suspicions {
     }
     if (isDegraded(member) && !this.#isDegradedLately(member.id)) this.#degraded.set(member.id, nowMs)
     if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= nowMs
-    const isWatcher = table.predecessors(member.id, options.observers).some(({ id }) => id === own)
+    // Where many fall silent at once, those who would watch are silent too: the next that live take their place.
+    const isWatcher = table.predecessors(member.id, options.observers, isAlive).some(({ id }) => id === own)
     if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id)
     this.#weigh(member.id, suspicion)
   }
@@ -188,7 +198,7 @@ export class Suspicions {
     const records = [inShort(member)]
     const { observers } = options
     // Those before it on the ring watch it; those after it hold its own links, also where nobody can dial it.
-    for (const { id: observer } of [...table.predecessors(id, observers), ...table.successors(id, observers)])
+    for (const { id: observer } of [...table.predecessors(id, observers, isAlive), ...table.successors(id, observers, isAlive)])
       if (observer !== own) this.#local.send(observer, { type: 'gossip' }, { records })
   }
 

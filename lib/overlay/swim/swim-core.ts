@@ -368,7 +368,7 @@ export class SwimCore {
         this.#prober.onHeard(message.seq)
         return
       case 'nack':
-        this.#prober.onNack(message.seq)
+        this.#prober.onNack(from, message.seq)
         return
       case 'sync':
         this.#sync.onSync(from, message.buckets)
