@@ -120,7 +120,7 @@ const endedWhileAllForgot: Step[] = [
   { act: 'crash', node: 1 },
 ]
 
-/** Found by chance. */
+/** Found by chance: a row reached a reader when its owner had left and managers had dropped it; the owner came back without the task. */
 const leftAndCameBack: Step[] = [
   { act: 'run', service: serviceB, node: 2 },
   { act: 'run', service: serviceB, node: 3 },
