@@ -1,4 +1,4 @@
-import { open, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { checkPayload, payloadBytesMax } from '../model/payload.js'
@@ -8,6 +8,7 @@ import { parseEnvFile } from './env-file.js'
 import type { Environment } from './interpolate.js'
 import type { StackNetwork } from './networks.js'
 import type { Findings, Note } from './notes.js'
+import { readAtMost } from './read-at-most.js'
 import { parseStack } from './stack.js'
 
 export interface LoadStackOptions {
@@ -104,23 +105,6 @@ async function readText(file: string): Promise<string> {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
   } catch (error) {
     throw new SkeinError('ERR_SKEIN_INVALID_STACK', `${file}: not UTF-8 text; nothing was created`, { file }, { cause: error })
-  }
-}
-
-/** The first bytes of a file; one without an end (a device, a pipe that never closes its flood) is not read further. */
-async function readAtMost(file: string, bytesMax: number): Promise<Uint8Array> {
-  const handle = await open(file)
-  try {
-    const bytes = Buffer.alloc(bytesMax)
-    let length = 0
-    while (length < bytesMax) {
-      const { bytesRead } = await handle.read(bytes, length, bytesMax - length)
-      if (bytesRead === 0) break
-      length += bytesRead
-    }
-    return bytes.subarray(0, length)
-  } finally {
-    await handle.close()
   }
 }
 

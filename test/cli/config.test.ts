@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import t from 'tap'
 import { namespaceLabel } from '../../lib/compose/index.js'
 import { fakeService, meta } from './fake-cluster.js'
@@ -41,6 +42,12 @@ t.test('ls shows sizes, inspect the data, rm removes and names what is not there
     removed.state.configs.map(({ name }) => name),
     ['two'],
   )
+})
+
+t.test('a file that never ends is not read for ever', { skip: !existsSync('/dev/zero') && 'no /dev/zero here' }, async (t) => {
+  const world = fakeWorld()
+  t.equal(await run(world, 'config create zeros /dev/zero'), 0, world.err())
+  t.equal(world.state.configs[0]?.sizeBytes, 16 * 1024 * 1024, 'far above what a cluster takes')
 })
 
 t.test('service create --config gives configs to the tasks, under their own name or at a path', async (t) => {

@@ -1,9 +1,9 @@
 /** `skein secret` and `skein config`: the same commands, but that a config's data are shown. */
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Call, Cluster, Config, Filter, List, PayloadSpec, Secret } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
+import { readAtMost } from '../../compose/read-at-most.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { pair } from '../flags.js'
@@ -86,9 +86,12 @@ async function create<Shown extends Secret | Config>(
   return exitCodes.done
 }
 
+/** More than any payload may have: a device without an end is not read for ever, and of most files the refusal knows the size. */
+const readMaxBytes = 16 * 1024 * 1024
+
 async function contentOf({ world }: Session, file: string): Promise<Uint8Array> {
   try {
-    return await readFile(resolve(world.cwd, file))
+    return await readAtMost(resolve(world.cwd, file), readMaxBytes)
   } catch (error) {
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `file: ${messageOf(error)}`, { option: 'file', got: file })
   }
