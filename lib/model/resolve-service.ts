@@ -42,10 +42,10 @@ const spreadForm = /^\s*[A-Za-z_][A-Za-z0-9\-_.]+\s*$/
 
 const fileForm = /^(?=.{1,128}$)[A-Za-z0-9_][-_.A-Za-z0-9]*$/
 const fileWords = 'a file name of 1 to 128 letters, digits, - _ and ., not beginning with - or .'
-// No part is `.` or `..`, so it leads nowhere but down.
-const pathForm = /^(?=.{1,256}$)\/?(?:\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*\/)*\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*$/
+// No part is `.` or `..`, so it leads nowhere but down; none is longer than a file's name may be.
+const pathForm = /^(?=.{1,255}$)\/?(?:\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*\/)*\.{0,2}[-_A-Za-z0-9][-_.A-Za-z0-9]*$/
 const pathWords =
-  'a path like nginx.conf or /etc/app/app.conf, of at most 256 letters, digits, - _ . and /, without . or .. as a part'
+  'a path like nginx.conf or /etc/app/app.conf, of at most 255 letters, digits, - _ . and /, without . or .. as a part'
 const payloadUsesMax = 64
 
 // The operating system's own list differs between machines; what replicas decide may not.

@@ -68,7 +68,7 @@ t.test('a service names configs that exist, by paths that lead only down and are
   })
   const at = (...targets: string[]) => targets.map((target) => ({ config: 'nginx.conf', target }))
   const refused = [
-    ...['../up', 'a/../b', './a', 'a/.', '..', '/', 'a/', '//a', 'a//b', 'a b', 'a\0', '', 'x'.repeat(257)].map((each) =>
+    ...['../up', 'a/../b', './a', 'a/.', '..', '/', 'a/', '//a', 'a//b', 'a b', 'a\0', '', 'x'.repeat(256)].map((each) =>
       at(each),
     ),
     at('a', 'a'),
