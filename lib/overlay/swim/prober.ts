@@ -24,6 +24,8 @@ const errandsMax = 1024
 /** One attempt to hear from a member, by all ways there are. */
 interface Probe {
   readonly id: NodeId
+  /** Of the process that was probed. */
+  readonly epoch: number
   readonly seq: number
   readonly sentMs: number
   deadlineMs: number
@@ -227,6 +229,7 @@ export class Prober {
     const seq = this.#nextSeq()
     const probe: Probe = {
       id: member.id,
+      epoch: member.epoch,
       seq,
       sentMs: nowMs,
       deadlineMs,
@@ -309,7 +312,9 @@ export class Prober {
     // Relays that do not even say no: it may be us who hears nothing.
     const { relays, unheard } = probe
     this.#local.awareness.add(relays === 0 ? 1 : unheard.size)
-    if (probe.triage === 'local') return
+    // What was not there has started again meanwhile: that says nothing of the new process.
+    const isReplaced = this.#local.table.get(probe.id)?.epoch !== probe.epoch
+    if (probe.triage === 'local' || isReplaced) return
     // One of several that says nothing has perhaps gone with the other: where many do at once, chance finds the last of them late.
     const [silent] = unheard
     if (silent !== undefined && unheard.size < relays && this.underWay < pursuedMax) this.check(silent)

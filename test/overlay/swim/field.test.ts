@@ -289,6 +289,22 @@ t.test('memberlist#311, libnetwork#2256: all members restart at once and are one
   )
 })
 
+t.test('probes of a process that was gone accuse nobody of the one that was started in its place', async (t) => {
+  for (let seed = 1; seed <= 5; seed++) {
+    const sim = new OverlaySim({ members: 30, seed })
+    sim.run(2500)
+    sim.kill(15)
+    sim.run(200)
+    sim.restart(15)
+    const accused: string[] = []
+    sim.watch(({ event: { type, member }, subject }) => {
+      if (type === 'suspect' && subject === 15 && member.epoch === 2) accused.push(member.accusations.map(({ by }) => by).join())
+    })
+    sim.run(5000)
+    t.strictSame(accused, [], `seed ${seed}`)
+  }
+})
+
 t.test('moby#47728: a rolling restart of all leaves one view of everyone', async (t) => {
   const sim = new OverlaySim({ members: 20, seed: 15 })
   sim.run(2000)
