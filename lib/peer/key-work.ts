@@ -66,7 +66,7 @@ export class KeyWork {
   }
 
   start(): void {
-    this.#trust.start()
+    this.#trust.start(this.#world.managers().map(({ node }) => node))
   }
 
   /** From when this peer can become what a new certificate says. */

@@ -30,7 +30,8 @@ export async function ownRecordGone(world: OwnRecordWorld): Promise<SkeinError |
   while (await pause(world)) {
     for (const manager of linked()) {
       const error = await answerOf(world, manager)
-      if (error === undefined) known()
+      const isDemoted = isSkeinError(error, 'ERR_SKEIN_FORBIDDEN') && error.detail.role === 'demoted'
+      if (error === undefined || isDemoted) known()
       if (isSkeinError(error, 'ERR_SKEIN_REMOVED')) return error
       if (!signal.aborted && isSkeinError(error, 'ERR_SKEIN_NOT_FOUND')) {
         const words = `node ${node}: this cluster has no record of it; start it with an empty directory and a join string`

@@ -26,10 +26,12 @@ export class TrustFollower {
     this.#world = world
   }
 
-  start(): void {
+  /** `known` are managers to whom a link may be up already: they dial in as soon as this peer listens. */
+  start(known: readonly string[]): void {
     this.#unobserve = this.#world.pool.observe((event) => {
       if (event.type === 'up' && event.identity.role === 'manager') this.#follow(event.node)
     })
+    for (const node of known) if (this.#world.pool.link(node)?.identity.role === 'manager') this.#follow(node)
   }
 
   async stop(): Promise<void> {
