@@ -48,7 +48,7 @@ export class KeyWork {
   readonly #certificates: CertificateKeeper
   readonly #trust: TrustFollower
   readonly #control: ControlFile | undefined
-  readonly #goodbyes = new Set<() => void>()
+  #cancelGoodbye: (() => void) | undefined
 
   constructor(world: KeyWorkWorld) {
     const { own, pool, dir, clock, random, logger } = world
@@ -77,7 +77,7 @@ export class KeyWork {
   }
 
   async stop(): Promise<void> {
-    for (const cancel of this.#goodbyes) cancel()
+    this.#cancelGoodbye?.()
     await this.#control?.stop()
     await this.#certificates.stop()
     await this.#trust.stop()
@@ -103,6 +103,7 @@ export class KeyWork {
     const { own, pool, logger } = this.#world
     if (!own.learn(news)) return
     for (const node of news.removed) pool.forget(node)
+    pool.dismiss(own.removed, 'removed')
     this.#world.removed(news.removed)
     this.#hearOfRoles(news)
     own.save().catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the keys could not be saved'))
@@ -114,16 +115,11 @@ export class KeyWork {
     const { node } = self()
     const isCalled = called.includes(node) && own.credentials.role !== 'manager'
     if (isCalled || (demoted.includes(node) && own.credentials.role === 'manager')) this.renew()
-    const tooHigh = demoted.filter((each) => pool.link(each)?.identity.role === 'manager')
-    if (tooHigh.length === 0) return
-    const cancel = clock.after(goodbyeMs, () => {
-      this.#goodbyes.delete(cancel)
-      for (const each of tooHigh) {
-        const link = pool.link(each)
-        if (link?.identity.role === 'manager' && own.credentials.demoted.has(each)) link.close('demoted')
-      }
+    if (demoted.length === 0) return
+    this.#cancelGoodbye ??= clock.after(goodbyeMs, () => {
+      this.#cancelGoodbye = undefined
+      pool.dismiss(own.credentials.demoted, 'demoted', 'manager')
     })
-    this.#goodbyes.add(cancel)
   }
 
   async #renew(keys: KeyPair): Promise<RenewAnswer> {

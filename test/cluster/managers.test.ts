@@ -36,5 +36,10 @@ t.test(
     await startPeer(t, { dir, managers })
     await eventually('it is ready again', async () => (await m1.nodes.get('m3')).state === 'ready')
     t.same(await byRaftRole(m1), { voters: 'm1,m2,m4', learners: 'm3' }, 'as the spare one')
+
+    await m1.nodes.demote('m4')
+    await eventually('the spare one votes in its place', async () => (await byRaftRole(m1)).voters === 'm1,m2,m3')
+    await m1.nodes.promote('m4')
+    await eventually('promoted, it is the spare one', async () => (await byRaftRole(m1)).learners === 'm4')
   },
 )

@@ -184,12 +184,14 @@ t.test('a demoted manager’s old key is good for nothing but a new certificate,
   }
   const envelope = { params: {}, requestId: 'r', deadlineMs: 1_000, forwarded: false }
   await eventually('before, it may', () => ask(asked, 'control.nodes.list', envelope))
+  const held = await thief.dial(asked.address, { purpose: 'bulk' })
   await asked.nodes.demote(demoted.id)
   const isRefused = (peer: Peer, verb: string, params: unknown) => async () => {
     const refusal = await ask(peer, verb, params).catch((error: unknown) => error)
     return isSkeinError(refusal, 'ERR_SKEIN_FORBIDDEN') && refusal.detail.role === 'demoted'
   }
   await eventually('managers refuse it', isRefused(asked, 'control.nodes.list', envelope))
+  await eventually('what it held before is closed', async () => !held.isUp)
   await eventually('workers refuse it', isRefused(worker, 'agent.logs', { task: 'x', request: { follow: false } }))
 })
 

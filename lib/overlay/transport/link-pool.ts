@@ -3,7 +3,7 @@ import debug from 'debug'
 import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
-import { type Identity, type LinkSide, mustRenew } from '../../security/index.js'
+import { type Identity, type LinkRole, type LinkSide, mustRenew } from '../../security/index.js'
 import type { MessageChannel } from '../../wire/index.js'
 import { BulkLinks } from './bulk-links.js'
 import { Doubles } from './doubles.js'
@@ -221,6 +221,14 @@ export class LinkPool implements AsyncDisposable {
     this.#links.get(node)?.close('forgotten')
     this.#bulk.close(node, 'forgotten')
     this.#failWaiters(node, unreachable(node))
+  }
+
+  /** Closes every link to these peers that counts as this role (any, if none is given), also those that only their dialler knows. */
+  dismiss(nodes: ReadonlySet<string>, reason: string, role?: LinkRole): void {
+    for (const link of [...this.#open]) {
+      if (!link.isUp || !nodes.has(link.identity.node)) continue
+      if (role === undefined || link.identity.role === role) link.close(reason)
+    }
   }
 
   /** Closes every link, clients' too; those that are kept are dialled anew, with the certificate of now. */
