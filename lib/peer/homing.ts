@@ -92,6 +92,11 @@ export class Homing {
     this.#letGo()
   }
 
+  /** As of the last look: the session goes through another manager than its own. */
+  get isAway(): boolean {
+    return !this.#isOver && this.#home !== undefined && this.#home.node !== this.#through
+  }
+
   #look(): void {
     const { clock, pool, home, through } = this.#world
     const nowMs = clock.now()

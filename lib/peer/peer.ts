@@ -485,7 +485,7 @@ class RunningPeer implements Peer {
       ...this.#gossip?.metrics(),
       ...this.#membership?.metrics(),
       ...(this.#datagrams && datagramMetrics(this.#datagrams)),
-      ...(this.#finder && { skein_session_moves_total: this.#finder.moves }),
+      ...(this.#finder && { skein_session_moves_total: this.#finder.moves, skein_session_away: Number(this.#finder.isAway) }),
     }
   }
 

@@ -73,6 +73,11 @@ export class SessionFinder {
   /** Lets the link go that the session has left. */
   #leave: (() => void) | undefined
 
+  /** A session is open, and goes through another manager than its own. */
+  get isAway(): boolean {
+    return this.#homing?.isAway === true
+  }
+
   constructor(world: SessionFinderWorld) {
     this.#world = world
   }

@@ -45,9 +45,11 @@ t.test('a worker whose manager was restarted goes back to it, and neither its se
   t.equal(back.address, home.address)
   const moves = (): unknown => worker.metrics().skein_session_moves_total
   await eventually('all three are in touch', async () => (await asked.clusterStatus()).quorum.reachable === 3)
+  await eventually('the session goes through another', async () => worker.metrics().skein_session_away === 1)
   t.equal(moves(), 0, 'nothing is hurried')
   clock.pass(settleMs + spreadMs)
   await eventually('it went home', async () => moves() === 1)
+  await eventually('where it stays', async () => worker.metrics().skein_session_away === 0)
 
   await asked.services.scale('stay', 3)
   await eventually('new tasks reach it there', async () => (await running()).length === 3)
