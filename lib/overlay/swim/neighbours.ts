@@ -2,7 +2,7 @@ import type { NodeId } from '../../base/ids.js'
 import type { Local } from './local.js'
 
 /** The ring is told of when nobody came or went for this long ... */
-const settleMs = 1000
+const settleMs = 500
 /** ... and in a group that never rests after this long. */
 const settleMaxMs = 30_000
 
@@ -33,7 +33,13 @@ export class Neighbours {
 
   /** Somebody came or went. */
   moved(): void {
-    this.#movedMs = this.#local.nowMs
+    const { table, options, nowMs } = this.#local
+    // Everybody is everybody's neighbour: nobody is displaced, and a crash is seen from the first moment.
+    if (table.hereCount <= options.observers + 1) {
+      this.announce()
+      return
+    }
+    this.#movedMs = nowMs
     if (this.#unsettledMs !== undefined) return
     this.#unsettledMs = this.#movedMs
     this.#look()
@@ -41,8 +47,8 @@ export class Neighbours {
 
   #look(): void {
     const { nowMs, timers } = this.#local
-    const sinceMs = this.#unsettledMs ?? nowMs
-    const dueMs = Math.min(this.#movedMs + settleMs, sinceMs + settleMaxMs)
+    if (this.#unsettledMs === undefined) return // announced meanwhile
+    const dueMs = Math.min(this.#movedMs + settleMs, this.#unsettledMs + settleMaxMs)
     if (nowMs >= dueMs) this.announce()
     else timers.at(dueMs, () => this.#look())
   }

@@ -270,36 +270,47 @@ t.test('meta over 512 bytes is refused', async (t) => {
   t.throws(() => core.update(0, { meta: new Uint8Array(513) }), { code: 'ERR_SKEIN_TOO_LARGE' })
 })
 
-t.test('links to neighbours wait until arrivals cease, and in a group that never rests at most thirty seconds', async (t) => {
-  const core = new SwimCore({ id: nodeId(0), epoch: 1, address: 'a:1', options, random: seededRandom(1) })
-  const announced: { atMs: number; peers: number[] }[] = []
-  const take = (atMs: number, effects: ReturnType<SwimCore['tick']>): void => {
-    for (const effect of effects)
-      if (effect.type === 'neighbours') announced.push({ atMs, peers: effect.peers.map(({ id }) => Number.parseInt(id, 36)) })
-  }
-  const arrive = (atMs: number, number: number): void => {
-    const from = nodeId(number)
-    const message = { type: 'gossip' } as const
-    take(atMs, core.receive(atMs, { from, to: nodeId(0), epoch: 1, incarnation: 1, message, records: [record(number)] }, 'link'))
-  }
-  const runTo = (endMs: number): void => {
-    while (core.wakeAtMs <= endMs) take(core.wakeAtMs, core.tick(core.wakeAtMs))
-  }
-  take(0, core.start(0))
-  // Ids fall, so that each arrival comes between us and the neighbours of before.
-  for (let index = 0; index < 20; index++) {
-    runTo(index * 300)
-    arrive(index * 300, 100 - index)
-  }
-  runTo(10_000)
-  t.strictSame(announced, [{ atMs: 19 * 300 + 1000, peers: [81, 82, 83, 84, 85] }], 'once, a second after the last')
-  announced.length = 0
-  for (let index = 0; index < 80; index++) {
-    runTo(20_000 + index * 400)
-    arrive(20_000 + index * 400, 80 - index)
-  }
-  t.strictSame(
-    announced.map(({ atMs }) => atMs),
-    [50_000],
-  )
-})
+t.test(
+  'in a group of more than all neighbours links wait until arrivals cease, and in a group that never rests at most thirty seconds',
+  async (t) => {
+    const core = new SwimCore({ id: nodeId(0), epoch: 1, address: 'a:1', options, random: seededRandom(1) })
+    const announced: { atMs: number; peers: number[] }[] = []
+    const take = (atMs: number, effects: ReturnType<SwimCore['tick']>): void => {
+      for (const effect of effects)
+        if (effect.type === 'neighbours') announced.push({ atMs, peers: effect.peers.map(({ id }) => Number.parseInt(id, 36)) })
+    }
+    const arrive = (atMs: number, number: number): void => {
+      const from = nodeId(number)
+      const message = { type: 'gossip' } as const
+      take(
+        atMs,
+        core.receive(atMs, { from, to: nodeId(0), epoch: 1, incarnation: 1, message, records: [record(number)] }, 'link'),
+      )
+    }
+    const runTo = (endMs: number): void => {
+      while (core.wakeAtMs <= endMs) take(core.wakeAtMs, core.tick(core.wakeAtMs))
+    }
+    take(0, core.start(0))
+    // Ids fall, so that each arrival comes between us and the neighbours of before.
+    for (let index = 0; index < 20; index++) {
+      runTo(index * 300)
+      arrive(index * 300, 100 - index)
+    }
+    runTo(10_000)
+    const few = [0, 1, 2, 3, 4].map((index) => ({
+      atMs: index * 300,
+      peers: [100, 99, 98, 97, 96].slice(0, index + 1).reverse(),
+    }))
+    t.strictSame(announced.splice(0, 5), few, 'while all are neighbours, at once')
+    t.strictSame(announced, [{ atMs: 19 * 300 + 500, peers: [81, 82, 83, 84, 85] }], 'then once, half a second after the last')
+    announced.length = 0
+    for (let index = 0; index < 80; index++) {
+      runTo(20_000 + index * 400)
+      arrive(20_000 + index * 400, 80 - index)
+    }
+    t.strictSame(
+      announced.map(({ atMs }) => atMs),
+      [50_000],
+    )
+  },
+)
