@@ -45,6 +45,7 @@ interface Way {
   manager: ManagerAddress
   /** Aborts when it goes through another one. */
   moved: AbortController
+  isOver: boolean
 }
 
 /**
@@ -91,7 +92,7 @@ export class SessionFinder {
     if (manager === undefined) await this.#spread(signal)
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
     if (manager === undefined) this.#hold(target)
-    const way: Way = { manager: target, moved: new AbortController() }
+    const way: Way = { manager: target, moved: new AbortController(), isOver: false }
     return { api: this.#remoteSession(way), closed: this.#closedWith(way, signal) }
   }
 
@@ -163,7 +164,8 @@ export class SessionFinder {
   #opened(way: Way, { session, leader }: SessionOpened): void {
     this.#tried.clear()
     this.#leader = leader
-    if (this.#world.manager() !== undefined) return
+    // The answer came after the link was lost, or we stopped: nobody would end what begins here.
+    if (way.isOver || this.#world.manager() !== undefined) return
     this.#planStandby()
     const { clock, random, pool } = this.#world
     this.#homing?.stop()
@@ -228,6 +230,7 @@ export class SessionFinder {
     const closed = new AbortController()
     const undo: (() => void)[] = []
     const end = (): void => {
+      way.isOver = true
       for (const act of undo.splice(0)) act()
       this.#cancelStandby?.()
       this.#homing?.stop()
@@ -253,6 +256,7 @@ export class SessionFinder {
       )
     }
     signal.addEventListener('abort', end, { once: true })
+    if (signal.aborted) end()
     return closed.signal
   }
 

@@ -277,3 +277,26 @@ t.test('after managers restarted one by one workers are even again within two mi
     'and no session ended for it',
   )
 })
+
+t.test('an answer that comes after its link was lost, or after the end, begins nothing', async (t) => {
+  const { finder, clock, lose, asked } = worker('worker1')
+  const over = new AbortController()
+  const finding = finder.connect(over.signal)
+  clock.advance(100)
+  const { api, closed } = await finding
+  const opening = api.open('worker1', hello)
+  lose(asked[0]?.split(' ')[0] as string)
+  t.equal(closed.aborted, true)
+  await opening
+  t.equal(clock.pending, 0, 'no timer is left that nobody would cancel')
+  t.equal(finder.isAway, false)
+
+  over.abort()
+  const other = worker('worker1')
+  const late = other.finder.connect(over.signal)
+  other.clock.advance(100)
+  const found = await late
+  t.equal(found.closed.aborted, true)
+  await found.api.open('worker1', hello)
+  t.equal(other.clock.pending, 0)
+})
