@@ -147,7 +147,8 @@ export class Ledger {
 
   #announce(held: MemberRecord | undefined, next: MemberRecord): void {
     const wasHere = held !== undefined && isHere(held)
-    if (wasHere !== isHere(next)) this.neighbours.moved()
+    if (held === undefined && isHere(next)) this.neighbours.arrived()
+    else if (wasHere !== isHere(next)) this.neighbours.announce()
     const isRestart = held !== undefined && held.epoch !== next.epoch
     switch (next.state) {
       case 'alive':
@@ -238,7 +239,7 @@ export class Ledger {
     this.#local.rumours.drop(id)
     this.#local.table.delete(id)
     if (isHere(held)) this.event('left', gone)
-    this.neighbours.moved()
+    this.neighbours.announce()
   }
 
   prune(nowMs: number): void {

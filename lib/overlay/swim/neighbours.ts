@@ -1,7 +1,7 @@
 import type { NodeId } from '../../base/ids.js'
 import type { Local } from './local.js'
 
-/** The ring is told of when nobody came or went for this long ... */
+/** The ring is told of when nobody came for this long ... */
 const settleMs = 500
 /** ... and in a group that never rests after this long. */
 const settleMaxMs = 30_000
@@ -13,7 +13,7 @@ const settleMaxMs = 30_000
 export class Neighbours {
   readonly #local: Local
   #announced: readonly NodeId[] = []
-  #movedMs = 0
+  #arrivedMs = 0
   /** When the change that is not announced yet was first seen. */
   #unsettledMs: number | undefined
 
@@ -31,24 +31,24 @@ export class Neighbours {
     this.#local.emit({ type: 'neighbours', peers })
   }
 
-  /** Somebody came or went. */
-  moved(): void {
+  /** Somebody came who was never here. Who goes, or comes back, changes the ring at once: after a partition links are what heals it. */
+  arrived(): void {
     const { table, options, nowMs } = this.#local
     // Everybody is everybody's neighbour: nobody is displaced, and a crash is seen from the first moment.
     if (table.hereCount <= options.observers + 1) {
       this.announce()
       return
     }
-    this.#movedMs = nowMs
+    this.#arrivedMs = nowMs
     if (this.#unsettledMs !== undefined) return
-    this.#unsettledMs = this.#movedMs
+    this.#unsettledMs = this.#arrivedMs
     this.#look()
   }
 
   #look(): void {
     const { nowMs, timers } = this.#local
     if (this.#unsettledMs === undefined) return // announced meanwhile
-    const dueMs = Math.min(this.#movedMs + settleMs, this.#unsettledMs + settleMaxMs)
+    const dueMs = Math.min(this.#arrivedMs + settleMs, this.#unsettledMs + settleMaxMs)
     if (nowMs >= dueMs) this.announce()
     else timers.at(dueMs, () => this.#look())
   }
