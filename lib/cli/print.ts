@@ -44,6 +44,19 @@ export function table<Item>(items: readonly Item[], columns: readonly Column<Ite
   return `${[line(heads, []), ...rows].join('\n')}\n`
 }
 
+/** When it was created, as its age. */
+export function createdColumn(nowMs: number): Column<{ readonly createdAt: Date }> {
+  return { head: 'CREATED', text: ({ createdAt }) => `${age(createdAt, nowMs)} ago` }
+}
+
+export const labelsColumn: Column<{ readonly labels: Readonly<Record<string, string>> }> = {
+  head: 'LABELS',
+  text: ({ labels }) =>
+    Object.entries(labels)
+      .map(([key, value]) => `${key}=${value}`)
+      .join(' '),
+}
+
 /** Colours for this sink: only on a terminal, and never with NO_COLOR. */
 export function paintFor(sink: TextSink, env: Readonly<Record<string, string | undefined>>): Paint {
   const wanted = sink.isTTY && (env.NO_COLOR ?? '') === '' && env.TERM !== 'dumb'

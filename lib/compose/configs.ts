@@ -4,11 +4,12 @@ import { isSkeinError } from '../base/errors.js'
 import { checkLabels } from '../model/check-node.js'
 import { checkPayloadName } from '../model/payload.js'
 import type { ConfigUse } from '../model/service.js'
+import { definitionsOf } from './definitions.js'
 import { namespaceLabel } from './deploy-plan.js'
 import { type Field, type Readers, readPairs, readText } from './fields.js'
 import type { Environment } from './interpolate.js'
 import { type Findings, type Note, pathTo } from './notes.js'
-import { type Definition, definitionsOf, type PayloadNames, readDefinition, readUses } from './payloads.js'
+import { type Definition, type PayloadNames, readDefinition, readUses } from './payloads.js'
 import type { Source } from './source.js'
 
 /** A config that a deploy creates, before its data are read. */

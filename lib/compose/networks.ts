@@ -1,4 +1,5 @@
 /** `networks:` of a stack file: names of networks that the cluster has, and of those that the stack brings along. */
+import { definitionsOf } from './definitions.js'
 import { namespaceLabel } from './deploy-plan.js'
 import { type Field, readMap, readPairs, readText, readTexts, wrong } from './fields.js'
 import { knownNetworkKeys, knownNetworkUseKeys } from './keys.js'
@@ -20,21 +21,14 @@ const always = 'default'
 /** The top-level key, wherever in the file it stands: services before it may refer to it. */
 export function readStackNetworks(root: Source, stack: string, findings: Findings): StackNetworks {
   const networks = new Map([[always, { name: always, brought: undefined as StackNetwork | undefined }]])
-  const entry = root.kind === 'map' ? root.entries.find(({ key }) => key === 'networks') : undefined
-  if (entry === undefined) return networks
-  if (entry.value.kind !== 'map') {
-    wrong({ path: 'networks', line: entry.line, source: entry.value }, 'a map of networks', findings)
-    return networks
-  }
-  for (const { key, line, value } of entry.value.entries) {
-    networks.set(key, readNetwork(key, { path: pathTo('networks', key), line, source: value }, stack, findings))
+  for (const field of definitionsOf(root, 'networks', findings)) {
+    networks.set(field.key, readNetwork(field, stack, findings))
   }
   return networks
 }
 
 function readNetwork(
-  key: string,
-  field: Field,
+  field: Field & { readonly key: string },
   stack: string,
   findings: Findings,
 ): { readonly name: string; readonly brought: StackNetwork | undefined } {
@@ -55,8 +49,8 @@ function readNetwork(
   }
   const isEmpty = field.source.kind === 'scalar' && field.source.value === null // as the specification allows
   if (!isEmpty) readMap(field, readers, knownNetworkKeys, findings)
-  if (isExternal) return { name: given ?? key, brought: undefined }
-  const name = given ?? `${stack}_${key}`
+  if (isExternal) return { name: given ?? field.key, brought: undefined }
+  const name = given ?? `${stack}_${field.key}`
   return { name, brought: { name, labels: { ...labels, [namespaceLabel]: stack } } }
 }
 

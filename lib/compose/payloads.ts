@@ -1,24 +1,12 @@
-/** What `secrets:` and `configs:` of a stack file have in common: definitions at the top level, and their uses in services. */
+/** What `secrets:` and `configs:` of a stack file have in common: what a definition says, and their uses in services. */
 import { type Field, type Readers, readMap, readText, wrong } from './fields.js'
 import { knownNowhere, knownPayloadUseKeys } from './keys.js'
 import { type Findings, pathTo } from './notes.js'
-import type { Source } from './source.js'
 
 export type PayloadsKey = 'secrets' | 'configs'
 
 /** Name in the file → name in the cluster. */
 export type PayloadNames = ReadonlyMap<string, string>
-
-/** Every entry under a key of the top level, wherever in the file that stands: services before it may refer to it. */
-export function definitionsOf(root: Source, key: PayloadsKey, findings: Findings): readonly (Field & { readonly key: string })[] {
-  const entry = root.kind === 'map' ? root.entries.find((each) => each.key === key) : undefined
-  if (entry === undefined) return []
-  if (entry.value.kind !== 'map') {
-    wrong({ path: key, line: entry.line, source: entry.value }, `a map of ${key}`, findings)
-    return []
-  }
-  return entry.value.entries.map(({ key: name, line, value }) => ({ key: name, path: pathTo(key, name), line, source: value }))
-}
 
 /** What a definition says of the cluster: whether it is there already, and under which name. */
 export interface Definition {

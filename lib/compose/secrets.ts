@@ -1,8 +1,9 @@
 /** `secrets:` of a stack file: names of secrets that the cluster has. Values never come from the file. */
 import type { SecretUse } from '../model/service.js'
+import { definitionsOf } from './definitions.js'
 import type { Field } from './fields.js'
 import { type Findings, pathTo } from './notes.js'
-import { definitionsOf, type PayloadNames, readDefinition, readUses } from './payloads.js'
+import { type PayloadNames, readDefinition, readUses } from './payloads.js'
 import type { Source } from './source.js'
 
 /** Where Compose would take a value from. */

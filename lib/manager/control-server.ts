@@ -14,6 +14,7 @@ import { parseConstraints, parseSpread } from '../scheduler/index.js'
 import type { StoreChange } from '../store/changes.js'
 import { resolveNode, resolveService, resolveTask, transact } from '../store/index.js'
 import type { Store } from '../store/store.js'
+import { fits } from './filter.js'
 import { mergeLogs } from './logs.js'
 import { networkVerbs } from './network-verbs.js'
 import { idFrom } from './object-id.js'
@@ -271,7 +272,7 @@ export class ControlServer implements ControlCaller {
       },
       'services.get': async ({ ref }) => service(ref),
       'services.list': async ({ filter }) =>
-        list([...view().services()].filter((each) => matches(each, filter)).map((each) => presentService(view(), each))),
+        list([...view().services()].filter((each) => fits(each.spec, filter)).map((each) => presentService(view(), each))),
       'services.replace': async ({ ref, spec, version }, head) => {
         const record = resolveService(view(), ref)
         this.#checkName(record, spec)
@@ -466,13 +467,4 @@ function outcomeUnknown(verb: Verb, { requestId }: CallHead, cause: unknown): Sk
 
 function isOneOf(error: unknown, codes: readonly ErrorCode[]): boolean {
   return codes.some((code) => isSkeinError(error, code))
-}
-
-function matches(
-  service: ServiceRecord,
-  filter: { readonly name?: string; readonly labels?: Readonly<Record<string, string>> },
-): boolean {
-  const { name, labels = {} } = service.spec
-  if (filter.name !== undefined && !name.startsWith(filter.name)) return false
-  return Object.entries(filter.labels ?? {}).every(([key, value]) => labels[key] === value)
 }

@@ -6,6 +6,7 @@ import type { Op } from '../model/command.js'
 import { checkNetworkName } from '../model/network.js'
 import { resolveNetwork } from '../store/index.js'
 import type { View } from '../store/view.js'
+import { fits } from './filter.js'
 import { idFrom } from './object-id.js'
 import { presentNetwork } from './present.js'
 
@@ -28,11 +29,8 @@ export function networkVerbs({ view, submit }: NetworkVerbsWorld): NetworkVerbs 
       return shown(id)
     },
     'networks.get': async ({ ref }) => shown(ref),
-    'networks.list': async ({ filter: { name = '', labels = {} } }) => {
-      const wanted = Object.entries(labels)
-      const found = [...view().networks()].filter(
-        (network) => network.name.startsWith(name) && wanted.every(([key, value]) => network.labels[key] === value),
-      )
+    'networks.list': async ({ filter }) => {
+      const found = [...view().networks()].filter((network) => fits(network, filter))
       return { items: found.map((network) => presentNetwork(view(), network)), version: view().version, stale: false }
     },
     'networks.remove': async ({ ref }, head) => {

@@ -3,14 +3,15 @@
  * answers with one. A config lies open: who operates the cluster may read it.
  */
 import type { CallHead, ControlVerbs } from '../api/control.js'
-import type { Config, ConfigWithData, Filter, Secret } from '../api/types.js'
+import type { Config, ConfigWithData, Secret } from '../api/types.js'
 import { checkLabels } from '../model/check-node.js'
 import type { Op } from '../model/command.js'
 import type { Config as ConfigRecord } from '../model/config.js'
-import { checkPayload, checkPayloadName, type PayloadHead, type PayloadKind } from '../model/payload.js'
+import { checkPayload, checkPayloadName, type PayloadKind } from '../model/payload.js'
 import type { Secret as SecretRecord } from '../model/secret.js'
 import { resolveConfig, resolveSecret } from '../store/index.js'
 import type { View } from '../store/view.js'
+import { fits } from './filter.js'
 import { idFrom } from './object-id.js'
 
 export interface PayloadVerbsWorld {
@@ -69,10 +70,6 @@ type NewPayload = ControlVerbs['secrets.create'][0]
 /** @throws {SkeinError} ERR_SKEIN_INVALID_SPEC, ERR_SKEIN_TOO_LARGE */
 function checked(kind: PayloadKind, { name, labels, data }: NewPayload): NewPayload {
   return { name: checkPayloadName(name), labels: checkLabels(labels), data: checkPayload(kind, data) }
-}
-
-function fits(payload: PayloadHead, { name = '', labels = {} }: Filter): boolean {
-  return payload.name.startsWith(name) && Object.entries(labels).every(([key, value]) => payload.labels[key] === value)
 }
 
 /** Never its value, sealed or not. */

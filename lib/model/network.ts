@@ -1,4 +1,5 @@
 /** Networks: names that services share so that their tasks find each other. A service that names none belongs to the default one. */
+import type { NamedHead } from './head.js'
 import { check, listOf, text } from './validate.js'
 
 /** Networks one service may belong to. */
@@ -13,15 +14,8 @@ const nameSchema = text(nameForm, '1 to 63 letters, digits, - and _, first and l
 /** In a service's spec. */
 export const networkNamesSchema = listOf(nameSchema, networksMax, 'networks, each by name')
 
-/** The replicated record. Its name never changes. */
-export interface Network {
-  readonly id: string
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly createdAtMs: number
-  readonly updatedAtMs: number
-  readonly version: number
-}
+/** The replicated record. */
+export type Network = NamedHead
 
 /** A network of a stored spec: by id, so that a later one of the same name never takes its place. */
 export interface NetworkRef {

@@ -1,5 +1,6 @@
 /** Payloads: small values under a name that tasks are given as files. A secret is a payload nobody else may read, a config one that operators may. */
 import { SkeinError } from '../base/errors.js'
+import type { NamedHead } from './head.js'
 import { check, invalid, text } from './validate.js'
 
 export type PayloadKind = 'secret' | 'config'
@@ -8,14 +9,7 @@ export type PayloadKind = 'secret' | 'config'
 export const payloadBytesMax: Readonly<Record<PayloadKind, number>> = { secret: 500 * 1024, config: 1000 * 1024 }
 
 /** What every payload's record has. Its bytes never change: other bytes are another payload. */
-export interface PayloadHead {
-  readonly id: string
-  readonly name: string
-  readonly labels: Readonly<Record<string, string>>
-  readonly createdAtMs: number
-  readonly updatedAtMs: number
-  readonly version: number
-}
+export type PayloadHead = NamedHead
 
 /** A payload of a stored spec: by id, so that a later one of the same name never takes its place. */
 export interface PayloadRef {

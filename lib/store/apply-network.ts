@@ -4,8 +4,7 @@ import { checkLabels } from '../model/check-node.js'
 import type { Op } from '../model/command.js'
 import { checkNetworkName, defaultNetwork, type Network, networksOfClusterMax } from '../model/network.js'
 import type { Draft } from './draft.js'
-import { servicesOnNetwork } from './queries.js'
-import { namedUsers } from './users.js'
+import { missing, refuseUsed } from './users.js'
 
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
@@ -34,19 +33,11 @@ export function createNetwork(draft: Draft, { id, name, labels }: OpOf<'network.
 }
 
 export function removeNetwork(draft: Draft, { id }: OpOf<'network.remove'>): void {
-  const network = draft.tables.network(id)
-  if (network === undefined) {
-    const words = `network ${id}: there is none; see the list of networks`
-    throw new SkeinError('ERR_SKEIN_NOT_FOUND', words, { kind: 'network', ref: id })
-  }
+  const network = draft.tables.network(id) ?? missing('network', id)
   if (id === defaultNetwork.id) {
     const words = 'network default cannot be removed: services that name no network belong to it'
     throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'network is the default' })
   }
-  const users = servicesOnNetwork(draft.tables, id)
-  if (users.length > 0) {
-    const words = `network ${network.name} is used by ${namedUsers(users)}; update or remove those services first`
-    throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'network is used' })
-  }
+  refuseUsed(draft.tables, 'network', network)
   draft.write({ kind: 'network', key: id, record: undefined })
 }

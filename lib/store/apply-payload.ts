@@ -6,8 +6,7 @@ import { checkPayload, checkPayloadName, type PayloadHead, type PayloadKind } fr
 import { checkSealed } from '../model/secret.js'
 import type { Draft } from './draft.js'
 import { mergeLabels } from './labels.js'
-import { servicesUsing } from './queries.js'
-import { namedUsers } from './users.js'
+import { missing, refuseUsed } from './users.js'
 
 type OpOf<Name extends Op['op']> = Extract<Op, { op: Name }>
 
@@ -32,12 +31,12 @@ export function updateConfig(draft: Draft, { id, labels }: OpOf<'config.update'>
 }
 
 export function removeSecret(draft: Draft, { id }: OpOf<'secret.remove'>): void {
-  refuseUsed(draft, 'secret', draft.tables.secret(id) ?? missing('secret', id))
+  refuseUsed(draft.tables, 'secret', draft.tables.secret(id) ?? missing('secret', id))
   draft.write({ kind: 'secret', key: id, record: undefined })
 }
 
 export function removeConfig(draft: Draft, { id }: OpOf<'config.remove'>): void {
-  refuseUsed(draft, 'config', draft.tables.config(id) ?? missing('config', id))
+  refuseUsed(draft.tables, 'config', draft.tables.config(id) ?? missing('config', id))
   draft.write({ kind: 'config', key: id, record: undefined })
 }
 
@@ -61,15 +60,4 @@ function relabelled<Payload extends PayloadHead>(
   labels: Readonly<Record<string, string | null>>,
 ): Payload {
   return { ...was, labels: mergeLabels(was.labels, labels), updatedAtMs: atMs, version }
-}
-
-function refuseUsed({ tables }: Draft, kind: PayloadKind, { id, name }: PayloadHead): void {
-  const users = servicesUsing(tables, kind, id)
-  if (users.length === 0) return
-  const words = `${kind} ${name} is used by ${namedUsers(users)}; update or remove those services first`
-  throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: `${kind} is used` })
-}
-
-function missing(kind: PayloadKind, id: string): never {
-  throw new SkeinError('ERR_SKEIN_NOT_FOUND', `${kind} ${id}: there is none; see the list of ${kind}s`, { kind, ref: id })
 }

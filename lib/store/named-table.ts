@@ -1,9 +1,14 @@
 import { SortedTable } from './sorted-table.js'
 
 /** Records by id, ascending, and by their names, of which each has one of its own. Pure. */
-export class NamedTable<T extends { readonly name: string }> {
+export class NamedTable<T> {
   readonly #items = new SortedTable<T>()
   readonly #idByName = new Map<string, string>()
+  readonly #nameOf: (item: T) => string
+
+  constructor(nameOf: (item: T) => string) {
+    this.#nameOf = nameOf
+  }
 
   get(id: string): T | undefined {
     return this.#items.get(id)
@@ -19,14 +24,18 @@ export class NamedTable<T extends { readonly name: string }> {
   }
 
   set(id: string, item: T): void {
-    this.delete(id)
-    this.#idByName.set(item.name, id)
+    this.#forgetName(id)
+    this.#idByName.set(this.#nameOf(item), id)
     this.#items.set(id, item)
   }
 
   delete(id: string): void {
-    const was = this.#items.get(id)
-    if (was !== undefined) this.#idByName.delete(was.name)
+    this.#forgetName(id)
     this.#items.delete(id)
+  }
+
+  #forgetName(id: string): void {
+    const was = this.#items.get(id)
+    if (was !== undefined) this.#idByName.delete(this.#nameOf(was))
   }
 }

@@ -36,10 +36,10 @@ export function resolveConfig(view: View, ref: string): Config {
   return exact ?? onlyOne('config', ref, startingWith(view.configs(), ref, idOf), idOf)
 }
 
-/** Services whose present spec gives this secret or config to its tasks. */
-export function servicesUsing(view: View, kind: PayloadKind, id: string): readonly Service[] {
+/** Services whose present spec gives this secret or config to its tasks, or puts them on this network. */
+export function servicesUsing(view: View, kind: PayloadKind | 'network', id: string): readonly Service[] {
   return [...view.services()].filter((service) =>
-    view.spec(service.id, service.specVersion)?.task[`${kind}s`].some((payload) => payload.id === id),
+    view.spec(service.id, service.specVersion)?.task[`${kind}s`].some((used) => used.id === id),
   )
 }
 
@@ -47,13 +47,6 @@ export function servicesUsing(view: View, kind: PayloadKind, id: string): readon
 export function resolveNetwork(view: View, ref: string): Network {
   const exact = view.network(ref) ?? view.networkByName(ref)
   return exact ?? onlyOne('network', ref, startingWith(view.networks(), ref, idOf), idOf)
-}
-
-/** Services whose present spec puts its tasks on this network. */
-export function servicesOnNetwork(view: View, id: string): readonly Service[] {
-  return [...view.services()].filter((service) =>
-    view.spec(service.id, service.specVersion)?.task.networks.some((network) => network.id === id),
-  )
 }
 
 /**

@@ -24,15 +24,14 @@ export class Tables implements View {
   #counters: Counters = Object.freeze({ nextHandle: 1, requests: 0 })
   #cluster: Cluster | undefined
   readonly #nodes = new SortedTable<Node>()
-  readonly #services = new SortedTable<Service>()
-  readonly #serviceIdByName = new Map<string, string>()
+  readonly #services = new NamedTable<Service>(({ spec }) => spec.name)
   readonly #specs = new Map<string, ResolvedServiceSpec>()
   readonly #tasksPerSpec = new Map<string, number>()
   readonly #tasks = new TaskIndex()
   readonly #kv = new SortedTable<KeyValue>()
-  readonly #secrets = new NamedTable<Secret>()
-  readonly #configs = new NamedTable<Config>()
-  readonly #networks = new NamedTable<Network>()
+  readonly #secrets = new NamedTable<Secret>(({ name }) => name)
+  readonly #configs = new NamedTable<Config>(({ name }) => name)
+  readonly #networks = new NamedTable<Network>(({ name }) => name)
   readonly #requests = new Map<number, AnsweredRequest>()
   readonly #outcomeByRequest = new Map<string, Outcome>()
 
@@ -56,8 +55,7 @@ export class Tables implements View {
     return this.#services.get(id)
   }
   serviceByName(name: string): Service | undefined {
-    const id = this.#serviceIdByName.get(name)
-    return id === undefined ? undefined : this.#services.get(id)
+    return this.#services.byName(name)
   }
   services(): Iterable<Service> {
     return this.#services.values()
@@ -190,7 +188,7 @@ export class Tables implements View {
         put(this.#nodes, row.key, row.record)
         break
       case 'service':
-        this.#writeService(row.key, row.record)
+        put(this.#services, row.key, row.record)
         break
       case 'spec':
         put(this.#specs, row.key, row.record)
@@ -242,13 +240,6 @@ export class Tables implements View {
     for (const record of this.#secrets.values()) yield { kind: 'secret', key: record.id, record }
     for (const record of this.#configs.values()) yield { kind: 'config', key: record.id, record }
     for (const record of this.#networks.values()) if (record !== defaultNetwork) yield { kind: 'network', key: record.id, record }
-  }
-
-  #writeService(id: string, service: Service | undefined): void {
-    const was = this.#services.get(id)
-    if (was !== undefined) this.#serviceIdByName.delete(was.spec.name)
-    if (service !== undefined) this.#serviceIdByName.set(service.spec.name, id)
-    put(this.#services, id, service)
   }
 
   #payloads(kind: PayloadKind): NamedTable<Secret> | NamedTable<Config> {

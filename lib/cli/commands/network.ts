@@ -3,7 +3,7 @@ import type { Network } from '../../api/types.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { pair } from '../flags.js'
-import { age, type Column } from '../print.js'
+import { type Column, createdColumn, labelsColumn } from '../print.js'
 import type { Session } from '../session.js'
 import { removeEach } from './remove-each.js'
 
@@ -35,14 +35,8 @@ async function list(session: Session): Promise<ExitCode> {
   const columns: readonly Column<Network>[] = [
     { head: 'ID', text: ({ id }) => id },
     { head: 'NAME', text: ({ name }) => name },
-    { head: 'CREATED', text: ({ createdAt }) => `${age(createdAt, nowMs)} ago` },
-    {
-      head: 'LABELS',
-      text: ({ labels }) =>
-        Object.entries(labels)
-          .map(([key, value]) => `${key}=${value}`)
-          .join(' '),
-    },
+    createdColumn(nowMs),
+    labelsColumn,
   ]
   session.output.list(networks, columns, ({ id }) => id)
   return exitCodes.done

@@ -7,7 +7,7 @@ import { readAtMost } from '../../compose/read-at-most.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { pair } from '../flags.js'
-import { age, type Column } from '../print.js'
+import { type Column, createdColumn, labelsColumn } from '../print.js'
 import type { Session } from '../session.js'
 import { removeEach } from './remove-each.js'
 
@@ -104,14 +104,8 @@ async function list<Shown extends Secret | Config>(session: Session, { of, colum
     { head: 'ID', text: ({ id }) => id },
     { head: 'NAME', text: ({ name }) => name },
     ...columns,
-    { head: 'CREATED', text: ({ createdAt }) => `${age(createdAt, nowMs)} ago` },
-    {
-      head: 'LABELS',
-      text: ({ labels }) =>
-        Object.entries(labels)
-          .map(([key, value]) => `${key}=${value}`)
-          .join(' '),
-    },
+    createdColumn(nowMs),
+    labelsColumn,
   ]
   session.output.list(payloads, shown, ({ id }) => id)
   return exitCodes.done
