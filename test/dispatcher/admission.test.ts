@@ -4,7 +4,7 @@ import { isSkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
 import { Admission } from '../../lib/dispatcher/admission.js'
 import { Dispatcher } from '../../lib/dispatcher/dispatcher.js'
-import { found, node, openHarness } from '../store/harness.js'
+import { description, found, node, openHarness } from '../store/harness.js'
 
 t.test('however they come, no more are admitted than the bucket holds and what flows in', async () => {
   const options = { burst: 10, perSecond: 20 }
@@ -36,14 +36,6 @@ t.test('who is refused is told another moment than the one before, and finds roo
 })
 
 const workersTotal = 5_000
-const description = {
-  hostname: 'h',
-  os: 'linux',
-  arch: 'x64',
-  pid: 1,
-  resources: { cpuNanos: 2e9, memoryBytes: 2 ** 30 },
-  drivers: ['process'],
-}
 
 t.test(
   '5,000 workers come to a new leader at once: a bounded number a second, every beat answered, nobody down',

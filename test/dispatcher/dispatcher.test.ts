@@ -9,18 +9,10 @@ import type { Member, Membership } from '../../lib/dispatcher/index.js'
 import { Gossip } from '../../lib/overlay/gossip/index.js'
 import type { Store } from '../../lib/store/store.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
-import { found as founding, node, openHarness, service } from '../store/harness.js'
+import { description, found as founding, node, openHarness, service } from '../store/harness.js'
 
 const a = 'node00000001'
 const b = 'node00000002'
-const description = {
-  hostname: 'h',
-  os: 'linux',
-  arch: 'x64',
-  pid: 1,
-  resources: { cpuNanos: 2e9, memoryBytes: 2 ** 30 },
-  drivers: ['process'],
-}
 const hello: SessionHello = { description, address: 'h:9', reports: [] }
 const never = new AbortController().signal
 

@@ -2,20 +2,12 @@ import t from 'tap'
 import { isSkeinError } from '../../lib/base/errors.js'
 import { seededRandom } from '../../lib/base/random.js'
 import { Dispatcher } from '../../lib/dispatcher/dispatcher.js'
-import { found, node, openHarness } from '../store/harness.js'
+import { description, found, node, openHarness } from '../store/harness.js'
 
 /** A quarter of ten thousand, let in at a quarter of the pace: it takes them as long. */
 const workers = 2_500
 const admission = { burst: 125, perSecond: 50 }
 const stepMs = 100
-const description = {
-  hostname: 'h',
-  os: 'linux',
-  arch: 'x64',
-  pid: 1,
-  resources: { cpuNanos: 2e9, memoryBytes: 2 ** 30 },
-  drivers: ['process'],
-}
 
 t.test(
   'a leader that is new to its workers, and lets them in for longer than the silent are waited for, takes none down',

@@ -12,31 +12,32 @@ const find = (id: string): Uint8Array | undefined => {
 
 t.test('whatever is needed when, a worker that does as it is told holds just that, and is told nothing twice', async (t) => {
   const step = fc.record({ needed: fc.subarray(ids), beginsAnew: fc.boolean(), roomBytes: fc.integer({ min: 1, max: 50 }) })
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
-      const feed = new PayloadFeed()
-      const held = new Set<string>()
-      for (const { needed, beginsAnew, roomBytes } of steps) {
-        const wanted = new Set(needed)
-        if (beginsAnew) {
-          feed.beginAnew()
-          held.clear()
-        }
-        for (const id of feed.dropped(wanted)) if (!held.delete(id)) return false
-        for (let told = feed.next(wanted, roomBytes, find); told.length > 0; told = feed.next(wanted, roomBytes, find)) {
-          const before = told.slice(0, -1).reduce((sum, { data }) => sum + (data?.length ?? 0), 0)
-          if (before >= roomBytes) return false // only the last may go over
-          for (const { id, data } of told) {
-            if (held.has(id) || data?.length !== sizes[id]) return false
-            held.add(id)
+  const run = (): void =>
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
+        const feed = new PayloadFeed()
+        const held = new Set<string>()
+        for (const { needed, beginsAnew, roomBytes } of steps) {
+          const wanted = new Set(needed)
+          if (beginsAnew) {
+            feed.beginAnew()
+            held.clear()
           }
+          for (const id of feed.dropped(wanted)) if (!held.delete(id)) return false
+          for (let told = feed.next(wanted, roomBytes, find); told.length > 0; told = feed.next(wanted, roomBytes, find)) {
+            const before = told.slice(0, -1).reduce((sum, { data }) => sum + (data?.length ?? 0), 0)
+            if (before >= roomBytes) return false // only the last may go over
+            for (const { id, data } of told) {
+              if (held.has(id) || data?.length !== sizes[id]) return false
+              held.add(id)
+            }
+          }
+          if ([...held].sort().join() !== [...needed].sort().join()) return false
         }
-        if ([...held].sort().join() !== [...needed].sort().join()) return false
-      }
-      return true
-    }),
-  )
-  t.pass('in all histories')
+        return true
+      }),
+    )
+  t.doesNotThrow(run, 'in all histories')
 })
 
 t.test('without room nothing is sent, and nothing is forgotten for it', async (t) => {

@@ -45,6 +45,16 @@ export const found: Op = {
   settings: defaultClusterSettings,
 }
 
+/** What a worker says of its machine. */
+export const description = {
+  hostname: 'h',
+  os: 'linux',
+  arch: 'x64',
+  pid: 1,
+  resources: { cpuNanos: 2e9, memoryBytes: 2 ** 30 },
+  drivers: ['process'],
+}
+
 export function node(id: string, name = id): Op[] {
   return [
     { op: 'node.create', id, name, role: 'worker', availability: 'active', labels: {}, address: `${id}:1`, raftId: undefined },

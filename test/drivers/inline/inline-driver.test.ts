@@ -2,6 +2,7 @@ import t from 'tap'
 import type { Assigned } from '../../../lib/drivers/driver.js'
 import { type InlineFunction, inlineDriver } from '../../../lib/drivers/index.js'
 import { type DriverCommands, testDriver } from '../../../lib/testing/driver-suite.js'
+import { assigned } from '../task.js'
 
 const never = new AbortController().signal
 
@@ -113,25 +114,5 @@ t.test('a function that fails after it was abandoned does not harm the host', as
 })
 
 function task(...command: string[]): Assigned {
-  return {
-    id: 'web.3.1',
-    service: 'web',
-    slot: '3',
-    spec: {
-      driver: 'inline',
-      command,
-      env: {},
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: 10_000,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-    },
-    secrets: new Map(),
-    configs: new Map(),
-  }
+  return assigned({ driver: 'inline', command })
 }

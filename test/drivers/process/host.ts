@@ -1,5 +1,6 @@
 import type { Assigned } from '../../../lib/drivers/driver.js'
 import { processDriver } from '../../../lib/drivers/index.js'
+import { assigned } from '../task.js'
 
 /**
  * A host process that runs tasks until someone kills it. Arguments: JSON of { dir?, commands, secrets? }.
@@ -27,25 +28,6 @@ console.log(JSON.stringify({ lines }))
 // Tasks keep the event loop alive; only a signal ends this.
 
 function task(id: string, command: readonly string[]): Assigned {
-  return {
-    id,
-    service: 'host',
-    slot: '1',
-    spec: {
-      driver: 'process',
-      command,
-      env: {},
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: 10_000,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-    },
-    secrets: new Map(Object.entries(secrets ?? {}).map(([name, text]) => [name, Buffer.from(text)])),
-    configs: new Map(),
-  }
+  const given = new Map(Object.entries(secrets ?? {}).map(([name, text]) => [name, Buffer.from(text)]))
+  return assigned({ command }, { id, service: 'host', slot: '1', secrets: given })
 }

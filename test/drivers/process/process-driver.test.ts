@@ -5,6 +5,7 @@ import type { Assigned, LogOptions, RuntimeDriver, Unit, UnitLogLine } from '../
 import { processDriver } from '../../../lib/drivers/index.js'
 import { findMarked, isGroupAlive, isRunning, startTimeOf } from '../../../lib/drivers/process/proc-table.js'
 import { type DriverCommands, testDriver } from '../../../lib/testing/driver-suite.js'
+import { assigned as task } from '../task.js'
 
 const never = new AbortController().signal
 const logBytesMax = 64 * 1024
@@ -291,29 +292,4 @@ async function lineOf(unit: Unit, start: string): Promise<UnitLogLine> {
 function pidOf(unit: Unit): number {
   if ('pid' in unit && typeof unit.pid === 'number') return unit.pid
   throw new Error('a started process unit has a pid')
-}
-
-function task(spec: Partial<Assigned['spec']>): Assigned {
-  return {
-    id: 'web.3.1',
-    service: 'web',
-    slot: '3',
-    spec: {
-      driver: 'process',
-      command: [],
-      env: {},
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: 10_000,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-      ...spec,
-    },
-    secrets: new Map(),
-    configs: new Map(),
-  }
 }

@@ -10,6 +10,7 @@ import t from 'tap'
 import type { Assigned, RuntimeDriver, Unit } from '../../../lib/drivers/driver.js'
 import { processDriver } from '../../../lib/drivers/index.js'
 import { removeFilesOf, TaskFiles } from '../../../lib/drivers/process/task-files.js'
+import { assigned } from '../task.js'
 
 const host = fileURLToPath(new URL('./host.js', import.meta.url))
 const never = new AbortController().signal
@@ -22,27 +23,7 @@ const none: ReadonlyMap<string, Uint8Array> = new Map()
 const secret = (): Map<string, Uint8Array> => new Map([['password', Buffer.from('hunter2')]])
 
 function task(command: readonly string[], secrets: ReadonlyMap<string, Uint8Array>, configs = none): Assigned {
-  return {
-    id: 'web.1.1',
-    service: 'web',
-    slot: '1',
-    spec: {
-      driver: 'process',
-      command,
-      env: {},
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: 10_000,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-    },
-    secrets,
-    configs,
-  }
+  return assigned({ command }, { id: 'web.1.1', slot: '1', secrets, configs })
 }
 
 async function lineOf(unit: Unit): Promise<string> {
