@@ -1,13 +1,12 @@
 /** How a newcomer comes into its cluster: it founds it together with others, or is taken in by a manager. */
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { Founding } from '../manager/index.js'
 import type { Availability } from '../model/node.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import { type Invitation, trustOf, trustOfToken } from '../security/index.js'
-import { answerLater, Meeting, meetingCredentials } from './founding.js'
+import { answerLater, Meeting, type MeetingEnd, meetingCredentials } from './founding.js'
 import { type Beginning, type MeetAnswer, readDecided } from './founding-messages.js'
 import { joinCluster } from './join.js'
 import type { OwnKeys } from './own-keys.js'
@@ -47,18 +46,23 @@ export class ComingIn {
    */
   async enter(world: ComingInWorld): Promise<StoredIdentity> {
     const { identity, own } = world
-    const beginning = await this.#meet(world)
-    const mine = beginning?.members.find(({ id }) => id === identity.node)
-    if (beginning === undefined || mine === undefined) return await join(world)
-    const { cluster, dataKey, access, members } = beginning
+    const end = await this.#meet(world)
+    if (end?.type !== 'decided') return await join(world, end?.addresses ?? [])
+    const mine = end.beginning.members.find(({ id }) => id === identity.node)
+    if (mine === undefined)
+      return await join(
+        world,
+        end.beginning.members.map(({ address }) => address),
+      )
+    const { cluster, dataKey, access, members } = end.beginning
     await own.began(mine.certificate, trustOf(cluster, access), dataKey, access)
     const { joining: _, ...rest } = identity
     const managers = members.map(({ id, address }) => ({ node: id, address }))
     return { ...rest, cluster, role: 'manager', raftId: mine.raftId, founding: true, managers }
   }
 
-  /** Undefined when the cluster is there, and to be joined. */
-  async #meet(world: ComingInWorld): Promise<Beginning | undefined> {
+  /** Undefined when nothing is to be founded. */
+  async #meet(world: ComingInWorld): Promise<MeetingEnd | undefined> {
     const { invitation, expect, identity, own, clock, random, logger, signal, standing, availability, labels } = world
     const { token, addresses } = invitation
     const { seed } = token
@@ -80,15 +84,14 @@ export class ComingIn {
     })
     this.#meeting = meeting
     own.credentials.replace(meetingCredentials(founding, id, own.keys, clock.wallMs()))
-    const known = deferred<Beginning | undefined>()
-    void meeting.hold().then((end) => known.resolve(end.type === 'decided' ? end.beginning : undefined), known.reject)
+    const ended = meeting.hold()
     try {
       await standing.waitFor(
         `${expect} peers have met to found the cluster`,
-        known.promise.then(() => undefined),
+        ended.then(() => undefined),
         () => meeting.progress,
       )
-      return await known.promise
+      return await ended
     } finally {
       this.#meeting = undefined
       own.credentials.replace(before)
@@ -112,14 +115,18 @@ function beginningOf({ meeting }: OwnKeys): Beginning | undefined {
   return meeting && readDecided(meeting)
 }
 
-async function join({ invitation, identity, own, pool, lookup, clock, random, signal, availability, labels }: ComingInWorld) {
+/** @param met Where others of the cluster were heard of: the only address of the join string may be our own. */
+async function join(
+  { invitation, identity, own, pool, lookup, clock, random, signal, availability, labels }: ComingInWorld,
+  met: readonly string[],
+) {
   const { token, addresses } = invitation
   const { role, root, secret } = token
   const { node: id, name, address } = identity
   own.credentials.replace({ own: undefined, trust: trustOfToken(token) })
   const answer = await joinCluster({
     pool,
-    addresses: new Seeds(addresses, lookup, clock),
+    addresses: new Seeds([...new Set([...addresses, ...met])], lookup, clock),
     clock,
     random,
     signal,

@@ -59,7 +59,10 @@ export interface MeetingWorld {
 }
 
 /** How the founding ended for this process: as one of the first, or as one who joins. */
-export type MeetingEnd = { readonly type: 'decided'; readonly beginning: Beginning } | { readonly type: 'founded' }
+export type MeetingEnd =
+  | { readonly type: 'decided'; readonly beginning: Beginning }
+  /** The cluster is there; who is in it was heard of at these addresses, or at those of the join string. */
+  | { readonly type: 'founded'; readonly addresses: readonly string[] }
 
 const callMs = 3_000
 const [roundMinMs, roundMaxMs] = [200, 1_000]
@@ -130,7 +133,8 @@ export class Meeting {
     }
     try {
       const [outcome] = await Promise.all([end, rounds()])
-      return outcome.type === 'founded' ? outcome : { type: 'decided', beginning: readBeginning(outcome.value) }
+      if (outcome.type === 'founded') return { ...outcome, addresses: [...this.#addresses] }
+      return { type: 'decided', beginning: readBeginning(outcome.value) }
     } finally {
       signal.removeEventListener('abort', onAbort)
       await this.#pool.stop()

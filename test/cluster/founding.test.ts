@@ -3,8 +3,13 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import { silentLogger } from '../../lib/base/logger.js'
 import { below, seededRandom } from '../../lib/base/random.js'
 import { connect, createPeer, makeFoundingToken, type Peer, type PeerOptions } from '../../lib/index.js'
+import { type FoundingToken, Meeting } from '../../lib/peer/founding.js'
+import { Seeds } from '../../lib/peer/seeds.js'
+import { systemClock } from '../../lib/peer/system-world.js'
+import { makeKeyPair, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 t.setTimeout(120_000)
@@ -114,6 +119,47 @@ t.test('one seed address is enough: the others are heard of there', { timeout: 6
   t.equal(new Set(peers.map((peer) => peer.status().cluster)).size, 1)
   t.equal((await managersOf(peers[0] as Peer)).length, 3)
 })
+
+t.test(
+  'a founder whose only address is its own hears from others that the cluster is there, and joins it where it heard of them',
+  { timeout: 60_000 },
+  async (t) => {
+    const [port = 0, taken = 0] = await freePorts(2)
+    const token = makeFoundingToken()
+    const founder = await startPeer(t, { join: joinString([taken], token), expect: 1, listen: `127.0.0.1:${taken}` })
+    const late = createPeer({ join: joinString([port], token), expect: 3, listen: `127.0.0.1:${port}`, timing: quick })
+    t.teardown(async () => (await late).stop())
+
+    // Somebody of the founder's address who greets it, as the founder did before it knew the end.
+    const gone = new AbortController()
+    const parsed = parseJoinString(joinString([port], token))
+    const self = {
+      id: 'zzzzzzzzzzzz',
+      name: 'greeter',
+      address: `127.0.0.1:${taken}`,
+      availability: 'active',
+      labels: {},
+    } as const
+    const greeter = new Meeting({
+      token: parsed.token as FoundingToken,
+      expect: 3,
+      self: { ...self, publicKey: (await makeKeyPair()).publicKey },
+      seeds: new Seeds(parsed.addresses, async (host) => [host], systemClock),
+      memory: undefined,
+      save: async () => undefined,
+      clock: systemClock,
+      random: seededRandom(1),
+      logger: silentLogger,
+      signal: gone.signal,
+    })
+    const greeting = t.rejects(greeter.hold(), { code: 'ERR_SKEIN_ABORTED' })
+    const peer = await late
+    gone.abort()
+    await greeting
+    t.equal(peer.status().cluster, founder.status().cluster)
+    t.equal((await managersOf(peer)).length, 2)
+  },
+)
 
 t.test(
   'another founding token meets nobody; of two with different numbers each ends, and says what to do',
