@@ -1,6 +1,6 @@
 import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
-import type { RaftRunner } from '../raft/runner/index.js'
+import type { RaftRunner, WaitOptions } from '../raft/runner/index.js'
 import type { Store } from '../store/store.js'
 import type { Duty } from './leadership.js'
 import { planRoles, type RolesStep, type RolesView } from './roles.js'
@@ -26,7 +26,7 @@ export class RoleKeeper implements Duty {
   #unsubscribe: (() => void) | undefined
   #cancelTimer: (() => void) | undefined
   #work: Promise<void> | undefined
-  #stopped = false
+  readonly #stopping = new AbortController()
 
   constructor(world: RoleKeeperWorld) {
     this.#world = world
@@ -40,18 +40,19 @@ export class RoleKeeper implements Duty {
   }
 
   async stop(): Promise<void> {
-    this.#stopped = true
+    this.#stopping.abort()
     this.#unsubscribe?.()
     this.#cancelTimer?.()
     await this.#work
   }
 
   #wake(): void {
-    if (this.#stopped || this.#work !== undefined) return
+    if (this.#stopping.signal.aborted || this.#work !== undefined) return
     this.#cancelTimer?.()
     this.#work = this.#step().then((againMs) => {
       this.#work = undefined
-      if (againMs !== undefined && !this.#stopped) this.#cancelTimer = this.#world.clock.after(againMs, () => this.#wake())
+      if (againMs !== undefined && !this.#stopping.signal.aborted)
+        this.#cancelTimer = this.#world.clock.after(againMs, () => this.#wake())
     })
   }
 
@@ -80,7 +81,7 @@ export class RoleKeeper implements Duty {
     const { raft, store } = this.#world
     switch (step.type) {
       case 'change':
-        return await raft.changeConf({ changes: [step.change] })
+        return await raft.changeConf({ changes: [step.change] }, untilDecided(this.#stopping.signal))
       case 'hand-over':
         return await raft.transferLeadership(step.to)
       case 'release': {
@@ -89,6 +90,14 @@ export class RoleKeeper implements Duty {
       }
     }
   }
+}
+
+/**
+ * As long as this peer leads: a change that is in the log may go through at any time, however slow the disks are, and until then raft
+ * takes no other. A deadline would only ask again for what is under way, and be late to see that it was done.
+ */
+function untilDecided(signal: AbortSignal): WaitOptions {
+  return { deadlineMs: Number.POSITIVE_INFINITY, signal }
 }
 
 function equal(

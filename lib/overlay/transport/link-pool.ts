@@ -430,9 +430,10 @@ export class LinkPool implements AsyncDisposable {
     return new SkeinError('ERR_SKEIN_BUSY', `this peer holds ${linksMax} links already`, { limit: 'links' })
   }
 
-  /** A node that was demoted, or a key stolen before: it must not take the place of a manager whose link is up. */
-  #impostor({ node, role }: Identity): SkeinError | undefined {
-    if (role === 'manager' || this.#links.get(node)?.identity.role !== 'manager') return undefined
+  /** A worker again, or its key stolen before: it must not take the place of a manager whose link is up. Who only renews takes nobody's. */
+  #impostor(identity: Identity): SkeinError | undefined {
+    const { node, role } = identity
+    if (role === 'manager' || mustRenew(identity) || this.#links.get(node)?.identity.role !== 'manager') return undefined
     return new SkeinError('ERR_SKEIN_FORBIDDEN', `node ${node} is linked as manager and cannot be a ${role} too`, {
       role,
       verb: 'link',

@@ -272,6 +272,24 @@ for (const network of networks()) {
       t.equal(server.counters.malformed, 1)
     })
 
+    t.test('who was demoted renews while its link as manager is still up, and takes nobody’s place', async (t) => {
+      const pools = new Pools(t, network)
+      const asks: string[] = []
+      const serverHost = makeHost({
+        handlers: { 'join.renew': async (_: unknown, { identity }: RpcContext) => void asks.push(identity.role) },
+      })
+      const server = await pools.listen('server', serverHost)
+      const up = eventOf(server, 'up')
+      const pool = pools.client('one', makeHost({ node: larger }))
+      await pool.dial(server.address)
+      await up
+      serverHost.credentials.demoted = new Set([larger])
+      const again = await pool.dial(server.address, { purpose: 'bulk' })
+      await again.call('join.renew', null)
+      t.strictSame(asks, ['demoted'])
+      t.equal(server.link(larger)?.identity.role, 'manager')
+    })
+
     t.test('more links than the bound are refused with ERR_SKEIN_BUSY', async (t) => {
       const pools = new Pools(t, network)
       const server = await pools.listen('server', makeHost(), { linksMax: 2 })
