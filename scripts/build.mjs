@@ -1,4 +1,4 @@
-// Compiles lib, test, bench and examples into dist/ with tsc.
+// Compiles lib, test, bench and examples into dist/ with tsc, and bundles what is published into dist/npm/.
 // --if-stale: does nothing when every source is older than the last build (keeps `npm start` immediate).
 import { spawnSync } from 'node:child_process'
 import { existsSync, readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const stamp = join(root, 'dist', '.built')
-const sources = ['lib', 'test', 'bench', 'examples', 'tsconfig.json', 'package.json']
+const sources = ['lib', 'test', 'bench', 'examples', 'scripts/bundle.mjs', 'tsconfig.json', 'package.json']
 
 function newest(path) {
   const stat = statSync(path, { throwIfNoEntry: false })
@@ -27,6 +27,8 @@ if (!(process.argv.includes('--if-stale') && fresh)) {
   const startedAt = new Date()
   const { status } = spawnSync(process.execPath, [tsc, '-p', root], { stdio: 'inherit' })
   if (status !== 0) process.exit(status ?? 1)
+  const { bundle } = await import('./bundle.mjs')
+  await bundle(root)
   writeFileSync(stamp, '')
   utimesSync(stamp, startedAt, startedAt)
 }

@@ -92,7 +92,7 @@ t.test('every command of the README is a command', async (t) => {
   for (const command of commands) {
     const words = command.split(' ').filter((word) => /^[a-z]+$/.test(word))
     const path = words.slice(0, ['up', 'status'].includes(words[0] ?? '') ? 1 : 2)
-    const { status, stdout } = spawnSync(process.execPath, [`${root}/dist/lib/cli/main.js`, ...path, '--help'], {
+    const { status, stdout } = spawnSync(process.execPath, [`${root}/dist/npm/cli.js`, ...path, '--help'], {
       encoding: 'utf8',
     })
     t.equal(status, 0, `skein ${path.join(' ')} --help`)

@@ -9,7 +9,8 @@ import type { MemberCounts, MemberNews, MemberOrder, MemberSetup } from './membe
 import { monotonicMs } from './monotonic.js'
 
 const cluster = 'bench0000000'
-const memberFile = fileURLToPath(new URL('./member.js', import.meta.url))
+/** One file with all it needs, as an app is deployed. @see docs/operations.md, Small machines */
+const memberFile = fileURLToPath(new URL('./member.bundle.cjs', import.meta.url))
 /** A process for each member on a few processors: the helper threads of V8's collector would mostly wait for each other. @see docs/operations.md, Small machines */
 export const nodeFlags: readonly string[] = ['--single-threaded-gc']
 /** Members that others come in through, as workers do through managers. */

@@ -130,4 +130,5 @@ function tell(news: MemberNews): void {
   process.send?.(news)
 }
 
-await run(JSON.parse(process.argv[2] ?? '') as MemberSetup)
+// Not awaited: the bundle is a CommonJS file, as those of deployed apps mostly are.
+void run(JSON.parse(process.argv[2] ?? '') as MemberSetup)

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { WriteStream } from 'node:tty'
 import { systemClock, systemRandom } from '../peer/system-world.js'
+import { packageFile } from './package-files.js'
 import type { CliWorld, TextSink } from './world.js'
 
 type Heard = Parameters<CliWorld['onSignal']>[0]
@@ -71,6 +72,6 @@ function sinkOf(stream: NodeJS.WriteStream | WriteStream): TextSink {
 }
 
 function packageVersion(): string {
-  const content: unknown = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
+  const content: unknown = JSON.parse(readFileSync(packageFile('package.json'), 'utf8'))
   return typeof content === 'object' && content !== null && 'version' in content ? String(content.version) : 'unknown'
 }

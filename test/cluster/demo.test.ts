@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import { freshDir } from './support.js'
 
-const main = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+const main = fileURLToPath(new URL('../../npm/cli.js', import.meta.url))
 const figures = [
   'leader',
   'allRunning',

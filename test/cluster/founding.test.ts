@@ -231,7 +231,7 @@ t.test('an ordinary token with expect joins; expect without join is refused', { 
 
 /** Which process is killed when. */
 const seed = Number(process.env.SKEIN_FOUNDING_SEED ?? 1)
-const cli = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url))
+const cli = fileURLToPath(new URL('../../npm/cli.js', import.meta.url))
 
 t.test('processes killed at any moment of founding come back as one cluster', { timeout: 180_000 }, async (t) => {
   t.comment(`SKEIN_FOUNDING_SEED=${seed}`)

@@ -1,8 +1,8 @@
-import { fileURLToPath } from 'node:url'
 import type { Cluster } from '../../api/types.js'
 import { messageOf } from '../../base/errors.js'
 import { loadStack } from '../../compose/index.js'
 import { connect } from '../../peer/client.js'
+import { packageFile } from '../package-files.js'
 import { Fleet } from './fleet.js'
 import { allAnswer, clientUrl, clientUrlOf, leaderOf, running, since, until } from './observe.js'
 import { playSilences } from './silences.js'
@@ -35,7 +35,7 @@ export interface StoryResult {
   readonly ms: StoryTimes
 }
 
-export const stackFile = fileURLToPath(new URL('../../../../examples/web/stack.yaml', import.meta.url))
+export const stackFile = packageFile('examples', 'web', 'stack.yaml')
 
 /** Thrown by a check that did not hold: the story ends there, after cleaning up. */
 export class CheckFailed extends Error {

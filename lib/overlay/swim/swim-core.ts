@@ -301,6 +301,7 @@ export class SwimCore {
   #at(nowMs: number, act: () => void): Effect[] {
     this.#local.nowMs = Math.max(nowMs, this.#local.nowMs)
     act()
+    this.#ledger.neighbours.settle()
     return this.#local.takeEffects()
   }
 

@@ -302,7 +302,7 @@ t.test(
       peers: [100, 99, 98, 97, 96].slice(0, index + 1).reverse(),
     }))
     t.strictSame(announced.splice(0, 5), few, 'while all are neighbours, at once')
-    t.strictSame(announced, [{ atMs: 19 * 300 + 500, peers: [81, 82, 83, 84, 85] }], 'then once, half a second after the last')
+    t.strictSame(announced, [{ atMs: 19 * 300 + 1_000, peers: [81, 82, 83, 84, 85] }], 'then once, a second after the last')
     announced.length = 0
     for (let index = 0; index < 80; index++) {
       runTo(20_000 + index * 400)
@@ -314,3 +314,25 @@ t.test(
     )
   },
 )
+
+t.test('who hears of many by one message links to its neighbours among all of them, not to those it read first', async (t) => {
+  const core = new SwimCore({ id: nodeId(0), epoch: 1, address: 'a:1', options, random: seededRandom(1) })
+  const announced: string[][] = []
+  const take = (effects: ReturnType<SwimCore['tick']>): void => {
+    for (const effect of effects) if (effect.type === 'neighbours') announced.push(effect.peers.map(({ id }) => id))
+  }
+  take(core.start(0))
+  announced.length = 0
+  const numbers = [90, 80, 70, 60, 50, 40, 30, 20, 10]
+  const message = { type: 'gossip' } as const
+  take(
+    core.receive(
+      0,
+      { from: nodeId(90), to: nodeId(0), epoch: 1, incarnation: 1, message, records: numbers.map((n) => record(n)) },
+      'link',
+    ),
+  )
+  t.strictSame(announced, [], 'not while there may be more to come')
+  while (core.wakeAtMs <= 10_000 && announced.length === 0) take(core.tick(core.wakeAtMs))
+  t.strictSame(announced, [[10, 20, 30, 40, 50].map((n) => nodeId(n))])
+})
