@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import type { WriteStream } from 'node:tty'
+import { readStreamAtMost } from '../compose/read-at-most.js'
 import { systemClock, systemRandom } from '../peer/system-world.js'
 import { packageFile } from './package-files.js'
 import type { CliWorld, TextSink } from './world.js'
@@ -8,6 +9,8 @@ type Heard = Parameters<CliWorld['onSignal']>[0]
 
 /** npm passes a Ctrl-C on that the terminal has sent to everybody already: within this time it is the same one. */
 const sameSignalMs = 250
+/** Far more than any command takes: a flood on stdin is not read for ever. */
+const stdinMaxBytes = 16 * 1024 * 1024
 
 /** The command line's real world. What is heavy is imported when a command first asks for it. */
 export function systemCliWorld(): CliWorld {
@@ -35,11 +38,7 @@ export function systemCliWorld(): CliWorld {
     stderr: sinkOf(process.stderr),
     clock: systemClock,
     random: systemRandom,
-    async readStdin() {
-      const chunks: Buffer[] = []
-      for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk as Uint8Array))
-      return Buffer.concat(chunks)
-    },
+    readStdin: () => readStreamAtMost(process.stdin, stdinMaxBytes),
     onSignal(heard) {
       listeners.add(heard)
       return () => void listeners.delete(heard)

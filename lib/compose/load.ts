@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { messageOf, SkeinError } from '../base/errors.js'
 import { checkPayload, payloadBytesMax } from '../model/payload.js'
@@ -8,7 +7,7 @@ import { parseEnvFile } from './env-file.js'
 import type { Environment } from './interpolate.js'
 import type { StackNetwork } from './networks.js'
 import type { Findings, Note } from './notes.js'
-import { readAtMost } from './read-at-most.js'
+import { type ReadFile, readAtMost } from './read-at-most.js'
 import { parseStack } from './stack.js'
 
 export interface LoadStackOptions {
@@ -16,6 +15,8 @@ export interface LoadStackOptions {
   readonly stack: string
   /** Variables for `${NAME}`; they win over the `.env` beside the file. Default none. */
   readonly env?: Environment
+  /** How files are read; default: from the disk, a pipe until it ends. */
+  readonly read?: ReadFile
 }
 
 /** A config that a deploy brings into the cluster. */
@@ -50,34 +51,37 @@ const sizeBytesMax = 1_048_576
  *   ERR_SKEIN_INVALID_OPTION for the stack's name
  * @see Compose specification; Docker's `stack deploy` for names and labels
  */
-export async function loadStack(file: string, { stack, env = {} }: LoadStackOptions): Promise<Stack> {
+export async function loadStack(file: string, { stack, env = {}, read = readAtMost }: LoadStackOptions): Promise<Stack> {
   if (!stackNameForm.test(stack)) {
     const rule = 'letters, digits, - and _, at most 63, first and last a letter or digit'
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `stack: expected ${rule}, got "${stack}"`, { option: 'stack', got: stack })
   }
   const path = resolve(file)
   const dir = dirname(path)
-  const text = await readText(file)
-  const vars = await readDotEnv(join(dirname(file), '.env'), env)
+  const text = await readText(file, read)
+  const vars = await readDotEnv(join(dirname(file), '.env'), env, read)
   const { services, configs: wished, networks, findings } = parseStack(text, { stack, dir, env: { ...vars, ...env } })
   const configs: StackConfig[] = []
-  for (const config of wished) configs.push(await readConfig(config, findings))
+  for (const config of wished) configs.push(await readConfig(config, findings, read))
   if (findings.problems.length > 0) throw refusal(file, findings.problems)
   const { notHonoured, warnings } = findings
   return { name: stack, file: path, services, configs, networks, notHonoured, warnings }
 }
 
-async function readConfig({ name, labels, from, at }: WishedConfig, findings: Findings): Promise<StackConfig> {
-  const data = from.type === 'text' ? Buffer.from(from.text) : await readConfigFile(from.path, at, findings)
+async function readConfig({ name, labels, from, at }: WishedConfig, findings: Findings, read: ReadFile): Promise<StackConfig> {
+  const data = from.type === 'text' ? Buffer.from(from.text) : await readConfigFile(from.path, { at, findings, read })
   if (data === undefined) return { name, labels, data: new Uint8Array() }
   askModel(at, () => checkPayload('config', data), findings)
   return { name, labels, data }
 }
 
 /** Undefined when the file cannot be used; the findings then say why. */
-async function readConfigFile(path: string, at: WishedConfig['at'], findings: Findings): Promise<Uint8Array | undefined> {
+async function readConfigFile(
+  path: string,
+  { at, findings, read }: { readonly at: WishedConfig['at']; readonly findings: Findings; readonly read: ReadFile },
+): Promise<Uint8Array | undefined> {
   try {
-    const data = await readAtMost(path, payloadBytesMax.config + 1)
+    const data = await read(path, payloadBytesMax.config + 1)
     if (data.length <= payloadBytesMax.config) return data
     findings.problems.push({ ...at, why: `${path} is larger than ${payloadBytesMax.config} bytes` })
   } catch (error) {
@@ -86,10 +90,10 @@ async function readConfigFile(path: string, at: WishedConfig['at'], findings: Fi
   return undefined
 }
 
-async function readText(file: string): Promise<string> {
+async function readText(file: string, read: ReadFile): Promise<string> {
   let bytes: Uint8Array
   try {
-    bytes = await readAtMost(file, sizeBytesMax + 1)
+    bytes = await read(file, sizeBytesMax + 1)
   } catch (error) {
     throw new SkeinError(
       'ERR_SKEIN_INVALID_STACK',
@@ -108,19 +112,12 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-async function readDotEnv(file: string, env: Environment): Promise<Readonly<Record<string, string>>> {
-  let text: string
-  try {
-    text = await readFile(file, 'utf8')
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return {}
-    throw new SkeinError(
-      'ERR_SKEIN_INVALID_STACK',
-      `${file}: cannot be read (${reasonOf(error)}); nothing was created`,
-      { file },
-      { cause: error },
-    )
-  }
+async function readDotEnv(file: string, env: Environment, read: ReadFile): Promise<Readonly<Record<string, string>>> {
+  const text = await readText(file, read).catch((error: unknown) => {
+    if (error instanceof SkeinError && codeOf(error.cause) === 'ENOENT') return undefined
+    throw error
+  })
+  if (text === undefined) return {}
   const { vars, problems } = parseEnvFile(text, env)
   if (problems.length > 0) {
     throw refusal(

@@ -1,7 +1,10 @@
-import { chmod } from 'node:fs/promises'
+import { execFileSync } from 'node:child_process'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { loadStack } from '../../lib/compose/index.js'
+
+const noPipes = process.platform === 'win32' && 'no named pipes here'
 
 t.test('reads the file and the .env beside it; the given environment wins', async (t) => {
   const dir = t.testdir({
@@ -49,6 +52,23 @@ t.test('a file that cannot be used is refused by name', async (t) => {
 
 t.test('a file without an end is not read to its end', { skip: process.platform === 'win32' && 'no such device' }, async (t) => {
   await t.rejects(loadStack('/dev/zero', { stack: 'shop' }), { code: 'ERR_SKEIN_INVALID_STACK', message: /larger than 1048576/ })
+})
+
+t.test('a stack file, its .env and its configs may each be a pipe', { skip: noPipes }, async (t) => {
+  const dir = t.testdir()
+  const pipes = {
+    'stack.yaml': 'services: {web: {command: "run $A", configs: [app]}}\nconfigs: {app: {file: ./app.conf}}',
+    '.env': 'A=piped',
+    'app.conf': 'x'.repeat(100_000),
+  }
+  const written = Object.entries(pipes).map(([name, text]) => {
+    execFileSync('mkfifo', [join(dir, name)])
+    return writeFile(join(dir, name), text)
+  })
+  const stack = await loadStack(join(dir, 'stack.yaml'), { stack: 'shop' })
+  await Promise.all(written)
+  t.match(stack.services, [{ task: { command: ['run', 'piped'] } }])
+  t.equal(Buffer.from(stack.configs[0]?.data ?? []).toString(), pipes['app.conf'])
 })
 
 t.test('a file without permission says so', { skip: process.getuid?.() === 0 && 'root reads everything' }, async (t) => {

@@ -3,11 +3,11 @@ import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Call, Cluster, Config, Filter, List, PayloadSpec, Secret } from '../../api/types.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
-import { readAtMost } from '../../compose/read-at-most.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { pair } from '../flags.js'
 import { type Column, createdColumn, labelsColumn } from '../print.js'
+import { fileReader } from '../read-file.js'
 import type { Session } from '../session.js'
 import { removeEach } from './remove-each.js'
 
@@ -89,9 +89,9 @@ async function create<Shown extends Secret | Config>(
 /** More than any payload may have: a device without an end is not read for ever, and of most files the refusal knows the size. */
 const readMaxBytes = 16 * 1024 * 1024
 
-async function contentOf({ world }: Session, file: string): Promise<Uint8Array> {
+async function contentOf(session: Session, file: string): Promise<Uint8Array> {
   try {
-    return await readAtMost(resolve(world.cwd, file), readMaxBytes)
+    return await fileReader(session)(resolve(session.world.cwd, file), readMaxBytes)
   } catch (error) {
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', `file: ${messageOf(error)}`, { option: 'file', got: file })
   }

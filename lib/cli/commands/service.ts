@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import type { Endpoint, Node, Service } from '../../api/types.js'
@@ -11,6 +10,7 @@ import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Column } from '../print.js'
 import { convergedText, followService } from '../progress.js'
+import { fileReader } from '../read-file.js'
 import type { Session } from '../session.js'
 import { addLogOptions, type LogFlags, logOptions, printLogs } from './logs.js'
 import { removeEach } from './remove-each.js'
@@ -169,15 +169,20 @@ async function waitFor(session: Session, services: readonly Service[], { detach 
   return exitCodes.done
 }
 
-async function readEnvFiles(files: readonly string[], { world }: Session): Promise<Readonly<Record<string, string>>> {
+/** Far more than the environment of a process may be. */
+const envFileMaxBytes = 4 * 1024 * 1024
+
+async function readEnvFiles(files: readonly string[], session: Session): Promise<Readonly<Record<string, string>>> {
+  const { world } = session
   const all: Record<string, string> = {}
   for (const file of files) {
     const refuse = (why: string): SkeinError =>
       new SkeinError('ERR_SKEIN_INVALID_OPTION', `--env-file ${file}: ${why}`, { option: 'env-file', got: file })
-    const text = await readFile(resolve(world.cwd, file), 'utf8').catch((error: unknown) => {
+    const bytes = await fileReader(session)(resolve(world.cwd, file), envFileMaxBytes + 1).catch((error: unknown) => {
       throw refuse(messageOf(error))
     })
-    const { vars, problems } = parseEnvFile(text, world.env)
+    if (bytes.length > envFileMaxBytes) throw refuse(`larger than ${envFileMaxBytes} bytes`)
+    const { vars, problems } = parseEnvFile(new TextDecoder().decode(bytes), world.env)
     const [problem] = problems
     if (problem !== undefined) throw refuse(`line ${problem.line}: ${problem.why}`)
     Object.assign(all, vars)

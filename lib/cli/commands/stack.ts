@@ -8,6 +8,7 @@ import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import type { Column } from '../print.js'
 import { convergedText, followService } from '../progress.js'
+import { fileReader } from '../read-file.js'
 import type { Session } from '../session.js'
 import { serviceColumns } from './service.js'
 import { compare, inSlotOrder, taskColumns } from './task.js'
@@ -60,7 +61,7 @@ async function deploy(
   const { configPlan, deployPlan, loadStack } = await import('../../compose/index.js')
   const file = resolve(session.world.cwd, options.composeFile)
   const shownFile = relative(session.world.cwd, file) || file
-  const stack = await loadStack(file, { stack: name, env: session.world.env })
+  const stack = await loadStack(file, { stack: name, env: session.world.env, read: fileReader(session) })
   sayNotes(session, shownFile, stack)
   const cluster = await session.cluster()
   const current = await cluster.services.list({}, session.call)
