@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { access, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { Level } from 'level'
+import type { Level } from 'level'
 import { messageOf, SkeinError } from '../base/errors.js'
 import type { BatchOptions, Entry, Range, Storage, Write } from './storage.js'
 
@@ -27,6 +27,8 @@ export class LevelStorage implements Storage {
    */
   static async open(dir: string): Promise<LevelStorage> {
     await makeUsable(dir)
+    // Not before it is needed: peers and clients that keep nothing on disk start without it and its native part.
+    const { Level } = await import('level')
     const level: Bytes = new Level(dir, { keyEncoding: 'view', valueEncoding: 'view' })
     try {
       await level.open()
