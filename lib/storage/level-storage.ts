@@ -1,11 +1,11 @@
 import { constants } from 'node:fs'
 import { access, mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import type { Level } from 'level'
+import type { ClassicLevel } from 'classic-level'
 import { messageOf, SkeinError } from '../base/errors.js'
 import type { BatchOptions, Entry, Range, Storage, Write } from './storage.js'
 
-type Bytes = Level<Uint8Array, Uint8Array>
+type Bytes = ClassicLevel<Uint8Array, Uint8Array>
 
 /** A Storage on LevelDB. Its lock on the directory is what keeps two processes apart. */
 export class LevelStorage implements Storage {
@@ -28,8 +28,8 @@ export class LevelStorage implements Storage {
   static async open(dir: string): Promise<LevelStorage> {
     await makeUsable(dir)
     // Not before it is needed: peers and clients that keep nothing on disk start without it and its native part.
-    const { Level } = await import('level')
-    const level: Bytes = new Level(dir, { keyEncoding: 'view', valueEncoding: 'view' })
+    const { ClassicLevel } = await import('classic-level')
+    const level: Bytes = new ClassicLevel(dir, { keyEncoding: 'view', valueEncoding: 'view' })
     try {
       await level.open()
     } catch (error) {
