@@ -26,7 +26,12 @@ export class Credibility {
   /** `subject` lives: the accuser had heard nothing of it. */
   refuted(accuser: NodeId, subject: NodeId, nowMs: number): void {
     const standing = this.#standings.get(accuser) ?? { wrong: new Map<NodeId, number>(), ignoredUntilMs: 0 }
-    for (const [id, atMs] of standing.wrong) if (nowMs - atMs > windowMs) standing.wrong.delete(id)
+    // Oldest first: what is past the window is forgotten without a look at all the rest.
+    for (const [id, atMs] of standing.wrong) {
+      if (nowMs - atMs <= windowMs) break
+      standing.wrong.delete(id)
+    }
+    standing.wrong.delete(subject)
     standing.wrong.set(subject, nowMs)
     if (standing.wrong.size >= wrongMax) standing.ignoredUntilMs = nowMs + windowMs
     if (this.#standings.size < accusersMax || this.#standings.has(accuser)) this.#standings.set(accuser, standing)

@@ -10,14 +10,18 @@ export {
   type Accusation,
   accusationsMax,
   compareRecords,
+  hashId,
+  hashRecord,
   isDegraded,
   isHere,
   type MemberRecord,
   type MemberState,
   mergeAccusations,
   metaBytesMax,
+  mix,
   type Profile,
   type Seen,
+  type Share,
 } from './member.js'
 export { MemberTable, Roster } from './member-table.js'
 export type { Effect, Lane, Packet, PeerEvidence, SwimEvent, SwimMessage } from './messages.js'

@@ -116,7 +116,8 @@ export class Ledger {
     if (profile === undefined || epoch !== held.epoch || profile.version <= (held.profile?.version ?? 0)) return false
     const isWhole = compareRecords(record, held) === 0 && held.accusations.length === 0 && record.accusations.length === 0
     const profileVersion = Math.max(held.profileVersion, profile.version)
-    const next = isWhole && profileVersion === record.profileVersion ? record : revised(held, { profile, profileVersion })
+    const isAsItCame = isWhole && profileVersion === record.profileVersion
+    const next = this.#local.share(isAsItCame ? record : revised(held, { profile, profileVersion }))
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(next)
     this.suspicions.dialability.look(next.id)
@@ -125,13 +126,14 @@ export class Ledger {
   }
 
   /** Puts a newer record into the table, tells whom it concerns, and passes it on if it is news. */
-  #accept(record: MemberRecord, origin: Exclude<Origin, 'answer'>): boolean {
+  #accept(word: MemberRecord, origin: Exclude<Origin, 'answer'>): boolean {
+    const record = this.#local.share(word)
     const held = this.#local.table.get(record.id)
     const known = held?.epoch === record.epoch ? held.profile : undefined
     const isKnownNewer = known !== undefined && known.version > (record.profile?.version ?? 0)
     // A restart that we hear of in short keeps the address we know until the new one arrives; the version asks for it.
     const profile = isKnownNewer ? known : (record.profile ?? known ?? oldProfile(held))
-    const next = profile === record.profile ? record : revised(record, { profile })
+    const next = profile === record.profile ? record : this.#local.share(revised(record, { profile }))
     // A suspicion of another incarnation is another suspicion: between them the member objected, whether we heard it or not.
     if (held !== undefined && (next.state !== 'suspect' || next.epoch !== held.epoch || next.incarnation !== held.incarnation))
       this.suspicions.close(held, next)

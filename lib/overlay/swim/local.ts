@@ -1,7 +1,7 @@
 import type { NodeId } from '../../base/ids.js'
 import type { Random } from '../../base/random.js'
 import { Awareness } from './awareness.js'
-import { isHere, type MemberRecord } from './member.js'
+import { isHere, type MemberRecord, type Share } from './member.js'
 import { MemberTable, type Roster } from './member-table.js'
 import type { Effect, Lane, SwimMessage } from './messages.js'
 import { type ResolvedSwimOptions, transmissionsOf } from './options.js'
@@ -15,12 +15,21 @@ export interface Sending {
   readonly records?: readonly MemberRecord[]
 }
 
+export interface LocalConfig {
+  readonly self: MemberRecord
+  readonly options: ResolvedSwimOptions
+  readonly random: Random
+  readonly roster: Roster
+  readonly share: Share
+}
+
 /** What every part of one member's core shares: who we are, whom we know, what time it is, what is to be done. */
 export class Local {
   readonly id: NodeId
   readonly options: ResolvedSwimOptions
   readonly random: Random
   readonly table: MemberTable
+  readonly share: Share
   readonly awareness = new Awareness()
   readonly rumours: Rumours
   readonly timers = new Timers()
@@ -30,8 +39,9 @@ export class Local {
   #effects: Effect[] = []
   #gossip: Timer | undefined
 
-  constructor(self: MemberRecord, options: ResolvedSwimOptions, random: Random, roster: Roster) {
+  constructor({ self, options, random, roster, share }: LocalConfig) {
     this.id = self.id
+    this.share = share
     this.options = options
     this.random = random
     this.table = new MemberTable(roster)
@@ -85,28 +95,29 @@ export class Local {
     if (best === 'link' && !this.links.has(to)) return
     const { epoch, incarnation } = this.self
     const packet = { to, from: this.id, epoch, incarnation, message, records }
-    let roomBytes = this.options.packetBytesMax - packetBytes(packet)
-    if (best === 'datagram' && roomBytes < 0) {
-      // Records that do not fit are asked for where they are missed; a message that does not fit alone needs a link.
-      packet.records = []
-      roomBytes = this.options.packetBytesMax - packetBytes(packet)
-      if (roomBytes < 0) return
-    }
-    const carries = message.type === 'ping' || message.type === 'ack' || message.type === 'gossip'
-    if (carries && this.rumours.size > 0 && roomBytes > 0) {
-      const rumours = this.rumours.take(roomBytes, this.#transmissions)
-      packet.records = [...records, ...rumours]
+    const carries = this.rumours.size > 0 && (message.type === 'ping' || message.type === 'ack' || message.type === 'gossip')
+    if (best === 'datagram' || carries) {
+      let roomBytes = this.options.packetBytesMax - packetBytes(packet)
+      if (best === 'datagram' && roomBytes < 0) {
+        // Records that do not fit are asked for where they are missed; a message that does not fit alone needs a link.
+        packet.records = []
+        roomBytes = this.options.packetBytesMax - packetBytes(packet)
+        if (roomBytes < 0) return
+      }
+      if (carries && roomBytes > 0) packet.records = [...records, ...this.rumours.take(roomBytes, this.#transmissions)]
     }
     this.emit({ type: 'send', lane: best, address: member?.profile?.address ?? '', packet })
   }
 
-  /** Sends records in as many packets as they need. */
-  sendAll(to: NodeId, message: SwimMessage, records: readonly MemberRecord[]): void {
+  /** Sends records in as many packets as they need; returns what the records weigh. */
+  sendAll(to: NodeId, message: SwimMessage, records: readonly MemberRecord[]): number {
     const lane: Lane = this.links.has(to) ? 'link' : 'datagram'
     const roomMax = this.options.packetBytesMax - packetBytes({ message, records: [] })
     let [batch, room]: [MemberRecord[], number] = [[], roomMax]
+    let totalBytes = 0
     for (const record of records) {
       const sizeBytes = recordBytes(record)
+      totalBytes += sizeBytes
       if (sizeBytes > room && batch.length > 0) {
         this.send(to, message, { lane, records: batch })
         ;[batch, room] = [[], roomMax]
@@ -115,6 +126,7 @@ export class Local {
       room -= sizeBytes
     }
     if (batch.length > 0) this.send(to, message, { lane, records: batch })
+    return totalBytes
   }
 
   /** Passes a record on: the first round goes out at once, the others one interval apart. */

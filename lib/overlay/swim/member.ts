@@ -48,6 +48,9 @@ export interface MemberRecord {
   readonly accusations: readonly Accusation[]
 }
 
+/** Gives one object for all records that say the same, or the record itself: so thousands of tables in one process hold each once. */
+export type Share = (record: MemberRecord) => MemberRecord
+
 const ranks: Readonly<Record<MemberState, number>> = { alive: 0, suspect: 1, dead: 2, left: 3 }
 const weights: Readonly<Record<Seen, number>> = { silent: 0, accepting: 1, refused: 2 }
 

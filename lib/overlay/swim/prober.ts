@@ -7,7 +7,7 @@ import type { Lane, PeerEvidence } from './messages.js'
 import type { Lanes } from './options.js'
 import { ProbeOrder } from './probe-order.js'
 import { RoundTrips } from './round-trips.js'
-import { cancel, type Timer } from './timers.js'
+import type { Timer } from './timers.js'
 
 /** Pings in a row that only a link or a relay got through; then datagrams to this member are no longer trusted alone. */
 const missesMax = 5
@@ -113,7 +113,7 @@ export class Prober {
   /** Forgets what is under way: it says nothing about anyone any more. */
   reset(): void {
     for (const probe of this.#probes.values()) this.#end(probe)
-    for (const { nack } of this.#errands.values()) cancel(nack)
+    for (const { nack } of this.#errands.values()) this.#local.timers.cancel(nack)
     this.#errands.clear()
   }
 
@@ -322,13 +322,13 @@ export class Prober {
   }
 
   #end(probe: Probe): void {
-    for (const timer of probe.timers) cancel(timer)
+    for (const timer of probe.timers) this.#local.timers.cancel(timer)
     this.#probes.delete(probe.seq)
     this.#probed.delete(probe.id)
   }
 
   #finishErrand(own: number, { asker, seq, target, nack }: Errand): void {
-    cancel(nack)
+    this.#local.timers.cancel(nack)
     this.#errands.delete(own)
     const member = this.#local.table.get(target)
     const records = member === undefined ? [] : [inShort(member)]

@@ -7,6 +7,31 @@ interface Rumour {
   readonly kind: number
   readonly sizeBytes: number
   sent: number
+  before: Rumour | undefined
+  after: Rumour | undefined
+}
+
+/** Rumours in the order they came, linked through themselves: each is moved some twenty times, and a move must leave nothing behind. */
+class Shelf {
+  #last: Rumour | undefined
+  first: Rumour | undefined
+
+  add(rumour: Rumour): void {
+    rumour.before = this.#last
+    if (this.#last === undefined) this.first = rumour
+    else this.#last.after = rumour
+    this.#last = rumour
+  }
+
+  delete(rumour: Rumour): void {
+    const { before, after } = rumour
+    if (before === undefined) this.first = after
+    else before.after = after
+    if (after === undefined) this.#last = before
+    else after.before = before
+    rumour.before = undefined
+    rumour.after = undefined
+  }
 }
 
 /** What we say of ourselves; then who lives and who left; then who is suspected and who died. */
@@ -25,7 +50,7 @@ export class Rumours {
   readonly #own: NodeId
   readonly #byMember = new Map<NodeId, Rumour>()
   /** [times sent × kinds + kind] → rumours, oldest first. */
-  readonly #shelves: Set<Rumour>[] = []
+  readonly #shelves: Shelf[] = []
 
   constructor(own: NodeId) {
     this.#own = own
@@ -39,7 +64,7 @@ export class Rumours {
     this.drop(record.id)
     if (this.size >= rumoursMax) this.#dropMostTold()
     const kind = record.id === this.#own ? 0 : record.state === 'alive' || record.state === 'left' ? 1 : 2
-    const rumour: Rumour = { record, kind, sizeBytes: recordBytes(record), sent: 0 }
+    const rumour: Rumour = { record, kind, sizeBytes: recordBytes(record), sent: 0, before: undefined, after: undefined }
     this.#byMember.set(record.id, rumour)
     this.#shelf(rumour).add(rumour)
   }
@@ -70,7 +95,7 @@ export class Rumours {
 
   #dropMostTold(): void {
     for (let at = this.#shelves.length - 1; at >= 0; at--) {
-      const [rumour] = this.#shelves[at] as Set<Rumour>
+      const rumour = this.#shelves[at]?.first
       if (rumour === undefined) continue
       this.drop(rumour.record.id)
       return
@@ -80,8 +105,8 @@ export class Rumours {
   #choose(roomBytes: number): Rumour[] {
     const chosen: Rumour[] = []
     let [room, misses] = [roomBytes, 0]
-    for (const shelf of this.#shelves) {
-      for (const rumour of shelf) {
+    for (const { first } of this.#shelves) {
+      for (let rumour = first; rumour !== undefined; rumour = rumour.after) {
         if (rumour.sizeBytes <= room) {
           room -= rumour.sizeBytes
           chosen.push(rumour)
@@ -92,9 +117,9 @@ export class Rumours {
     return chosen
   }
 
-  #shelf({ sent, kind }: Rumour): Set<Rumour> {
+  #shelf({ sent, kind }: Rumour): Shelf {
     const at = sent * kinds + kind
-    while (this.#shelves.length <= at) this.#shelves.push(new Set())
-    return this.#shelves[at] as Set<Rumour>
+    while (this.#shelves.length <= at) this.#shelves.push(new Shelf())
+    return this.#shelves[at] as Shelf
   }
 }

@@ -13,7 +13,7 @@ import {
   type Seen,
 } from './member.js'
 import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
-import { cancel, type Timer } from './timers.js'
+import type { Timer } from './timers.js'
 
 /** Accusers check again after this long, as long as the suspicion stands. */
 const recheckMs = 500
@@ -99,9 +99,7 @@ export class Suspicions {
   close(held: MemberRecord, next: MemberRecord): void {
     const suspicion = this.#open.get(held.id)
     if (suspicion === undefined) return
-    cancel(suspicion.verdict)
-    cancel(suspicion.recheck)
-    this.#open.delete(held.id)
+    this.#forget(held.id, suspicion)
     if (next.state !== 'alive' || next.epoch !== held.epoch) return
     for (const { by, saw } of held.accusations) {
       if (saw === 'refused' && by === this.#local.id) this.dialability.refuted(held.id)
@@ -138,9 +136,7 @@ export class Suspicions {
   restart(): void {
     // A copy: each begins anew at the end of the same map.
     for (const [id, suspicion] of [...this.#open]) {
-      cancel(suspicion.verdict)
-      cancel(suspicion.recheck)
-      this.#open.delete(id)
+      this.#forget(id, suspicion)
       const member = this.#local.table.get(id)
       if (member?.state === 'suspect') this.update(member)
     }
@@ -164,7 +160,7 @@ export class Suspicions {
     const { verdict } = suspicion
     // An earlier look finds out that it is early, and looks again.
     if (verdict?.act !== undefined && verdict.dueMs <= lookMs) return
-    cancel(verdict)
+    timers.cancel(verdict)
     suspicion.verdict = timers.at(lookMs, this.#judge, id)
   }
 
@@ -176,6 +172,14 @@ export class Suspicions {
     else this.#judged.say(revised(member, { state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) }))
   }
 
+  readonly #check = (_: number, id: NodeId): void => this.#judged.check(id)
+
+  #forget(id: NodeId, { verdict, recheck }: Suspicion): void {
+    this.#local.timers.cancel(verdict)
+    this.#local.timers.cancel(recheck)
+    this.#open.delete(id)
+  }
+
   #deadAtMs({ id, accusations }: MemberRecord, { sinceMs, refusedMs, heardMs }: Suspicion): number {
     const { table, options, awareness, id: own } = this.#local
     const credible = this.#credible(accusations)
@@ -185,10 +189,11 @@ export class Suspicions {
   }
 
   #recheckLater(id: NodeId, suspicion: Suspicion): void {
-    cancel(suspicion.recheck)
-    const member = this.#local.table.get(id)
+    const { nowMs, table, timers } = this.#local
+    timers.cancel(suspicion.recheck)
+    const member = table.get(id)
     const waitMs = member !== undefined && isDegraded(member) ? recheckDegradedMs : recheckMs
-    suspicion.recheck = this.#local.after(waitMs, () => this.#judged.check(id))
+    suspicion.recheck = timers.at(nowMs + waitMs, this.#check, id)
   }
 
   #tellObservers(id: NodeId): void {

@@ -15,6 +15,7 @@ import {
   numberMax,
   type Profile,
   revised,
+  type Share,
 } from './member.js'
 import { Roster } from './member-table.js'
 import type { Effect, Lane, Packet, PeerEvidence } from './messages.js'
@@ -46,6 +47,8 @@ export interface SwimConfig {
   readonly random: Random
   /** Who was in when this process last ran, or nobody. */
   readonly roster?: Roster
+  /** Where many members live in one process. Default: each keeps its own. */
+  readonly share?: Share
 }
 
 /** What a member may change of what it says of itself. */
@@ -82,13 +85,14 @@ export class SwimCore {
   #wasHeard = false
 
   /** @throws {SkeinError} ERR_SKEIN_TOO_LARGE (`meta` over 512 bytes) */
-  constructor({ id, epoch, address, meta = new Uint8Array(), options, random, roster = Roster.empty }: SwimConfig) {
+  constructor(config: SwimConfig) {
+    const { id, epoch, address, meta = new Uint8Array(), options, random, roster = Roster.empty, share = asItIs } = config
     assert(Number.isInteger(epoch) && epoch > 0, 'an epoch counts from 1')
     checkMeta(meta)
     const profile: Profile = { version: 1, address, lanes: options.lanes, meta }
     const self: MemberRecord = { id, epoch, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
     this.#isKnown = roster.get(id)?.epoch === epoch
-    this.#local = new Local(self, options, random, roster)
+    this.#local = new Local({ self, options, random, roster, share })
     this.#prober = new Prober(
       this.#local,
       (accused, saw) => this.#ledger.suspicions.accuse(accused, saw),
@@ -431,6 +435,8 @@ export class SwimCore {
     this.#local.after(housekeepingMs, () => this.#housekeep())
   }
 }
+
+const asItIs: Share = (record) => record
 
 /** @throws {SkeinError} ERR_SKEIN_TOO_LARGE */
 function checkMeta(meta: Uint8Array): void {

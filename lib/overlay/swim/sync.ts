@@ -1,10 +1,10 @@
 import type { NodeId } from '../../base/ids.js'
 import { pick } from '../../base/random.js'
 import type { Local } from './local.js'
-import { compareRecords, isHere, type MemberRecord } from './member.js'
+import { compareRecords, isHere, type MemberRecord, type Word } from './member.js'
 import { bucketCount, foldBuckets } from './member-table.js'
 import type { Brief } from './messages.js'
-import { briefBytes, headerBytes, recordBytes } from './record-bytes.js'
+import { briefBytes, headerBytes } from './record-bytes.js'
 
 /** A difference that news under way will mend by itself is left alone for so long. */
 const settleMs = 300
@@ -94,11 +94,19 @@ export class Sync {
   onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
     if (count === 0 || count > bucketCount || bucketCount % count !== 0) return
     const { table } = this.#local
-    const theirs = new Map(briefs.map((brief) => [brief.id, brief]))
-    const wanted = briefs.filter((brief) => isNewer(brief, this.#held(brief.id))).map(({ id }) => id)
+    const theirs = new Map<NodeId, Brief>()
+    const wanted: NodeId[] = []
+    for (const brief of briefs) {
+      theirs.set(brief.id, brief)
+      const held = table.get(brief.id)
+      if (held === undefined || isNewer(brief, brief.profileVersion, held, heldVersion(held))) wanted.push(brief.id)
+    }
     const given: MemberRecord[] = []
     for (const bucket of new Set(buckets))
-      for (const record of table.inBucket(bucket, count)) if (isNewer(briefOf(record), theirs.get(record.id))) given.push(record)
+      for (const record of table.inBucket(bucket, count)) {
+        const brief = theirs.get(record.id)
+        if (brief === undefined || isNewer(record, heldVersion(record), brief, brief.profileVersion)) given.push(record)
+      }
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))
@@ -109,12 +117,14 @@ export class Sync {
   }
 
   onPull(from: NodeId, ids: readonly NodeId[]): void {
+    const records: MemberRecord[] = []
     // Each once, whatever was asked for: an answer costs some ten times what its question does.
-    const wanted = [...new Set(ids)].slice(0, pullMax)
-    this.#share(
-      from,
-      wanted.map((id) => this.#local.table.get(id)).filter((record) => record !== undefined),
-    )
+    for (const id of new Set(ids)) {
+      const held = this.#local.table.get(id)
+      if (held !== undefined) records.push(held)
+      if (records.length >= pullMax) break
+    }
+    this.#share(from, records)
   }
 
   /** What came of an answer; much of it means that there is more to learn elsewhere too. */
@@ -136,8 +146,7 @@ export class Sync {
 
   #share(to: NodeId, records: readonly MemberRecord[]): void {
     if (records.length > smallAnswer && !this.#mayAnswer()) return
-    for (const record of records) this.#spend(recordBytes(record))
-    this.#local.sendAll(to, { type: 'share' }, records)
+    this.#spend(this.#local.sendAll(to, { type: 'share' }, records))
   }
 
   /** One answer may go over what is left, however large it is: else a large group would never be told. */
@@ -174,28 +183,26 @@ export class Sync {
     flush()
   }
 
-  #held(id: NodeId): Brief | undefined {
-    const record = this.#local.table.get(id)
-    return record === undefined ? undefined : briefOf(record)
-  }
-
   /** Much at once goes over a link where there is one. */
   #lane(to: NodeId): 'link' | 'datagram' {
     return this.#local.links.has(to) ? 'link' : 'datagram'
   }
 }
 
-/** True when `one` would change who holds `other`. */
-function isNewer(one: Brief, other: Brief | undefined): boolean {
-  if (other === undefined) return true
+/** True when `one` would change who holds `other`; beside each the version of the profile that is held with it. */
+function isNewer(one: Word, oneVersion: number, other: Word, otherVersion: number): boolean {
   if (one.epoch !== other.epoch) return one.epoch > other.epoch
   // A suspicion is no news here: it ends by itself, and digests do not count it.
   const isSuspicion = one.state === 'suspect' && one.incarnation === other.incarnation
-  return (compareRecords(one, other) > 0 && !isSuspicion) || one.profileVersion > other.profileVersion
+  return (compareRecords(one, other) > 0 && !isSuspicion) || oneVersion > otherVersion
+}
+
+function heldVersion({ profile }: MemberRecord): number {
+  return profile?.version ?? 0
 }
 
 /** With the version of the profile that is held, which may be behind the one that was announced. */
 function briefOf(record: MemberRecord): Brief {
-  const profileVersion = record.profile?.version ?? 0
+  const profileVersion = heldVersion(record)
   return profileVersion === record.profileVersion ? record : { ...record, profileVersion }
 }

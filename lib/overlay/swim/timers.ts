@@ -10,20 +10,30 @@ export interface Timer {
 }
 
 const nobody = '' as NodeId
+/** Below so many a heap is not worth tidying. */
+const tidyFrom = 64
 
 /** What the core means to do and when: a heap in virtual time, nothing of the host's. */
 export class Timers {
-  readonly #heap: Timer[] = []
+  #heap: Timer[] = []
   #added = 0
+  /** Those in the heap that were cancelled. */
+  #cancelled = 0
 
   /** When the next one is due; infinite when none is. */
   get nextMs(): number {
     let first = this.#heap[0]
     while (first !== undefined && first.act === undefined) {
       this.#take()
+      this.#cancelled--
       first = this.#heap[0]
     }
     return first === undefined ? Number.POSITIVE_INFINITY : first.dueMs
+  }
+
+  /** Timers kept, some of them cancelled. */
+  get size(): number {
+    return this.#heap.length
   }
 
   at(dueMs: number, act: (nowMs: number, about: NodeId) => void, about = nobody): Timer {
@@ -46,9 +56,24 @@ export class Timers {
     return this.nextMs <= nowMs ? this.#take() : undefined
   }
 
+  /** Where a group comes apart, far more are cancelled than ever fall due: they take half of the heap at most. */
+  cancel(timer: Timer | undefined): void {
+    if (timer?.act === undefined) return
+    timer.act = undefined
+    this.#cancelled++
+    if (this.#heap.length >= tidyFrom && 2 * this.#cancelled > this.#heap.length) this.#tidy()
+  }
+
   /** Moves everything into the future alike: time that passed while we stood still does not count. */
   postpone(byMs: number): void {
     for (const timer of this.#heap) timer.dueMs += byMs
+  }
+
+  #tidy(): void {
+    const open = this.#heap.filter(({ act }) => act !== undefined)
+    // What is in order is a heap.
+    this.#heap = open.sort((one, other) => one.dueMs - other.dueMs || one.order - other.order)
+    this.#cancelled = 0
   }
 
   #take(): Timer {
@@ -72,10 +97,6 @@ export class Timers {
     }
     heap[hole] = timer
   }
-}
-
-export function cancel(timer: Timer | undefined): void {
-  if (timer !== undefined) timer.act = undefined
 }
 
 function isLater(one: Timer, other: Timer): boolean {

@@ -18,6 +18,7 @@ import {
 } from '../../overlay/swim/index.js'
 import { EventQueue } from '../event-queue.js'
 import { type Conditions, calm, OverlayNetwork } from './conditions.js'
+import { RecordPool } from './record-pool.js'
 
 /** Bytes a link adds to one message: frame, channel, TLS record. */
 const frameBytes = 35
@@ -86,11 +87,13 @@ export class OverlaySim {
   readonly #indexes = new Map<NodeId, number>()
   /** What members kept, by the digest of their tables: thousands that knew the same start from one roster. */
   readonly #rosters = new Map<number, Roster>()
+  readonly #pool: RecordPool
   readonly #watchers: ((news: SimNews) => void)[] = []
 
   constructor({ members, seed, swim, conditions, begin = 'formed' }: OverlaySimOptions) {
     this.#seed = seed
     this.#random = seededRandom(seed)
+    this.#pool = new RecordPool(members)
     this.options = resolveSwimOptions(swim)
     this.network = new OverlayNetwork({ ...calm, ...conditions }, this.#random)
     const ids = idsOf(members, this.#random)
@@ -288,7 +291,7 @@ export class OverlaySim {
 
   #newCore({ index, id, epoch }: Pick<SimMember, 'index' | 'id' | 'epoch'>, roster: Roster): SwimCore {
     const random = seededRandom(this.#seed * 1_000_003 + index * 101 + epoch)
-    return new SwimCore({ id, epoch, address: addressOf(index), options: this.options, random, roster })
+    return new SwimCore({ id, epoch, address: addressOf(index), options: this.options, random, roster, share: this.#pool.share })
   }
 
   #happen(event: SimEvent): void {

@@ -15,7 +15,7 @@ import { Rumours } from '../../../lib/overlay/swim/rumours.js'
 import { rosterOf, snapshotOf } from '../../../lib/overlay/swim/snapshot.js'
 import { type Case, deadAtMs } from '../../../lib/overlay/swim/suspicion.js'
 import { SwimCore } from '../../../lib/overlay/swim/swim-core.js'
-import { cancel, Timers } from '../../../lib/overlay/swim/timers.js'
+import { type Timer, Timers } from '../../../lib/overlay/swim/timers.js'
 
 function nodeId(number: number): NodeId {
   return number.toString(36).padStart(12, '0') as NodeId
@@ -146,12 +146,50 @@ t.test('timers fire in order, are cancelled, and move together', async (t) => {
   const timers = new Timers()
   const fired: number[] = []
   for (const dueMs of [30, 10, 20, 10]) timers.at(dueMs, () => fired.push(dueMs))
-  cancel(timers.at(5, () => fired.push(5)))
+  timers.cancel(timers.at(5, () => fired.push(5)))
   t.equal(timers.nextMs, 10)
   timers.postpone(100)
   t.equal(timers.takeDue(109), undefined)
   for (let timer = timers.takeDue(125); timer !== undefined; timer = timers.takeDue(125)) timer.act?.(125, timer.about)
   t.strictSame(fired, [10, 10, 20])
+})
+
+t.test('whatever is cancelled and whenever, the others fire in the order of a sorted list', async (t) => {
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.record({ type: fc.constant('at' as const), dueMs: fc.integer({ min: 0, max: 500 }) }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant('cancel' as const), which: fc.nat() }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('take' as const), nowMs: fc.integer({ min: 0, max: 500 }) }) },
+  )
+  fc.assert(
+    fc.property(fc.array(step, { minLength: 200, maxLength: 600 }), (steps) => {
+      const timers = new Timers()
+      let model: Timer[] = []
+      for (const step of steps) {
+        if (step.type === 'at') model.push(timers.at(step.dueMs, () => undefined))
+        else if (step.type === 'cancel') {
+          const [cancelled] = model.splice(step.which % Math.max(1, model.length), 1)
+          timers.cancel(cancelled)
+          timers.cancel(cancelled)
+        } else {
+          model = model.sort((one, other) => one.dueMs - other.dueMs || one.order - other.order)
+          const [first] = model
+          const due = first !== undefined && first.dueMs <= step.nowMs ? model.shift() : undefined
+          if (timers.takeDue(step.nowMs) !== due) return false
+        }
+      }
+      return timers.size >= model.length
+    }),
+    { numRuns: 60 },
+  )
+  t.pass('held for all')
+})
+
+t.test('timers that are cancelled long before they are due do not pile up', async (t) => {
+  const timers = new Timers()
+  timers.at(1000, () => undefined)
+  for (let number = 0; number < 10_000; number++) timers.cancel(timers.at(60_000, () => undefined))
+  t.ok(timers.size < 100, `${timers.size} kept for one that is wanted`)
+  t.equal(timers.nextMs, 1000)
 })
 
 t.test('a table on a roster holds, counts and sums up the same as one that was filled', async (t) => {
@@ -230,6 +268,11 @@ t.test('who accuses five of the living in a minute is not listened to for a minu
   credibility.refuted(nodeId(9), nodeId(5), 1000)
   t.ok(credibility.isIgnored(nodeId(9), 60_000))
   t.notOk(credibility.isIgnored(nodeId(9), 61_001))
+
+  for (let subject = 1; subject <= 4; subject++) credibility.refuted(nodeId(8), nodeId(subject), 1000)
+  credibility.refuted(nodeId(8), nodeId(1), 50_000)
+  credibility.refuted(nodeId(8), nodeId(5), 70_000)
+  t.notOk(credibility.isIgnored(nodeId(8), 70_000), 'of five, three are past the window, whichever was repeated')
 })
 
 t.test('a member that failed five times in a row is damped until its penalty has faded', async (t) => {
