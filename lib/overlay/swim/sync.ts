@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import { pick } from '../../base/random.js'
+import { AnswerBudget } from './answer-budget.js'
 import type { Local } from './local.js'
 import { compareRecords, isHere, type MemberRecord, type Word } from './member.js'
 import { bucketCount, foldBuckets } from './member-table.js'
@@ -16,13 +17,6 @@ const many = 8
 /** Records one pull brings; the next synchronisation brings more. */
 const pullMax = 4096
 const idsPerPull = 128
-/**
- * What answers may weigh: so much at once, and so much a millisecond. At once that is all of 10,000 members twenty times over; of a hundred,
- * more often than there are members to ask. Thousands that come in together are answered one after another: who was not asks again
- * with one of the next pings.
- */
-const answersBurstBytes = 4 * 1024 * 1024
-const answersBytesPerMs = 8 * 1024
 /** What everybody may have at any time: about as much as fits into a packet. */
 const smallAnswer = 8
 
@@ -36,13 +30,15 @@ export class Sync {
   #isWaiting = false
   #isHot = false
   #changes = 0
-  #answersBytes = answersBurstBytes
-  #refilledMs = 0
-  /** Questions that were left for later because too much was asked. */
-  leftOpen = 0
+  readonly #answers = new AnswerBudget()
 
   constructor(local: Local) {
     this.#local = local
+  }
+
+  /** Questions that were left for later because too much was asked. */
+  get leftOpen(): number {
+    return this.#answers.leftOpen
   }
 
   /** Whoever pings or answers says how its table sums up. */
@@ -82,7 +78,8 @@ export class Sync {
 
   onSync(from: NodeId, theirs: Uint32Array): void {
     const count = theirs.length
-    if (count === 0 || count > bucketCount || bucketCount % count !== 0 || !this.#mayAnswer()) return
+    if (count === 0 || count > bucketCount || bucketCount % count !== 0 || !this.#answers.mayAnswer(from, this.#local.nowMs))
+      return
     const ours = foldBuckets(this.#local.table.buckets, count)
     const shelves = new Map<number, Brief[]>()
     for (let at = 0; at < count; at++)
@@ -145,23 +142,11 @@ export class Sync {
   }
 
   #share(to: NodeId, records: readonly MemberRecord[]): void {
-    if (records.length > smallAnswer && !this.#mayAnswer()) return
-    this.#spend(this.#local.sendAll(to, { type: 'share' }, records))
-  }
-
-  /** One answer may go over what is left, however large it is: else a large group would never be told. */
-  #mayAnswer(): boolean {
-    const { nowMs } = this.#local
-    this.#answersBytes = Math.min(answersBurstBytes, this.#answersBytes + (nowMs - this.#refilledMs) * answersBytesPerMs)
-    this.#refilledMs = nowMs
-    if (this.#answersBytes > 0) return true
-    this.leftOpen++
-    return false
-  }
-
-  /** Small answers are given from an empty purse too: whoever asks for them without end leaves no debt that others would wait for. */
-  #spend(sizeBytes: number): void {
-    this.#answersBytes = Math.max(-answersBurstBytes, this.#answersBytes - sizeBytes)
+    const isLittle = records.length <= smallAnswer
+    if (!isLittle && !this.#answers.mayAnswer(to, this.#local.nowMs)) return
+    const sizeBytes = this.#local.sendAll(to, { type: 'share' }, records)
+    if (isLittle) this.#answers.spendLittle(sizeBytes)
+    else this.#answers.spend(to, sizeBytes)
   }
 
   #sendBriefs(to: NodeId, count: number, shelves: ReadonlyMap<number, readonly Brief[]>): void {
@@ -174,7 +159,7 @@ export class Sync {
     for (const [bucket, held] of shelves) {
       // A bucket goes whole, so that what is missing in it is known to be missing.
       const sizeBytes = 2 + held.length * briefBytes
-      this.#spend(sizeBytes)
+      this.#answers.spend(to, sizeBytes)
       if (sizeBytes > room) flush()
       buckets.push(bucket)
       briefs.push(...held)

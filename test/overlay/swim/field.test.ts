@@ -524,7 +524,7 @@ t.test(
   },
 )
 
-t.test('who asks for a little without end leaves no debt that others wait for afterwards', async (t) => {
+t.test('who asks for a little without end is given it, and takes nothing of what the others are answered from', async (t) => {
   const { core, idAt } = crowd()
   core.start(0)
   for (const at of [1, 2]) core.evidence(0, idAt(at), 'linked')
@@ -537,8 +537,7 @@ t.test('who asks for a little without end leaves no debt that others wait for af
   for (let round = 0; round < 50_000; round++) given += hear(0, 1, { type: 'pull', ids: few })
   t.ok(given > 16 * 2 ** 20, 'that was much')
   const everything = { type: 'sync', buckets: new Uint32Array(256) } as const
-  t.ok(hear(0, 2, everything) < 1_000)
-  t.ok(hear(1_000, 2, everything) > 3_000 * 21, 'a second later everybody is answered again')
+  t.ok(hear(0, 2, everything) > 3_000 * 21, 'another one is answered at once')
 })
 
 t.test('dskit#192, #525: among 3,000 members of whom none answers, what is under way at once stays small', async (t) => {
