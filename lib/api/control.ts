@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import { type ErrorCode, SkeinError } from '../base/errors.js'
 import type { NodeRole } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
+import { hasProtoKey, mapOf } from '../model/validate.js'
 import type {
   CertificateAuthority,
   Change,
@@ -142,15 +143,18 @@ export const maybeStaleVerbs: ReadonlySet<Verb> = new Set(
 export const refusedUntried = ['ERR_SKEIN_NO_QUORUM', 'ERR_SKEIN_BUSY'] as const satisfies readonly ErrorCode[]
 
 const ref = v.pipe(v.string(), v.nonEmpty('a name, id or id prefix'), v.maxLength(256))
-const labels = v.record(v.string(), v.string())
+const labels = mapOf(v.string(), v.string())
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0))
 const nothing = v.strictObject({})
 const byRef = v.strictObject({ ref })
 // The spec's own keys are checked by the model, which names the key path; here only that it is an object at all.
-const spec = v.custom<ServiceSpec>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object')
+const spec = v.pipe(
+  v.custom<ServiceSpec>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object'),
+  v.check((value) => !hasProtoKey(value), 'no key __proto__: choose another name'),
+)
 const bytes = v.instance(Uint8Array)
 const filter = v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) })
-const labelChanges = v.record(v.string(), v.nullable(v.string()))
+const labelChanges = mapOf(v.string(), v.nullable(v.string()))
 const newPayload = v.strictObject({ name: v.string(), data: bytes, labels })
 
 const verbSchemas = {

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { SkeinError } from '../base/errors.js'
 import { checkKeyring, type Keyring, keyBytes } from '../model/keyring.js'
 import type { Availability } from '../model/node.js'
+import { mapOf } from '../model/validate.js'
 import type { CertifiedRole, Identity, LinkRole, TokenRole, Trust } from '../security/index.js'
 import type { ManagerAddress } from './session.js'
 
@@ -117,7 +118,7 @@ const joinSchema = v.strictObject({
   name: v.pipe(v.string(), v.nonEmpty(), v.maxLength(63)),
   address: v.pipe(v.string(), v.maxLength(255)),
   availability: v.picklist(['active', 'pause', 'drain']),
-  labels: v.record(v.string(), v.string()),
+  labels: mapOf(v.string(), v.string()),
 })
 const keySchema = v.strictObject(key)
 const credentialSchema = v.strictObject({ ...key, id, token: v.nullish(v.strictObject(token)) })

@@ -72,10 +72,27 @@ export function openObject<Entries extends v.ObjectEntries>(entries: Entries) {
 
 /** An object used as a map from text to text. */
 export function textMap(keyForm: RegExp, keyWords: string, valueForm: RegExp, valueWords: string) {
+  return mapOf(v.pipe(v.string(), v.regex(keyForm, keyWords)), v.pipe(v.string(valueWords), v.regex(valueForm, valueWords)))
+}
+
+/**
+ * An object whose keys are its user's: each is kept as it is, `constructor` and `prototype` too, but `__proto__` is refused, since what
+ * carries messages would rename it. valibot's own `record` leaves all three out without a word.
+ */
+export function mapOf<Key extends v.GenericSchema<string, string>, Value extends v.GenericSchema>(key: Key, value: Value) {
   return v.pipe(
     v.custom<Record<string, unknown>>(isPlainObject, 'an object of strings'),
-    v.record(v.pipe(v.string(), v.regex(keyForm, keyWords)), v.pipe(v.string(valueWords), v.regex(valueForm, valueWords))),
+    v.check((object) => !Object.hasOwn(object, '__proto__'), 'no key __proto__: choose another name'),
+    v.transform((object) => new Map(Object.entries(object))),
+    v.map(key, value),
+    v.transform((map): Record<string, v.InferOutput<Value>> => Object.fromEntries(map)),
   )
+}
+
+/** Whether a key `__proto__` is anywhere in it: messages would carry it under another name. */
+export function hasProtoKey(value: unknown, depth = 0): boolean {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array || depth > depthMax) return false
+  return Object.hasOwn(value, '__proto__') || Object.values(value).some((item) => hasProtoKey(item, depth + 1))
 }
 
 export function text(form: RegExp, words: string) {

@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { SkeinError } from '../base/errors.js'
 import type { Access } from '../model/access.js'
 import type { Availability } from '../model/node.js'
+import { mapOf } from '../model/validate.js'
 import { decode, encode } from '../wire/index.js'
 import type { Answer, FoundingMemory, Question } from './founding-core.js'
 
@@ -62,7 +63,7 @@ const attendee = {
   name: v.pipe(v.string(), v.nonEmpty(), v.maxLength(63)),
   address,
   availability: v.picklist(['active', 'pause', 'drain']),
-  labels: v.record(v.string(), v.string()),
+  labels: mapOf(v.string(), v.string()),
 }
 const person = v.object({ ...attendee, publicKey: bytes(128) })
 const ballot = v.object({ round: v.pipe(v.number(), v.safeInteger()), id: v.pipe(v.string(), v.maxLength(12)) })

@@ -5,6 +5,7 @@ import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import { inlineDriver, processDriver, type RuntimeDriver } from '../drivers/index.js'
 import type { Availability } from '../model/node.js'
+import { mapOf } from '../model/validate.js'
 import { nowhere } from './listen.js'
 import { debugLogger } from './logger.js'
 
@@ -99,7 +100,7 @@ const schema = v.strictObject({
       v.regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]{0,62}$/, 'expected 1 to 63 characters of [a-zA-Z0-9._-], the first a letter or digit'),
     ),
   ),
-  labels: v.optional(v.record(v.string(), v.string('expected a text'))),
+  labels: v.optional(mapOf(v.string(), v.string('expected a text'))),
   availability: v.optional(v.picklist(['active', 'pause', 'drain'])),
   managers: v.optional(whole(1, 15)),
   drivers: v.optional(v.array(v.custom<RuntimeDriver>(isDriver, 'expected a RuntimeDriver: name, describe, prepare'))),

@@ -87,7 +87,8 @@ async function label(
   pairs: readonly string[],
   options: { readonly remove?: readonly string[] },
 ): Promise<ExitCode> {
-  const labels: Record<string, string | null> = {}
+  // Whatever the keys are called, they are its own.
+  const labels = Object.create(null) as Record<string, string | null>
   for (const key of options.remove ?? []) labels[key] = null
   for (const pair of pairs) {
     const equals = pair.indexOf('=')
@@ -99,7 +100,7 @@ async function label(
   if (Object.keys(labels).length === 0) {
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', 'label: give at least one KEY=VALUE or --remove KEY', { option: 'label' })
   }
-  const node = await (await session.cluster()).nodes.label(ref, labels, session.call)
+  const node = await (await session.cluster()).nodes.label(ref, { ...labels }, session.call)
   const shown = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
   session.output.value(node, `${node.name}: ${shown.length === 0 ? 'no labels' : shown.join(' ')}`, node.id)
   return exitCodes.done

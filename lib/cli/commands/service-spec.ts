@@ -129,7 +129,8 @@ function nameAndTarget(flag: string): readonly [name: string, target: string | u
 
 /** `KEY=VALUE` as given; `KEY` alone takes what the shell has and is left out when it has nothing. */
 function flagEnv(flags: readonly string[], env: Environment): Environment {
-  const found: Record<string, string | undefined> = {}
+  // Whatever the keys are called, they are its own.
+  const found = Object.create(null) as Record<string, string | undefined>
   for (const flag of flags) {
     const equals = flag.indexOf('=')
     if (equals < 0) found[flag] = env[flag]

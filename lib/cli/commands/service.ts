@@ -174,7 +174,7 @@ const envFileMaxBytes = 4 * 1024 * 1024
 
 async function readEnvFiles(files: readonly string[], session: Session): Promise<Readonly<Record<string, string>>> {
   const { world } = session
-  const all: Record<string, string> = {}
+  let all: Readonly<Record<string, string>> = {}
   for (const file of files) {
     const refuse = (why: string): SkeinError =>
       new SkeinError('ERR_SKEIN_INVALID_OPTION', `--env-file ${file}: ${why}`, { option: 'env-file', got: file })
@@ -185,7 +185,7 @@ async function readEnvFiles(files: readonly string[], session: Session): Promise
     const { vars, problems } = parseEnvFile(new TextDecoder().decode(bytes), world.env)
     const [problem] = problems
     if (problem !== undefined) throw refuse(`line ${problem.line}: ${problem.why}`)
-    Object.assign(all, vars)
+    all = { ...all, ...vars }
   }
   return all
 }
