@@ -374,7 +374,8 @@ export class Manager {
   }
 
   #quorumView(): QuorumView {
-    return { leader: this.#o.node, conf: this.raft.status().conf, reachable: this.#reachable() }
+    const { node: leader, votersWanted } = this.#o
+    return { leader, conf: this.raft.status().conf, reachable: this.#reachable(), votersWanted }
   }
 
   /** Voters that answer: on the leader those heard of late, elsewhere those with a live link. */

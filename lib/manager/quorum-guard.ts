@@ -10,6 +10,8 @@ export interface QuorumView {
   readonly conf: ConfState
   /** Voters that answer now, the leader among them. */
   readonly reachable: ReadonlySet<number>
+  /** Of `managers`: how many managers vote, the others being spare; undefined: all. */
+  readonly votersWanted: number | undefined
 }
 
 /** @throws {SkeinError} ERR_SKEIN_PRECONDITION */
@@ -25,14 +27,18 @@ export function checkRemovable({ id, name, role, raftId }: Node, { leader, conf,
   throw new SkeinError('ERR_SKEIN_PRECONDITION', words, { what: 'quorum' })
 }
 
+/** Where one manager is to vote, another one that is promoted is only spare. */
+const moreVoters =
+  'one manager is to vote here (--managers 1): start the managers with --managers 2 or more, promote another node, and wait until it votes'
+
 /** @throws {SkeinError} ERR_SKEIN_PRECONDITION with the counts */
-export function checkDemotable({ name, raftId }: Node, { conf, reachable }: QuorumView): void {
+export function checkDemotable({ name, raftId }: Node, { conf, reachable, votersWanted }: QuorumView): void {
   if (raftId === undefined || !conf.voters.includes(raftId) || mayRemoveVoter(conf, reachable, raftId)) return
   const left = conf.voters.filter((id) => id !== raftId)
   const answering = left.filter((id) => reachable.has(id)).length
   const [counts, remedy] =
     left.length === 0
-      ? ['it is the only voter', 'promote another node first, and wait until it votes']
+      ? ['it is the only voter', votersWanted === 1 ? moreVoters : 'promote another node first, and wait until it votes']
       : [
           `of the ${left.length} voters that stay only ${answering} answer, and ${Math.floor(left.length / 2) + 1} are needed`,
           'bring a manager back, or promote another node first',

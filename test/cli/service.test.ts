@@ -192,3 +192,31 @@ function failing(error: Error): () => AsyncIterable<Progress> {
     throw error
   }
 }
+
+t.test('--secret and --config are understood in Docker’s long form', async (t) => {
+  const uses = async (...flags: readonly string[]): Promise<unknown> => {
+    const world = fakeWorld()
+    const code = await run(world, `service create --name web --detach ${flags.join(' ')} -- node server.mjs`)
+    const [call] = world.state.calls
+    return call === undefined ? `${code} ${world.err()}` : (call.args[0] as { readonly task: object }).task
+  }
+  t.match(await uses('--secret source=a', '--secret source=b,target=key.pem', '--secret src=c,mode=0400', '--secret d'), {
+    secrets: ['a', { secret: 'b', target: 'key.pem' }, 'c', 'd'],
+  })
+  t.match(await uses('--config source=a,target=/etc/a.conf,mode=444', '--config b=/etc/b.conf'), {
+    configs: [
+      { config: 'a', target: '/etc/a.conf' },
+      { config: 'b', target: '/etc/b.conf' },
+    ],
+  })
+  const refusals = [
+    ['--secret target=x', /--secret target=x: add source=NAME, the secret/],
+    ['--secret source=a,uid=103', /uid: files belong to the user that the peer and its tasks run as; leave it out/],
+    ['--secret source=a,mode=0444', /mode: files of secrets have 0400 and no other/],
+    ['--config source=a,mode=888', /mode: files of configs have 0444 and no other/],
+    ['--config source=a,color=red', /expected source=NAME,target=PATH,mode=0444, got color=red/],
+    ['--config source=a,target=', /expected a value in target=/],
+    ['--config source=a,', /expected a value in/],
+  ] as const
+  for (const [flag, words] of refusals) t.match(await uses(flag), new RegExp(`^2 [^]*${words.source}`), flag)
+})

@@ -8,6 +8,7 @@ const view = (voters: readonly number[], ...reachable: number[]) => ({
   leader: 'leads',
   conf: { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   reachable: new Set(reachable),
+  votersWanted: undefined,
 })
 const refusal = (act: () => void): unknown => {
   try {
@@ -34,6 +35,11 @@ t.test('a demotion is refused with how many would stay, answer and are needed', 
   t.match(
     refusal(() => checkDemotable(node({ raftId: 1 }), view([1], 1))),
     { message: /only voter; promote another/ },
+  )
+  t.match(
+    refusal(() => checkDemotable(node({ raftId: 1 }), { ...view([1], 1), votersWanted: 1 })),
+    { message: /only voter; one manager is to vote here .* with --managers 2 or more, promote another node/ },
+    'where one that is promoted would never vote, that is said',
   )
   t.equal(
     refusal(() => checkDemotable(node({ raftId: 9 }), view([1], 1))),

@@ -1,6 +1,7 @@
 import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Option } from 'commander'
+import { SkeinError } from '../../base/errors.js'
 import type { Environment } from '../../compose/interpolate.js'
 import type { ConfigUse, RestartPolicy, SecretUse, ServiceSpec } from '../../model/service.js'
 import { count, cpus, duration, gathered, memoryBytes, pair, spread } from '../flags.js'
@@ -37,8 +38,16 @@ export function addSpecOptions(command: Command): Command {
     .option('--replicas <n>', 'how many tasks to keep running (default 1)', count)
     .option('-e, --env <key=value>', 'environment variable; KEY alone takes the value of this shell; may be repeated', gathered)
     .option('--env-file <file>', 'file of KEY=VALUE lines; -e wins; may be repeated', gathered)
-    .option('--secret <name[=target]>', 'give the tasks this secret, as a file named target; may be repeated', gathered)
-    .option('--config <name[=target]>', 'give the tasks this config, as a file at path target; may be repeated', gathered)
+    .option(
+      '--secret <name[=target]>',
+      'give the tasks this secret, as a file named target; also source=NAME,target=FILE; may be repeated',
+      gathered,
+    )
+    .option(
+      '--config <name[=target]>',
+      'give the tasks this config, as a file at path target; also source=NAME,target=PATH; may be repeated',
+      gathered,
+    )
     .option('--network <name>', 'network the tasks belong to (default: default); may be repeated', gathered)
     .option('--workdir <dir>', 'working directory on the nodes; relative to this directory')
     .option('--stop-signal <signal>', 'asks a task to stop (default SIGTERM)')
@@ -113,18 +122,45 @@ export function specFrom(
 }
 
 function secretUse(flag: string): string | SecretUse {
-  const [secret, target] = nameAndTarget(flag)
+  const [secret, target] = nameAndTarget('secret', flag)
   return target === undefined ? secret : { secret, target }
 }
 
 function configUse(flag: string): string | ConfigUse {
-  const [config, target] = nameAndTarget(flag)
+  const [config, target] = nameAndTarget('config', flag)
   return target === undefined ? config : { config, target }
 }
 
-function nameAndTarget(flag: string): readonly [name: string, target: string | undefined] {
+function nameAndTarget(option: 'secret' | 'config', flag: string): readonly [name: string, target: string | undefined] {
+  if (longForm.test(flag)) return readLongForm(option, flag)
   const equals = flag.indexOf('=')
   return equals < 0 ? [flag, undefined] : [flag.slice(0, equals), flag.slice(equals + 1)]
+}
+
+/** As Docker writes it at length: `source=NAME,target=PATH`. */
+const longForm = /^(?:source|src|target|uid|gid|mode)=/
+const fileModes = { secret: '0400', config: '0444' } as const
+
+/** @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */
+function readLongForm(option: 'secret' | 'config', flag: string): readonly [name: string, target: string | undefined] {
+  const refuse = (why: string): SkeinError =>
+    new SkeinError('ERR_SKEIN_INVALID_OPTION', `--${option} ${flag}: ${why}`, { option, got: flag })
+  let [source, target]: (string | undefined)[] = []
+  for (const part of flag.split(',')) {
+    const equals = part.indexOf('=')
+    const [key, value] = [part.slice(0, Math.max(0, equals)), part.slice(equals + 1)]
+    if (value === '') throw refuse(`expected a value in ${part}`)
+    if (key === 'source' || key === 'src') source = value
+    else if (key === 'target') target = value
+    else if (key === 'uid' || key === 'gid')
+      throw refuse(`${key}: files belong to the user that the peer and its tasks run as; leave it out`)
+    else if (key !== 'mode') throw refuse(`expected source=NAME,target=PATH,mode=${fileModes[option]}, got ${part}`)
+    // Docker reads the digits as octal, with or without the leading 0.
+    else if (Number.parseInt(value, 8) !== Number.parseInt(fileModes[option], 8) || !/^0?[0-7]{3}$/.test(value))
+      throw refuse(`mode: files of ${option}s have ${fileModes[option]} and no other; leave it out`)
+  }
+  if (source === undefined) throw refuse(`add source=NAME, the ${option}`)
+  return [source, target]
 }
 
 /** `KEY=VALUE` as given; `KEY` alone takes what the shell has and is left out when it has nothing. */
