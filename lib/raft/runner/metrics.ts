@@ -91,6 +91,9 @@ export interface RaftRunnerMetrics {
   readonly snapshotsDamaged: number
   readonly snapshotsSent: number
   readonly snapshotsInstalled: number
+  /** From the captured state to the durable file, and from a received file to the state it holds; the file's way here is not in it. */
+  readonly snapshotSeconds: Summary
+  readonly snapshotInstallSeconds: Summary
   /** Applied changes of members, and the learners that became voters by them. */
   readonly confChanges: number
   readonly learnersPromoted: number
@@ -112,6 +115,7 @@ export class RunnerCounts {
   #raftState: BasicStatus['raftState'] = 'StateFollower'
   readyBatches = 0
   snapshotsInstalled = 0
+  readonly installSeconds = new Tally()
   proposals = 0
   confChanges = 0
   learnersPromoted = 0
@@ -223,6 +227,8 @@ export function metricsOf(parts: Counted): RaftRunnerMetrics {
     snapshotsDamaged: outgoing.damaged,
     snapshotsSent: outgoing.sent,
     snapshotsInstalled: counts.snapshotsInstalled,
+    snapshotSeconds: parts.snapshotter.seconds.summary,
+    snapshotInstallSeconds: counts.installSeconds.summary,
     confChanges: counts.confChanges,
     learnersPromoted: counts.learnersPromoted,
     ...metricsOfPeers(id, node.lastIndex(), progress, parts.roundTrips),

@@ -120,6 +120,7 @@ export class RaftRunner implements AsyncDisposable {
       storage: this.#storage,
       machine: stateMachine,
       applier: this.#applier,
+      clock,
       random,
       everyEntries: options.snapshotEveryEntries,
       everyBytes: options.snapshotEveryBytes,
@@ -471,10 +472,13 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   async #restore({ index, term, confState }: Snapshot): Promise<void> {
-    await this.#options.stateMachine.restore(this.#disk.readSnapshot({ index, term }), { index, term })
+    const { clock, stateMachine } = this.#options
+    const beganMs = clock.now()
+    await stateMachine.restore(this.#disk.readSnapshot({ index, term }), { index, term })
     this.#applier.restored(index, term, confState)
     this.#snapshotter.installed(index)
     this.#counts.snapshotsInstalled++
+    this.#counts.installSeconds.add((clock.now() - beganMs) / 1_000)
     if (this.#phase === 'running') this.#news.tell({ type: 'conf', conf: confState })
   }
 

@@ -1,4 +1,5 @@
 import createDebug from 'debug'
+import type { Clock } from '../../base/clock.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { messageOf, SkeinError } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
@@ -6,6 +7,7 @@ import { entrySizeBytes, type MemoryStorage } from '../core/index.js'
 import type { RaftDisk, SnapshotMeta } from '../wal/index.js'
 import type { Applier } from './applier.js'
 import type { StateMachine } from './state-machine.js'
+import { Tally } from './summary.js'
 
 const debug = createDebug('skein:raft')
 /** Entries behind a snapshot are a courtesy to peers a little behind; not at any price. */
@@ -22,6 +24,7 @@ export interface SnapshotterParts {
   readonly storage: MemoryStorage
   readonly machine: StateMachine
   readonly applier: Applier
+  readonly clock: Pick<Clock, 'now'>
   readonly random: Random
   readonly everyEntries: number
   readonly everyBytes: number
@@ -51,6 +54,8 @@ export class Snapshotter {
   #awaiting: Deferred<number>[] = []
   taken = 0
   failures = 0
+  /** From the captured state to the durable file. */
+  readonly seconds = new Tally()
 
   constructor(parts: SnapshotterParts) {
     this.#parts = parts
@@ -76,9 +81,10 @@ export class Snapshotter {
 
   /** Begins a snapshot if one is due. The state is captured before this returns, its bytes are written later. */
   startIfDue(): void {
-    const { applier, machine, disk, storage, mark } = this.#parts
+    const { applier, machine, disk, storage, clock, mark } = this.#parts
     if (!this.#isDue() || this.#underWay || this.#stopped || !applier.canSnapshot) return
     const meta = { index: applier.appliedIndex, term: storage.term(applier.appliedIndex), confState: applier.conf }
+    const beganMs = clock.now()
     const chunks = machine.snapshot()
     this.#underWay = true
     this.#awaiting = this.#asking.splice(0)
@@ -86,6 +92,7 @@ export class Snapshotter {
     disk.saveSnapshot(meta, this.#untilStopped(chunks)).then(
       (sizeBytes) => {
         if (this.#stopped) return
+        this.seconds.add((clock.now() - beganMs) / 1_000)
         debug('snapshot at %d: %d bytes', meta.index, sizeBytes)
         this.#weigh(sizeBytes)
         mark(meta)

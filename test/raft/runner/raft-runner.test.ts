@@ -108,12 +108,15 @@ t.test('a follower that lags behind compaction gets a snapshot, and keeps up aft
   const behind = cluster.peers.find(({ id }) => id !== leader.id) as Peer
   await cluster.kill(behind.id)
   for (let i = 0; i < 100; i++) await leader.runner.propose(bytes(`write ${i}`))
-  t.ok(leader.runner.metrics().snapshotsTaken >= 3)
+  const { snapshotsTaken, snapshotSeconds } = leader.runner.metrics()
+  t.ok(snapshotsTaken >= 3 && snapshotSeconds.count >= snapshotsTaken && snapshotSeconds.sum > 0)
   t.ok(leader.runner.metrics().walSegments < 6, 'segments behind the snapshot are gone')
 
   const back = await cluster.start(behind.id, options)
   await cluster.until(() => back.machine.texts.length === 100)
   t.ok(back.machine.restores >= 1 && cluster.piecesCarried >= 1)
+  const { snapshotsInstalled, snapshotInstallSeconds } = back.runner.metrics()
+  t.ok(snapshotInstallSeconds.count === snapshotsInstalled && snapshotInstallSeconds.max > 0)
   t.strictSame(back.machine.texts, leader.machine.texts)
   await leader.runner.propose(bytes('one more'))
   await cluster.until(() => back.machine.texts.length === 101)

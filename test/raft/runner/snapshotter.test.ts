@@ -4,6 +4,7 @@ import { MemoryStorage } from '../../../lib/raft/core/index.js'
 import type { Applier } from '../../../lib/raft/runner/applier.js'
 import { Snapshotter, type SnapshotterParts } from '../../../lib/raft/runner/snapshotter.js'
 import type { RaftDisk, SnapshotMeta } from '../../../lib/raft/wal/index.js'
+import { ManualClock } from '../../../lib/testing/manual-clock.js'
 
 const conf = { voters: [1], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false }
 
@@ -19,6 +20,7 @@ async function snapshotsOf(entries: number, o: { readonly everyEntries: number; 
     storage,
     machine: { snapshot: () => [] } as unknown as SnapshotterParts['machine'],
     applier: applier as unknown as Applier,
+    clock: new ManualClock(),
     everyBytes: 2 ** 40,
     trailingEntries: 0,
     sendingIndex: () => undefined,
@@ -53,3 +55,40 @@ t.test('peers that apply the same entries do not all take their snapshots at the
   const [first = [], ...others] = all
   for (const other of others) t.not(String(other), String(first))
 })
+
+t.test(
+  'how long a snapshot took is from the captured state to the durable file; one that failed is not among them',
+  async (t) => {
+    const clock = new ManualClock()
+    const outcomes = ['durable', 'failed', 'durable']
+    const storage = new MemoryStorage()
+    const applier = { appliedIndex: 0, appliedBytes: 0, canSnapshot: true, conf }
+    const saveSnapshot = async (): Promise<number> => {
+      clock.advance(1_500 * (4 - outcomes.length))
+      if (outcomes.shift() === 'failed') throw new Error('no space')
+      return 100
+    }
+    const snapshotter: Snapshotter = new Snapshotter({
+      disk: { saveSnapshot, release: async () => undefined } as unknown as RaftDisk,
+      storage,
+      machine: { snapshot: () => [] } as unknown as SnapshotterParts['machine'],
+      applier: applier as unknown as Applier,
+      clock,
+      random: seededRandom(1),
+      everyEntries: 1_000,
+      everyBytes: 2 ** 40,
+      trailingEntries: 0,
+      sendingIndex: () => undefined,
+      mark: (meta: SnapshotMeta) => snapshotter.marked(meta, 'counts'),
+      failed: (error) => t.fail(String(error)),
+    })
+    for (let index = 1; index <= 3; index++) {
+      storage.append([{ index, term: 1, type: 'EntryNormal', data: new Uint8Array(10) }])
+      applier.appliedIndex = index
+      const asked = snapshotter.request()
+      snapshotter.startIfDue()
+      await asked.catch((error: unknown) => t.match(error, { message: 'no space' }))
+    }
+    t.strictSame(snapshotter.seconds.summary, { count: 2, sum: 1.5 + 4.5, max: 4.5 })
+  },
+)
