@@ -7,7 +7,6 @@ import { SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import type { Storage } from '../storage/index.js'
-import { forgetTables } from '../store/index.js'
 import { foundingOf } from './coming-in.js'
 import { managerCalls } from './manager-calls.js'
 import type { ResolvedPeerOptions } from './options.js'
@@ -17,7 +16,7 @@ import type { PeerGossip } from './peer-gossip.js'
 import type { PeerMembership } from './peer-membership.js'
 import { shared } from './shared-storage.js'
 import type { Standing } from './standing.js'
-import { refuseLostLog, removeRaftDir, type StateDir, type StoredIdentity } from './state-dir.js'
+import { refuseLostLog, type StateDir, type StoredIdentity } from './state-dir.js'
 import { systemRandom } from './system-world.js'
 
 export interface ManagerPartWorld {
@@ -166,10 +165,4 @@ export class ManagerPart {
       manager.leading || (manager.leaderNode() !== undefined && manager.store.view().node(manager.node) !== undefined)
     while (!holds() && !signal.aborted) await manager.newsWithin(50, signal)
   }
-}
-
-/** What a peer that is no manager any more must not keep: cut short, it is done again at the next start. @throws {SkeinError} ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE */
-export async function forgetManagersData(dir: StateDir | undefined, storage: Storage): Promise<void> {
-  if (dir !== undefined) await removeRaftDir(dir)
-  await forgetTables(storage)
 }

@@ -18,10 +18,10 @@ import { ComingIn } from './coming-in.js'
 import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { describeNode } from './describe-node.js'
 import { drainNode } from './drain-node.js'
+import { forgetManagersData } from './forget-manager.js'
 import { KeyWork } from './key-work.js'
 import { advertisedAddress, listenAgain, openPool } from './listen.js'
 import { localLogs } from './local-logs.js'
-import { forgetManagersData, ManagerPart } from './manager-part.js'
 import { type PeerOptions, type ResolvedPeerOptions, resolvePeerOptions } from './options.js'
 import { OwnCaller } from './own-caller.js'
 import { OwnKeys } from './own-keys.js'
@@ -346,8 +346,10 @@ class RunningPeer implements Peer {
       self: () => this.#known(),
       keep: (identity) => this.#keep(identity),
       managers: () => this.#managerAddresses(),
-      openManager: () =>
-        ManagerPart.open({
+      openManager: async () => {
+        // Half of all modules: who stays a worker starts without them.
+        const { ManagerPart } = await import('./manager-part.js')
+        return await ManagerPart.open({
           options: this.#o,
           dir,
           storage,
@@ -363,7 +365,8 @@ class RunningPeer implements Peer {
           leaderChanged: (leader, term) => this.#events.emit('leader', { leader, term }),
           unheard: () => this.#keyWork?.renew(),
           localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
-        }),
+        })
+      },
       settle: () => this.#settle(gossip),
       forget: () => forgetManagersData(dir, storage),
       fail: (error) => standing.fail(error),

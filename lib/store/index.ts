@@ -10,7 +10,6 @@ export { keyBytesMax, valueBytesMax } from './apply-cluster.js'
 export type { Change, ChangeKind, StoreChange } from './changes.js'
 export { commandBytesMax, decodeCommand, encodeCommand } from './command-codec.js'
 export { brokenInvariants } from './invariants.js'
-export { forgetTables } from './persister.js'
 export {
   managersOf,
   newestTask,

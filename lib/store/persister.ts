@@ -9,6 +9,7 @@ import { isSkeinError, SkeinError } from '../base/errors.js'
 import { keysUnder, makeKey, type Storage, type Write } from '../storage/index.js'
 import { decode, encode } from '../wire/codec.js'
 import { anything, array, natural, read } from '../wire/decode.js'
+import { forgetTables, tablesRoot } from './forget-tables.js'
 import { brokenInvariants } from './invariants.js'
 import { packRow, unpackRow } from './row-codec.js'
 import { type Row, type RowRef, rowKinds } from './rows.js'
@@ -22,8 +23,7 @@ const rowsWaitingMax = 20_000
 const rowsPerSlice = 500
 const rowBytesMax = 4 * 1024 * 1024
 
-const root = 'store'
-const appliedKey = makeKey(root, 'applied')
+const appliedKey = makeKey(tablesRoot, 'applied')
 
 export class Persister {
   readonly #storage: Storage
@@ -133,12 +133,12 @@ export async function loadTables(storage: Storage): Promise<Tables> {
   const tables = new Tables()
   const applied = await storage.get(appliedKey)
   if (applied === undefined) {
-    await deleteAll(storage)
+    await forgetTables(storage)
     return tables
   }
   try {
     tables.version = read(natural, decode(applied, rowBytesMax), 'applied')
-    for await (const { key, value } of storage.range(keysUnder(root, 'row'))) {
+    for await (const { key, value } of storage.range(keysUnder(tablesRoot, 'row'))) {
       tables.write(unpackRow(read(array(anything), decode(value, rowBytesMax), 'row'), `row ${Buffer.from(key).toString('hex')}`))
     }
   } catch (error) {
@@ -150,14 +150,9 @@ export async function loadTables(storage: Storage): Promise<Tables> {
   return tables
 }
 
-/** Leaves nothing of the tables: for a peer that is no manager any more. Cut short, it is to be done again. @throws {SkeinError} ERR_SKEIN_STORAGE */
-export async function forgetTables(storage: Storage): Promise<void> {
-  await deleteAll(storage)
-}
-
 async function rewriteAll(storage: Storage, tables: Tables): Promise<void> {
   await storage.batch([{ type: 'delete', key: appliedKey }], { sync: false })
-  await deleteAll(storage)
+  await forgetTables(storage)
   let writes: Write[] = []
   for (const row of tables.rows()) {
     writes.push(writeOf(row))
@@ -169,21 +164,12 @@ async function rewriteAll(storage: Storage, tables: Tables): Promise<void> {
   await storage.batch(writes, { sync: false })
 }
 
-async function deleteAll(storage: Storage): Promise<void> {
-  for (;;) {
-    const writes: Write[] = []
-    for await (const { key } of storage.range({ ...keysUnder(root), limit: rowsPerSlice })) writes.push({ type: 'delete', key })
-    if (writes.length === 0) return
-    await storage.batch(writes, { sync: false })
-  }
-}
-
 function writeOf(row: Row): Write {
-  const key = makeKey(root, 'row', rowKinds.indexOf(row.kind), row.key)
+  const key = makeKey(tablesRoot, 'row', rowKinds.indexOf(row.kind), row.key)
   return row.record === undefined ? { type: 'delete', key } : { type: 'put', key, value: encode(packRow(row)) }
 }
 
 function corrupt(words: string, cause?: unknown): SkeinError<'ERR_SKEIN_CORRUPT'> {
   const message = `stored tables are damaged: ${words}; remove this peer's state database, it is built again from the raft log`
-  return new SkeinError('ERR_SKEIN_CORRUPT', message, { file: root }, { cause })
+  return new SkeinError('ERR_SKEIN_CORRUPT', message, { file: tablesRoot }, { cause })
 }
