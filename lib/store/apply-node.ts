@@ -42,12 +42,10 @@ export function createNode(draft: Draft, { id, name, role, availability, labels,
 
 /** People name nodes by these, so no two may share one; not even with one that is down: it may come back. */
 function freeName(draft: Draft, name: string): string {
-  for (const node of draft.tables.nodes()) {
-    if (node.name !== name) continue
-    const words = `a node named ${name} exists already (${node.id}, ${node.state}): give this one another name, or remove that one first`
-    throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'node', name })
-  }
-  return name
+  const node = draft.tables.nodeByName(name)
+  if (node === undefined) return name
+  const words = `a node named ${name} exists already (${node.id}, ${node.state}): give this one another name, or remove that one first`
+  throw new SkeinError('ERR_SKEIN_ALREADY_EXISTS', words, { kind: 'node', name })
 }
 
 export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {

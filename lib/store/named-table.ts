@@ -36,6 +36,9 @@ export class NamedTable<T> {
 
   #forgetName(id: string): void {
     const was = this.#items.get(id)
-    if (was !== undefined) this.#idByName.delete(this.#nameOf(was))
+    if (was === undefined) return
+    const name = this.#nameOf(was)
+    // Rows of one command may come in any order: another one may have taken the name before this one let go of it.
+    if (this.#idByName.get(name) === id) this.#idByName.delete(name)
   }
 }

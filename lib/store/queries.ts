@@ -14,7 +14,7 @@ const candidatesMax = 10
 
 /** By id, name or unique id prefix. @throws {SkeinError} ERR_SKEIN_NOT_FOUND, ERR_SKEIN_AMBIGUOUS with the candidates */
 export function resolveNode(view: View, ref: string): Node {
-  const exact = view.node(ref) ?? [...view.nodes()].find((node) => node.name === ref)
+  const exact = view.node(ref) ?? view.nodeByName(ref)
   return exact ?? onlyOne('node', ref, startingWith(view.nodes(), ref, idOf), idOf)
 }
 

@@ -23,7 +23,7 @@ export class Tables implements View {
   version = 0
   #counters: Counters = Object.freeze({ nextHandle: 1, requests: 0 })
   #cluster: Cluster | undefined
-  readonly #nodes = new SortedTable<Node>()
+  readonly #nodes = new NamedTable<Node>(({ name }) => name)
   readonly #services = new NamedTable<Service>(({ spec }) => spec.name)
   readonly #specs = new Map<string, ResolvedServiceSpec>()
   readonly #tasksPerSpec = new Map<string, number>()
@@ -47,6 +47,9 @@ export class Tables implements View {
   }
   node(id: string): Node | undefined {
     return this.#nodes.get(id)
+  }
+  nodeByName(name: string): Node | undefined {
+    return this.#nodes.byName(name)
   }
   nodes(): Iterable<Node> {
     return this.#nodes.values()

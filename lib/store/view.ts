@@ -22,6 +22,7 @@ export interface View {
   readonly version: number
   readonly cluster: Cluster | undefined
   node(id: string): Node | undefined
+  nodeByName(name: string): Node | undefined
   nodes(): Iterable<Node>
   service(id: string): Service | undefined
   serviceByName(name: string): Service | undefined

@@ -88,3 +88,26 @@ t.test('a removed node is neither demoted nor called, and recovery takes the wis
   t.match(other.apply({ op: 'cluster.recover', keep: m2 }), { ok: true })
   t.match(other.tables.node(m2), { role: 'manager', becoming: undefined })
 })
+
+t.test('whether a name is free is looked up, not searched for; one that was let go of is free again', (t) => {
+  const { tables, apply } = founded()
+  tables.nodes = () => {
+    throw new Error('all nodes were walked')
+  }
+  const rename = (id: string, name: string): Outcome => apply({ op: 'node.update', id, name })
+  t.match(rename(w1, m1), { ok: false, code: 'ERR_SKEIN_ALREADY_EXISTS', detail: { kind: 'node', name: m1 } })
+  t.match(rename(m1, 'first'), { ok: true })
+  t.match(rename(w1, m1), { ok: true })
+  t.equal(tables.nodeByName(m1)?.id, w1)
+  t.equal(tables.nodeByName('first')?.id, m1)
+  t.equal(tables.nodeByName(w1), undefined)
+  const swap = [
+    { op: 'node.update', id: m1, name: 'between' },
+    { op: 'node.update', id: w1, name: 'first' },
+    { op: 'node.update', id: m2, name: 'first' },
+  ] as const
+  t.match(apply(...swap), { ok: false, code: 'ERR_SKEIN_ALREADY_EXISTS' }, 'all or nothing')
+  t.equal(tables.nodeByName(m1)?.id, w1, 'what was undone is found under its name again')
+  t.equal(tables.nodeByName('first')?.id, m1)
+  t.end()
+})
