@@ -286,15 +286,13 @@ export class Raft<C, R> implements AsyncDisposable {
   }
 
   #reachable(voters: readonly RaftId[]): number {
-    const sinceMs = this.#clock.now() - this.#electionMs
-    const isHeard = (id: RaftId): boolean => id === this.id || (this.#heardAtMs.get(id) ?? Number.NEGATIVE_INFINITY) >= sinceMs
-    return voters.filter(isHeard).length
+    return voters.filter((id) => this.#runner.hears(id)).length
   }
 
   #successor(): RaftId {
     const { conf, progress } = this.#runner.status()
     const others = conf.voters.filter((id) => id !== this.id)
-    const matchOf = (id: RaftId) => (this.#reachable([id]) === 1 ? (progress.get(id)?.match ?? 0) : -1)
+    const matchOf = (id: RaftId) => (this.#runner.hears(id) ? (progress.get(id)?.match ?? 0) : -1)
     const [first, ...rest] = others
     if (first === undefined) {
       throw new SkeinError('ERR_SKEIN_PRECONDITION', 'there is no other voter to hand leadership to; add one first', {

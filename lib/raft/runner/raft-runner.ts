@@ -323,6 +323,11 @@ export class RaftRunner implements AsyncDisposable {
     this.#wake()
   }
 
+  /** Whether this member was heard within an election timeout, as this peer's ticks count it; a peer always hears itself. */
+  hears(id: RaftId): boolean {
+    return id === this.#options.id || this.#contacts.isHeard(id, this.#options.electionTicks)
+  }
+
   status(): RaftRunnerStatus {
     const transfers = [...this.#outgoing.transfers, ...this.#incoming.transfers]
     return runnerStatusOf(this.#node, this.#applier, this.#quorum(), transfers)
@@ -443,6 +448,7 @@ export class RaftRunner implements AsyncDisposable {
   #tick(): void {
     if (this.#phase !== 'running') return
     this.#guard(() => {
+      this.#contacts.tick()
       this.#node.tick()
       this.#impatience.tick()
       const nowMs = this.#options.clock.now()
@@ -518,7 +524,7 @@ export class RaftRunner implements AsyncDisposable {
   }
 
   #quorum(): QuorumStatus {
-    return this.#contacts.quorum(this.#options.id, this.#applier.conf, this.#options.clock.now() - this.#electionMs)
+    return this.#contacts.quorum(this.#options.id, this.#applier.conf, this.#options.electionTicks)
   }
 
   #refuseUnlessRunning(): void {

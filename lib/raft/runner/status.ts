@@ -51,22 +51,33 @@ export function runnerStatusOf(
   }
 }
 
-/** When each peer was last heard; milliseconds of this process. */
+/**
+ * When each peer was last heard: in milliseconds of this process, to be shown, and in its ticks, by which silence is judged.
+ * While this process stood still no tick passed, and nobody was silent.
+ */
 export class Contacts {
-  readonly #heardAtMs = new Map<RaftId, number>()
+  readonly #heard = new Map<RaftId, { readonly atMs: number; readonly atTick: number }>()
+  #ticks = 0
+
+  tick(): void {
+    this.#ticks++
+  }
 
   heard(id: RaftId, nowMs: number): void {
-    this.#heardAtMs.set(id, nowMs)
+    this.#heard.set(id, { atMs: nowMs, atTick: this.#ticks })
   }
 
   /** Undefined if it was never heard. */
   heardAtMs(id: RaftId): number | undefined {
-    return this.#heardAtMs.get(id)
+    return this.#heard.get(id)?.atMs
   }
 
-  quorum(self: RaftId, { voters }: ConfState, sinceMs: number): QuorumStatus {
-    const isHeard = (id: RaftId) => id === self || (this.#heardAtMs.get(id) ?? Number.NEGATIVE_INFINITY) >= sinceMs
-    const answering = voters.filter(isHeard)
+  isHeard(id: RaftId, withinTicks: number): boolean {
+    return this.#ticks - (this.#heard.get(id)?.atTick ?? Number.NEGATIVE_INFINITY) <= withinTicks
+  }
+
+  quorum(self: RaftId, { voters }: ConfState, withinTicks: number): QuorumStatus {
+    const answering = voters.filter((id) => id === self || this.isHeard(id, withinTicks))
     return { voters: voters.length, reachable: answering.length, answering }
   }
 }

@@ -35,6 +35,18 @@ t.test('three peers elect one leader and apply the same commands in the same ord
   t.match(follower.runner.status(), { role: 'follower', leader: leader.id, term: status.term })
 })
 
+t.test('a leader that stood still for three election timeouts takes nobody for silent', async (t) => {
+  const cluster = await clusterFor(t)
+  const leader = await cluster.found([1, 2, 3])
+  await cluster.until(() => leader.runner.status().quorum.reachable === 3)
+  const endMs = performance.now() + 600
+  while (performance.now() < endMs); // tickMs 20, electionTicks 10
+  t.same([...leader.runner.status().quorum.answering].sort(), [1, 2, 3])
+  const others = [1, 2, 3].filter((id) => id !== leader.id)
+  for (const id of others) await cluster.kill(id)
+  await cluster.until(() => leader.runner.status().quorum.reachable === 1)
+})
+
 t.test('every acknowledged write is there after all peers are killed and started again', async (t) => {
   const cluster = await clusterFor(t)
   const leader = await cluster.found([1, 2, 3], { segmentBytes: 2000, snapshotEveryEntries: 40, trailingEntries: 5 })
