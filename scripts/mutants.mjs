@@ -14,7 +14,7 @@ const usage = `usage: npm run mutants -- [--only NAME]... [--layers conformance,
   --only NAME      mutants whose name contains NAME
   --seeds N        seeds of the simulator for each mutant, besides the kept ones (400)
   --short          the mutants of the test run
-  --stop-at-kill   leave out the layers behind the first one that notices
+  --stop-at-kill   first the file of tests that noticed it before, and only if it no longer does the layers, up to the first that notices
   --built DIR      where the compiled project is (dist)`
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
@@ -55,7 +55,19 @@ function layersOf({ folder }) {
 
 function tests(folder, path, without = []) {
   const files = readdirSync(join(folder, path)).filter((name) => name.endsWith('.test.js') && !without.includes(name))
-  return [join(root, 'scripts/mutants/run-tests.mjs'), ...files.map((name) => join(folder, path, name))]
+  return testsIn(
+    folder,
+    files.map((name) => join(path, name)),
+  )
+}
+
+function testsIn(folder, files) {
+  return [join(root, 'scripts/mutants/run-tests.mjs'), ...files.map((file) => join(folder, file))]
+}
+
+function layerOfFile(path) {
+  if (path.startsWith('test/paper/')) return 'paper'
+  return path.startsWith('test/raft/wal/') ? 'wal' : 'core'
 }
 
 const options = readArguments()
@@ -78,8 +90,13 @@ for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exi
 
 const layers = options.layers.filter((layer) => layer !== 'conformance' || existsSync(join(conformance, 'testdata')))
 if (layers.length < options.layers.length) console.error(`no etcd scripts at ${conformance}: the layer conformance is left out`)
-const hangMs = await checkUnbroken()
-const results = await runAll(table.filter(isAsked))
+const asked = table.filter(isAsked)
+/** What the unbroken core took longest for, and so how long a mutant may. */
+let hangMs = HANG_MIN_MS
+const checked = new Map()
+const folders = [...new Set(asked.map(({ folder }) => folder))]
+for (const of of folders) await (options['stop-at-kill'] ? checkNoticers(of) : checkLayers(of))
+const results = await runAll()
 const survivors = results.filter(({ killedBy }) => killedBy.length === 0)
 if (options.format === 'json') console.log(JSON.stringify({ layers, seeds: options.seeds, mutants: results }, undefined, 2))
 else printTable()
@@ -166,26 +183,39 @@ function makeFolder(of, mutant) {
 }
 
 /** That a test fails on a mutant says something only if it passes without; how long that takes bounds the wait for the others. */
-async function checkUnbroken() {
-  let slowestMs = 0
-  for (const of of Object.keys(copied)) {
-    const concerned = layersOf({ folder: of })
-    if (concerned.length === 0) continue
-    const folder = makeFolder(of)
-    for (const layer of concerned) {
-      const { killer, ms } = await runLayer(layer, folder, 600_000)
-      if (killer !== undefined) {
-        console.error(`${of} as it is fails in the layer ${layer}: ${killer}`)
-        process.exit(1)
-      }
-      slowestMs = Math.max(slowestMs, ms)
+async function checkUnbroken(of, commandsOf) {
+  const folder = makeFolder(of)
+  for (const [name, command] of Object.entries(commandsOf(folder))) {
+    const { killer, ms } = await runTests(command, 600_000)
+    if (killer !== undefined) {
+      console.error(`${of} as it is fails in ${name}: ${killer}`)
+      process.exit(1)
     }
-    rmSync(folder, { recursive: true })
+    hangMs = Math.max(hangMs, ms * HANG_FACTOR)
   }
-  return Math.max(HANG_MIN_MS, slowestMs * HANG_FACTOR)
+  rmSync(folder, { recursive: true })
 }
 
-async function runAll(asked) {
+/** Once, when the first mutant needs the layers of this folder. */
+function checkLayers(of) {
+  const commandsOf = (folder) => Object.fromEntries(layersOf({ folder: of }).map((layer) => [layer, commands[layer](folder)]))
+  if (!checked.has(of)) checked.set(of, checkUnbroken(of, commandsOf))
+  return checked.get(of)
+}
+
+/** The files that noticed the asked mutants before, all in one process. */
+function checkNoticers(of) {
+  const files = [
+    ...new Set(asked.filter((mutant) => mutant.folder === of && hasNoticer(mutant)).map(({ noticedBy }) => noticedBy)),
+  ]
+  return checkUnbroken(of, (folder) => (files.length === 0 ? {} : { [files.join()]: testsIn(folder, files) }))
+}
+
+function hasNoticer({ noticedBy, folder }) {
+  return noticedBy !== undefined && layersOf({ folder }).includes(layerOfFile(noticedBy))
+}
+
+async function runAll() {
   const results = new Array(asked.length)
   let next = 0
   const worker = async () => {
@@ -199,32 +229,37 @@ async function runAll(asked) {
 }
 
 async function runMutant(mutant) {
-  const { name, file, safety, section } = mutant
+  const { name, file, safety, section, noticedBy } = mutant
   const folder = makeFolder(mutant.folder, mutant)
   const outcomes = {}
   const killedBy = []
-  for (const layer of layersOf(mutant)) {
-    const { killer, ms } = await runLayer(layer, folder, hangMs)
+  const run = async (layer, command) => {
+    const { killer, ms } = await runTests(command, hangMs)
     outcomes[layer] = { killed: killer !== undefined, ms, ...(killer === undefined ? {} : { killer }) }
-    if (killer === undefined) continue
-    killedBy.push(layer)
-    if (options['stop-at-kill']) break
+    if (killer !== undefined) killedBy.push(layer)
+  }
+  const isOver = () => options['stop-at-kill'] && killedBy.length > 0
+  if (options['stop-at-kill'] && hasNoticer(mutant)) await run(layerOfFile(noticedBy), testsIn(folder, [noticedBy]))
+  if (!isOver()) await checkLayers(mutant.folder)
+  for (const layer of layersOf(mutant)) {
+    if (!isOver()) await run(layer, commands[layer](folder))
   }
   rmSync(folder, { recursive: true })
   return { name, file, section, safety, killedBy, layers: outcomes }
 }
 
-/** `killer` is the first test that failed; undefined if all passed. */
-function runLayer(layer, folder, timeoutMs) {
+/** `killer` is the first test that failed, which ends the run; undefined if all passed. */
+function runTests(command, timeoutMs) {
   const startedAt = performance.now()
   return new Promise((done) => {
-    const env = { ...process.env, TAP_BAIL: '1' }
-    const child = spawn(process.execPath, commands[layer](folder), { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
+    const env = { ...process.env, TAP_TIMEOUT: '0' } // the limit is ours: how slow this machine is says nothing of the mutant
+    const child = spawn(process.execPath, command, { cwd: root, env, stdio: ['ignore', 'pipe', 'pipe'] })
     children.add(child)
     let output = ''
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding('utf8').on('data', (text) => {
         if (output.length < 1_000_000) output += text
+        if (failures(output).length > 0) child.kill('SIGKILL')
       })
     }
     const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs)
@@ -233,14 +268,18 @@ function runLayer(layer, folder, timeoutMs) {
       children.delete(child)
       const ms = Math.round(performance.now() - startedAt)
       if (code === 0) done({ ms })
-      else done({ ms, killer: signal === 'SIGKILL' ? 'it hangs' : firstFailure(output) })
+      else done({ ms, killer: signal === 'SIGKILL' && failures(output).length === 0 ? 'it hangs' : firstFailure(output) })
     })
   })
 }
 
+/** Whole lines that say that something failed; of tests the innermost comes first. */
+function failures(output) {
+  return output.match(/^(?:\s*not ok \d|FAIL).*(?=\n)/gm) ?? []
+}
+
 function firstFailure(output) {
-  const failures = output.split('\n').filter((line) => /^\s*not ok \d|^FAIL/.test(line))
-  const innermost = failures[0] ?? output.trim().split('\n')[0] ?? ''
+  const innermost = failures(output)[0] ?? output.trim().split('\n')[0] ?? ''
   return innermost
     .trim()
     .replace(/^not ok \d+ - /, '')

@@ -14,6 +14,7 @@ export const durability = [
     safety: true,
     section: 'thesis §3.8',
     short: true,
+    noticedBy: 'test/raft/core/ready.test.js',
   },
   {
     name: 'an acknowledgement leaves before the entries are written',
@@ -72,6 +73,7 @@ export const durability = [
     safety: true,
     section: 'thesis §3.8',
     short: true,
+    noticedBy: 'test/raft/core/log.test.js',
   },
   {
     name: 'does not ask for a sync of a vote',

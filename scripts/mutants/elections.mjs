@@ -12,6 +12,7 @@ export const elections = [
     safety: true,
     section: 'thesis §3.4',
     short: true,
+    noticedBy: 'test/paper/raft-paper.test.js',
   },
   {
     name: 'forgets its vote when it hears the leader of the same term',
@@ -45,6 +46,7 @@ export const elections = [
     safety: true,
     section: 'thesis §3.6.1',
     short: true,
+    noticedBy: 'test/paper/raft-paper.test.js',
   },
   {
     name: 'compares logs by last term alone',
@@ -150,6 +152,7 @@ export const elections = [
     safety: true,
     section: 'thesis §4.1',
     short: true,
+    noticedBy: 'test/raft/core/election.test.js',
   },
   {
     name: 'two votes of four win',
@@ -167,6 +170,7 @@ export const elections = [
     safety: true,
     section: 'thesis §4.3',
     short: true,
+    noticedBy: 'test/raft/core/election.test.js',
   },
   {
     name: 'a leader does not notice that its quorum is silent',

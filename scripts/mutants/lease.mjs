@@ -11,6 +11,7 @@ export const leases = [
     safety: true,
     section,
     short: true,
+    noticedBy: 'test/raft/core/lease.test.js',
   },
   {
     name: 'a promise of no length is one',

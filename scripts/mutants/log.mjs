@@ -10,6 +10,7 @@ export const log = [
     safety: true,
     section: 'thesis §3.6.2',
     short: true,
+    noticedBy: 'test/paper/raft-paper.test.js',
   },
   {
     name: 'a follower commits past the last new entry',
@@ -19,6 +20,7 @@ export const log = [
     safety: true,
     section: 'thesis §3.5',
     short: true,
+    noticedBy: 'test/raft/core/log.test.js',
   },
   {
     name: 'a heartbeat tells a commit index past what the follower is known to have',
@@ -36,6 +38,7 @@ export const log = [
     safety: true,
     section: 'thesis §3.5',
     short: true,
+    noticedBy: 'test/paper/raft-paper.test.js',
   },
   {
     name: 'does not compare the term before the new entries',

@@ -11,6 +11,7 @@ export const members = [
     safety: true,
     section: 'thesis §4.1',
     short: true,
+    noticedBy: 'test/raft/core/reconfigure.test.js',
   },
   {
     name: 'a new leader takes no configuration change for pending',

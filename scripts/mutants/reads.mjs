@@ -11,6 +11,7 @@ export const readsAndTransfers = [
     safety: true,
     section: 'thesis §6.4',
     short: true,
+    noticedBy: 'test/raft/core/reads.test.js',
   },
   {
     name: 'answers a read before the first commit of the term',

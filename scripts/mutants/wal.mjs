@@ -10,6 +10,7 @@ export const wal = [
     find: '  await file.truncate(tail.offset)\n',
     replace: '',
     short: true,
+    noticedBy: 'test/raft/wal/fire.test.js',
   },
   {
     name: 'a cut-short write is not kept aside',
@@ -24,6 +25,7 @@ export const wal = [
     find: '    await this.#file.sync()\n  }\n\n  close',
     replace: '  }\n\n  close',
     short: true,
+    noticedBy: 'test/raft/wal/wal-model.test.js',
   },
   {
     name: 'the header of a segment is not synced',
@@ -66,6 +68,7 @@ export const wal = [
     find: '    await syncFile(options.files, last.path)\n',
     replace: '',
     short: true,
+    noticedBy: 'test/raft/wal/replay.test.js',
   },
   {
     name: 'a write after a failed one is tried',
