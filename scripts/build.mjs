@@ -13,7 +13,8 @@ function newest(path) {
   const stat = statSync(path, { throwIfNoEntry: false })
   if (stat === undefined) return 0
   if (!stat.isDirectory()) return stat.mtimeMs
-  return readdirSync(path).reduce((latest, name) => Math.max(latest, newest(join(path, name))), 0)
+  // A directory's own time tells of what was removed or renamed.
+  return readdirSync(path).reduce((latest, name) => Math.max(latest, newest(join(path, name))), stat.mtimeMs)
 }
 
 const builtAt = statSync(stamp, { throwIfNoEntry: false })?.mtimeMs ?? 0
