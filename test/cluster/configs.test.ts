@@ -8,7 +8,7 @@ import { eventually, freshDir, startPeer } from './support.js'
 
 t.test(
   'a config is read by operators and by the task that names it, lies beside that task while it runs, and outlives its managers',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const dir = freshDir(t)
     const manager = await startPeer(t, { name: 'm1', dir, availability: 'drain' })

@@ -20,7 +20,7 @@ const figures = [
   'scaledDown',
 ]
 
-t.test('the story of the main job holds from the first process to the last', { timeout: 110_000 }, async (t) => {
+t.test('the story of the main job holds from the first process to the last', { timeout: 180_000 }, async (t) => {
   // A temporary directory of its own: other tests have demos too.
   const temporary = freshDir(t)
   const child = spawn(process.execPath, [main, 'demo', '--script', '--format', 'json'], {
@@ -44,7 +44,7 @@ t.test('the story of the main job holds from the first process to the last', { t
   t.same(readdirSync(temporary), [], 'no directory is left')
 })
 
-t.test('told to stop in the middle, the story ends at once and cleans up', { timeout: 60_000 }, async (t) => {
+t.test('told to stop in the middle, the story ends at once and cleans up', { timeout: 180_000 }, async (t) => {
   const temporary = freshDir(t)
   const child = spawn(process.execPath, [main, 'demo', '--script', '--format', 'json'], {
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -17,7 +17,7 @@ const shown = (peer: Peer, service: string): string[] =>
 
 t.test(
   'endpoints are known on the nodes of their network and on managers, and on nobody else',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const manager = await startPeer(t, { name: 'm1', availability: 'drain', timing: quick })
     const join = await manager.invite('worker')
@@ -89,7 +89,7 @@ t.test(
 
 t.test(
   'a worker that is cut off gets no new connections and has its endpoint back after; without managers all goes on as it was',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const faults = new LinkFaults()
     const untilAborted = ({ signal }: { signal: AbortSignal }): Promise<void> =>
@@ -139,7 +139,7 @@ t.test(
   },
 )
 
-t.test('of a process that was killed no endpoint is left, and its tasks answer elsewhere', { timeout: 100_000 }, async (t) => {
+t.test('of a process that was killed no endpoint is left, and its tasks answer elsewhere', { timeout: 180_000 }, async (t) => {
   const fleet = await Fleet.open('remove')
   t.teardown(() => fleet.stop())
   const { cluster } = await foundCluster(fleet, () => undefined)

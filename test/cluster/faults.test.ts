@@ -16,7 +16,7 @@ async function solo(t: Parameters<typeof startPeer>[0]): Promise<Peer> {
   return await startPeer(t, { name: 'm1', dir: freshDir(t) })
 }
 
-t.test('a command that does not exist: the task is rejected, and says why', { timeout: 60_000 }, async (t) => {
+t.test('a command that does not exist: the task is rejected, and says why', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   await peer.services.create(spec('ghost', ['no-such-command-anywhere'], { restart: { when: 'none' } }))
   const task = await eventually('it is rejected', async () =>
@@ -30,7 +30,7 @@ t.test('a command that does not exist: the task is rejected, and says why', { ti
 
 t.test(
   'a command that exits at once is tried as often as the policy says, and then it ends clearly',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const peer = await solo(t)
     const restart = { when: 'on-failure', delayMs: 10, attemptsMax: 2 } as const
@@ -47,7 +47,7 @@ t.test(
   },
 )
 
-t.test('a task nobody can take is pending and says why, node by node', { timeout: 60_000 }, async (t) => {
+t.test('a task nobody can take is pending and says why, node by node', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   await peer.services.create(spec('fussy', ['true'], { placement: { constraints: ['node.labels.disk == ssd'] } }))
   const why = await eventually('a reason', async () => {
@@ -74,7 +74,7 @@ t.test('a spec that makes no sense is refused with its key path, and nothing is 
   t.equal((await peer.services.list()).items.length, 0)
 })
 
-t.test('drained, a node gives its tasks away; active again, it may take new ones', { timeout: 60_000 }, async (t) => {
+t.test('drained, a node gives its tasks away; active again, it may take new ones', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   const worker = await startPeer(t, { name: 'w1', join: await peer.invite('worker') })
   await peer.services.create(spec('sleepers', [execPath, '-e', 'setInterval(() => 0, 1000)'], { mode: { replicas: 2 } }))
@@ -90,7 +90,7 @@ t.test('drained, a node gives its tasks away; active again, it may take new ones
   await worker.stop()
 })
 
-t.test('the lines of a service come from all its nodes, in order', { timeout: 60_000 }, async (t) => {
+t.test('the lines of a service come from all its nodes, in order', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   await startPeer(t, { name: 'w1', join: await peer.invite('worker') })
   const talk = 'console.log("one"); console.error("two"); setInterval(() => 0, 1000)'
@@ -104,7 +104,7 @@ t.test('the lines of a service come from all its nodes, in order', { timeout: 60
   t.same(lines.map(({ stream, text }) => `${stream}:${text}`).sort(), ['stderr:two', 'stderr:two', 'stdout:one', 'stdout:one'])
 })
 
-t.test('the lines of a task that failed can still be read, and its end is final', { timeout: 60_000 }, async (t) => {
+t.test('the lines of a task that failed can still be read, and its end is final', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   const last = 'console.error("my last words"); process.exitCode = 7'
   await peer.services.create(spec('dying', [execPath, '-e', last], { restart: { when: 'none' } }))
@@ -117,7 +117,7 @@ t.test('the lines of a task that failed can still be read, and its end is final'
   t.same(texts, ['my last words'])
 })
 
-t.test('a watch tells every change in order, from the version of the list on', { timeout: 60_000 }, async (t) => {
+t.test('a watch tells every change in order, from the version of the list on', { timeout: 180_000 }, async (t) => {
   const peer = await solo(t)
   const { version } = await peer.services.list()
   const stop = new AbortController()

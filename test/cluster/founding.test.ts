@@ -12,7 +12,7 @@ import { systemClock } from '../../lib/peer/system-world.js'
 import { makeKeyPair, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 /** Ports nobody uses: identical processes must know each other's before they start. */
 async function freePorts(count: number): Promise<readonly number[]> {
@@ -32,7 +32,7 @@ async function managersOf(peer: Peer): Promise<readonly string[]> {
   return items.filter(({ role }) => role === 'manager').map(({ id }) => id)
 }
 
-t.test('three identical peers found one cluster, and each of them votes', { timeout: 60_000 }, async (t) => {
+t.test('three identical peers found one cluster, and each of them votes', { timeout: 180_000 }, async (t) => {
   const ports = await freePorts(3)
   const join = joinString(ports)
   const peers = await Promise.all(
@@ -63,7 +63,7 @@ t.test('three identical peers found one cluster, and each of them votes', { time
   })
 })
 
-t.test('two of three found nothing, and say who is missing; the third makes them one', { timeout: 60_000 }, async (t) => {
+t.test('two of three found nothing, and say who is missing; the third makes them one', { timeout: 180_000 }, async (t) => {
   const ports = await freePorts(3)
   const join = joinString(ports)
   const words: string[] = []
@@ -91,7 +91,7 @@ t.test('two of three found nothing, and say who is missing; the third makes them
   t.equal((await managersOf(third)).length, 3)
 })
 
-t.test('one of the first comes back with the same options, as the same node', { timeout: 60_000 }, async (t) => {
+t.test('one of the first comes back with the same options, as the same node', { timeout: 180_000 }, async (t) => {
   const ports = await freePorts(2)
   const join = joinString(ports)
   const options = ports.map((port) => ({ join, expect: 2, listen: `127.0.0.1:${port}`, dir: freshDir(t) }))
@@ -107,7 +107,7 @@ t.test('one of the first comes back with the same options, as the same node', { 
   t.equal(Buffer.from((await again[0]?.kv.get('kept'))?.value ?? []).toString(), 'here')
 })
 
-t.test('one seed address is enough: the others are heard of there', { timeout: 60_000 }, async (t) => {
+t.test('one seed address is enough: the others are heard of there', { timeout: 180_000 }, async (t) => {
   const [port = 0] = await freePorts(1)
   const join = joinString([port])
   const options: PeerOptions = { join, expect: 3, timing: quick }
@@ -122,7 +122,7 @@ t.test('one seed address is enough: the others are heard of there', { timeout: 6
 
 t.test(
   'a founder whose only address is its own hears from others that the cluster is there, and joins it where it heard of them',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const [port = 0, taken = 0] = await freePorts(2)
     const token = makeFoundingToken()
@@ -163,7 +163,7 @@ t.test(
 
 t.test(
   'another founding token meets nobody; of two with different numbers each ends, and says what to do',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const ports = await freePorts(2)
     const token = makeFoundingToken()
@@ -188,7 +188,7 @@ t.test(
 
 t.test(
   'one who was given another number keeps nobody from founding, and joins what the others founded',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const ports = await freePorts(3)
     const join = joinString(ports)
@@ -200,7 +200,7 @@ t.test(
 
 t.test(
   'of two founders of one name none founds, and who asks the other is told to take its own',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const ports = await freePorts(2)
     const join = joinString(ports)
@@ -222,7 +222,7 @@ t.test(
   },
 )
 
-t.test('an ordinary token with expect joins; expect without join is refused', { timeout: 60_000 }, async (t) => {
+t.test('an ordinary token with expect joins; expect without join is refused', { timeout: 180_000 }, async (t) => {
   const first = await startPeer(t, {})
   const worker = await startPeer(t, { join: await first.invite('worker'), expect: 3 })
   t.equal(worker.role, 'worker')

@@ -6,7 +6,7 @@ import { createPeerOver } from '../../lib/peer/peer.js'
 import { JumpingClock } from './jumping-clock.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 t.test('a worker whose manager was restarted goes back to it, and neither its session nor its task ends for it', async (t) => {
   const dirs = ['m1', 'm2', 'm3'].map((name) => ({ name, dir: freshDir(t), availability: 'drain' as const }))

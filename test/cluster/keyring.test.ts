@@ -14,7 +14,7 @@ import { Credentials, makeKeyPair, parseJoinString, trustOfToken } from '../../l
 import { JumpingClock } from './jumping-clock.js'
 import { eventually, quick, type Teardown } from './support.js'
 
-t.setTimeout(120_000)
+t.setTimeout(240_000)
 
 /** A peer whose wall clock jumps and whose network fails when the test says so. */
 async function fieldPeer(t: Teardown, options: PeerOptions) {

@@ -5,7 +5,7 @@ import { foundCluster } from '../../lib/cli/demo/story.js'
 import { connect } from '../../lib/index.js'
 import { eventually } from './support.js'
 
-t.test('every acknowledged write is there after SIGKILL of all five processes at once', { timeout: 100_000 }, async (t) => {
+t.test('every acknowledged write is there after SIGKILL of all five processes at once', { timeout: 180_000 }, async (t) => {
   const fleet = await Fleet.open('remove')
   t.teardown(() => fleet.stop())
   const { cluster } = await foundCluster(fleet, () => undefined)

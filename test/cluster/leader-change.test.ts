@@ -16,7 +16,7 @@ process.send([await peer.invite('manager'), await peer.invite('worker')])
 process.once('disconnect', () => process.exit())
 `
 
-t.test('the leader is killed: no worker is down for it, and no task starts anew', { timeout: 90_000 }, async (t) => {
+t.test('the leader is killed: no worker is down for it, and no task starts anew', { timeout: 180_000 }, async (t) => {
   const index = new URL('../../lib/index.js', import.meta.url).href
   const args = ['--input-type=module', '-e', founder, index, freshDir(t), JSON.stringify(timing)]
   const first = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
@@ -73,7 +73,7 @@ t.test('the leader is killed: no worker is down for it, and no task starts anew'
 
 t.test(
   'a manager that does not lead is stopped: the workers whose sessions it passed on go on',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const leader = await startPeer(t, { timing, availability: 'drain' })
     const [asManager, asWorker] = [await leader.invite('manager'), await leader.invite('worker')]

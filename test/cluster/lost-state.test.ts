@@ -35,7 +35,7 @@ const stays = async (_dir: string, m3: Peer): Promise<Peer> => m3
 
 t.test(
   'a manager whose raft log was wiped is refused, though the rest of its directory is there',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const { m1, dir, third } = await three(t, stays)
     await rm(join(dir, 'raft'), { recursive: true })
@@ -48,7 +48,7 @@ t.test(
 
 t.test(
   'a manager that was put back to an older copy of its whole directory ends, and says what to do',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const copy = join(freshDir(t), 'copy')
     const { m1, dir, third } = await three(t, async (own, m3) => {
@@ -74,7 +74,7 @@ t.test(
 
 t.test(
   'a manager whose directory was wiped whole comes back as a new node under a new raft id',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const { m1, dir, invitation } = await three(t, stays)
     const [raftId, node] = await eventually('its record', async () => {
@@ -98,7 +98,7 @@ t.test(
 )
 
 for (const role of ['worker', 'manager'] as const) {
-  t.test(`a ${role} whose record is gone ends and says so, instead of waiting for ever`, { timeout: 60_000 }, async (t) => {
+  t.test(`a ${role} whose record is gone ends and says so, instead of waiting for ever`, { timeout: 180_000 }, async (t) => {
     const founderDir = freshDir(t)
     const before = join(freshDir(t), 'before')
     const founder = await startPeer(t, { name: 'm1', dir: founderDir })
@@ -119,7 +119,7 @@ for (const role of ['worker', 'manager'] as const) {
 
 t.test(
   'a copied data directory started beside the original is refused, and the original goes on',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const m1 = await startPeer(t, { name: 'm1' })
     await startPeer(t, { name: 'm2', join: await m1.invite('manager') })

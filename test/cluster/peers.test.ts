@@ -24,7 +24,7 @@ t.test('one process alone is a cluster', async (t) => {
 
 t.test(
   'three managers and a worker run a service of functions, and a stopped node loses its tasks to the others',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const running = new Set<string>()
     const driver = () =>
@@ -78,7 +78,7 @@ t.test(
   },
 )
 
-t.test('a planned stop of the leader hands over, and the rest goes on', { timeout: 60_000 }, async (t) => {
+t.test('a planned stop of the leader hands over, and the rest goes on', { timeout: 180_000 }, async (t) => {
   const first = await startPeer(t, { name: 'm1' })
   const join = await first.invite('manager')
   const [second, third] = await Promise.all([startPeer(t, { name: 'm2', join }), startPeer(t, { name: 'm3', join })])
@@ -94,7 +94,7 @@ t.test('a planned stop of the leader hands over, and the rest goes on', { timeou
   t.equal([second, third].filter(({ leading }) => leading).length, 1)
 })
 
-t.test('without a quorum reads are marked stale and writes are refused by name', { timeout: 60_000 }, async (t) => {
+t.test('without a quorum reads are marked stale and writes are refused by name', { timeout: 180_000 }, async (t) => {
   const first = await startPeer(t, { name: 'm1' })
   const join = await first.invite('manager')
   const [second, third] = await Promise.all([startPeer(t, { name: 'm2', join }), startPeer(t, { name: 'm3', join })])
@@ -111,7 +111,7 @@ t.test('without a quorum reads are marked stale and writes are refused by name',
   t.equal(list.items.length, 3)
 })
 
-t.test('who may not join is told why', { timeout: 60_000 }, async (t) => {
+t.test('who may not join is told why', { timeout: 180_000 }, async (t) => {
   const peer = await startPeer(t, { name: 'm1' })
   const other = await startPeer(t, { name: 'x1' })
   const join = await peer.invite('worker')
@@ -129,7 +129,7 @@ t.test('who may not join is told why', { timeout: 60_000 }, async (t) => {
 
 t.test(
   'a taken port, a used directory and a directory of another cluster are three different errors',
-  { timeout: 60_000 },
+  { timeout: 180_000 },
   async (t) => {
     const taken = createServer().listen(0, '127.0.0.1')
     t.teardown(() => taken.close())
@@ -156,7 +156,7 @@ t.test('bad options are refused by name', async (t) => {
   await t.rejects(createPeer({ listen: 'here' }), { code: 'ERR_SKEIN_INVALID_OPTION', detail: { option: 'listen' } })
 })
 
-t.test('a peer comes back from its directory as itself, with everything it acknowledged', { timeout: 60_000 }, async (t) => {
+t.test('a peer comes back from its directory as itself, with everything it acknowledged', { timeout: 180_000 }, async (t) => {
   const dir = freshDir(t)
   const peer = await createPeer({ dir, timing: quick, name: 'm1' })
   const { id, address } = peer
@@ -172,7 +172,7 @@ t.test('a peer comes back from its directory as itself, with everything it ackno
   t.equal((await again.services.get('idle')).spec.name, 'idle')
 })
 
-t.test('a removed node is refused for ever', { timeout: 60_000 }, async (t) => {
+t.test('a removed node is refused for ever', { timeout: 180_000 }, async (t) => {
   const dir = freshDir(t)
   const first = await startPeer(t, { name: 'm1' })
   const worker = await createPeer({ dir, name: 'w1', join: await first.invite('worker'), timing: quick })
@@ -189,7 +189,7 @@ t.test('a removed node is refused for ever', { timeout: 60_000 }, async (t) => {
   t.ok(isSkeinError(error, 'ERR_SKEIN_REMOVED'), String(error))
 })
 
-t.test('a worker whose managers have all moved finds them where its join string says now', { timeout: 60_000 }, async (t) => {
+t.test('a worker whose managers have all moved finds them where its join string says now', { timeout: 180_000 }, async (t) => {
   const [managerDir, dir] = [freshDir(t), freshDir(t)]
   const before = await startPeer(t, { name: 'm1', dir: managerDir })
   const string = await before.invite('worker')

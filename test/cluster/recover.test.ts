@@ -16,7 +16,7 @@ async function votersOf(cluster: Cluster): Promise<readonly string[]> {
 
 t.test(
   'two of three managers lost for ever: the third goes on alone, keeps everything, and takes in new ones; a lost one stays out',
-  { timeout: 150_000 },
+  { timeout: 180_000 },
   async (t) => {
     const fleet = await Fleet.open('remove')
     t.teardown(() => fleet.stop())

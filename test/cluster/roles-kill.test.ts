@@ -7,7 +7,7 @@ import { eventually } from './support.js'
 
 t.test(
   'whoever is killed in the middle of a promotion or demotion, all end as they were wished and no acknowledged write is lost',
-  { timeout: 150_000 },
+  { timeout: 180_000 },
   async (t) => {
     const fleet = await Fleet.open('remove')
     t.teardown(() => fleet.stop())

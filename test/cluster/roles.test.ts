@@ -50,7 +50,7 @@ function pids(file: string): number[] {
 
 t.test(
   'a worker with running tasks becomes a voter, and the cluster may lose another manager',
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async (t) => {
     const m1 = await startPeer(t, { name: 'm1' })
     const m2 = await startPeer(t, { name: 'm2', join: await m1.invite('manager') })
@@ -77,7 +77,7 @@ t.test(
 
 t.test(
   'the leader is demoted: another leads, its tasks go on, and it operates nothing any more',
-  { timeout: 90_000 },
+  { timeout: 180_000 },
   async (t) => {
     const { peers, dirs } = await managers(t)
     const leader = peers.find((peer) => peer.leading) as Peer
@@ -119,7 +119,7 @@ t.test('a demotion that would cost the quorum is refused with the counts, and so
   await m1.kv.put('still', 'here')
 })
 
-t.test('who was demoted while it was away finds out, and goes on as a worker', { timeout: 90_000 }, async (t) => {
+t.test('who was demoted while it was away finds out, and goes on as a worker', { timeout: 180_000 }, async (t) => {
   const { peers, dirs } = await managers(t)
   const at = peers.findLastIndex((peer) => !peer.leading)
   const [away, dir] = [peers[at] as Peer, dirs[at] as string]
@@ -137,7 +137,7 @@ t.test('who was demoted while it was away finds out, and goes on as a worker', {
 
 t.test(
   'demoted and promoted in one breath, again and again, it ends as a voter and nothing is lost',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const { peers } = await managers(t)
     const asked = peers.find((peer) => peer.leading) as Peer

@@ -89,7 +89,7 @@ t.test('what is looked for is found, however it is written and whatever stands a
   t.ok(tracesOf(plaintext).every(({ length }) => length >= 24))
 })
 
-t.test('no log segment, snapshot, database, metric or log line of any peer shows a secret', { timeout: 120_000 }, async (t) => {
+t.test('no log segment, snapshot, database, metric or log line of any peer shows a secret', { timeout: 180_000 }, async (t) => {
   const logged: unknown[] = []
   const write = (...words: unknown[]): void => void logged.push(words)
   const logger = { debug: write, info: write, warn: write, error: write }
@@ -139,7 +139,7 @@ t.test('no log segment, snapshot, database, metric or log line of any peer shows
 
 t.test(
   'a link carries a secret to the node whose task needs it, and no word of it to another',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const m1 = await heardPeer(t, { name: 'm1', availability: 'drain' })
     const join = await m1.peer.invite('worker')

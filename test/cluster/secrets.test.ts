@@ -29,7 +29,7 @@ async function linesOf(peer: Pick<Cluster, 'services'>, service: string): Promis
 
 t.test(
   'a secret is sealed wherever it lies, reaches only the task that names it, and is gone after',
-  { timeout: 120_000 },
+  { timeout: 180_000 },
   async (t) => {
     const logged: unknown[] = []
     const write = (...words: unknown[]): void => void logged.push(words)
@@ -149,7 +149,7 @@ async function secretDirs(cluster: Cluster, count: number): Promise<readonly str
 
 t.test(
   'secrets end with peers that SIGKILL ends, one or all, and come back with them, from whoever leads then',
-  { timeout: 120_000, skip: process.platform === 'linux' ? false : 'a guardian finds processes in /proc' },
+  { timeout: 180_000, skip: process.platform === 'linux' ? false : 'a guardian finds processes in /proc' },
   async (t) => {
     const fleet = await Fleet.open('remove')
     t.teardown(() => fleet.stop())

@@ -25,9 +25,12 @@ export async function startPeer(t: Teardown, options: PeerOptions): Promise<Peer
   return peer
 }
 
-/** Asks again until it holds. @throws after 20 s, with the last error or answer */
+/** What has not come by then never comes, also where others keep the machine busy. */
+const patienceMs = 60_000
+
+/** Asks again until it holds. @throws after a minute, with the last error or answer */
 export async function eventually<T>(what: string, ask: () => Promise<T>): Promise<NonNullable<T>> {
-  const endMs = performance.now() + 20_000
+  const endMs = performance.now() + patienceMs
   let last: unknown
   while (performance.now() < endMs) {
     try {
@@ -39,5 +42,5 @@ export async function eventually<T>(what: string, ask: () => Promise<T>): Promis
     }
     await new Promise((resolve) => setTimeout(resolve, 20))
   }
-  throw new Error(`not within 20 s: ${what}; last: ${String(last)}`, { cause: last })
+  throw new Error(`not within ${patienceMs} ms: ${what}; last: ${String(last)}`, { cause: last })
 }

@@ -10,7 +10,7 @@ import { formatJoinString, parseJoinString } from '../../lib/security/index.js'
 import { Laptop } from './laptop.js'
 import { eventually, quick, type Teardown } from './support.js'
 
-t.setTimeout(180_000)
+t.setTimeout(240_000)
 
 const hourMs = 3_600_000
 
