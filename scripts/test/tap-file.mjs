@@ -31,7 +31,7 @@ export async function runTapFile(name, path) {
   ])
   clearTimeout(timer)
   // What no test owns: a file that crashed, left a handle open or holds no test.
-  const isEmpty = results.count === 0 && results.plan.skipReason === 'no tests found'
+  const isEmpty = end === 0 && results.count === 0 && results.plan.skipReason === 'no tests found'
   if (results.plan.skipAll && !isEmpty) counts.skipped++
   if (counts.failed === 0 && (end !== 0 || !results.ok || isEmpty)) {
     counts.failed++

@@ -2,7 +2,7 @@ import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { createPeer, type Peer } from '../../lib/index.js'
-import { eventually, freshDir, quick, startPeer, type Teardown } from './support.js'
+import { eventually, freshDir, patienceMs, quick, startPeer, type Teardown } from './support.js'
 
 interface Three {
   /** Leads. */
@@ -24,7 +24,7 @@ async function three(t: Teardown, beforeStop: (dir: string, m3: Peer) => Promise
   await m1.kv.put('colour', 'blue')
   await (await beforeStop(dir, m3)).stop()
   const third = async (on: string): Promise<Peer> => {
-    const peer = await createPeer({ name: 'm3', dir: on, timing: quick, signal: AbortSignal.timeout(20_000) })
+    const peer = await createPeer({ name: 'm3', dir: on, timing: quick, signal: AbortSignal.timeout(patienceMs) })
     t.teardown(() => peer.stop())
     return peer
   }
@@ -110,7 +110,7 @@ for (const role of ['worker', 'manager'] as const) {
     await (await startPeer(t, { name: 'w1', dir, join: invitation })).stop()
     await again.stop()
     await startPeer(t, { dir: before })
-    await t.rejects(createPeer({ dir, timing: quick, signal: AbortSignal.timeout(20_000) }), {
+    await t.rejects(createPeer({ dir, timing: quick, signal: AbortSignal.timeout(patienceMs) }), {
       code: 'ERR_SKEIN_NOT_FOUND',
       message: /has no record of it; start it with an empty directory/,
     })
@@ -129,7 +129,7 @@ t.test(
       await (await startPeer(t, { name, dir, join: await m1.invite(role) })).stop()
       await cp(dir, copy, { recursive: true })
       const original = await startPeer(t, { dir })
-      const outcome = await createPeer({ dir: copy, timing: quick, signal: AbortSignal.timeout(20_000) }).then(
+      const outcome = await createPeer({ dir: copy, timing: quick, signal: AbortSignal.timeout(patienceMs) }).then(
         (peer) => peer.ended, // a manager may have been taken for usable before the others refused it
         (error: unknown) => error,
       )

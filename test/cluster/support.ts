@@ -26,7 +26,7 @@ export async function startPeer(t: Teardown, options: PeerOptions): Promise<Peer
 }
 
 /** What has not come by then never comes, also where others keep the machine busy. */
-const patienceMs = 60_000
+export const patienceMs = 60_000
 
 /** Asks again until it holds. @throws after a minute, with the last error or answer */
 export async function eventually<T>(what: string, ask: () => Promise<T>): Promise<NonNullable<T>> {
