@@ -458,15 +458,16 @@ class RunningPeer implements Peer {
         this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
       }
     }
-    this.#seedKeeper?.stop()
     // Made only under the directory's lock: the file of a peer that runs there is not touched.
     await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
     await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
     await close('manager', this.#roles && (() => (this.#roles as RoleChange).stop()))
+    this.#seedKeeper?.stop() // the end of a change of roles begins another
     await close('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
     await close('datagrams', this.#datagrams && (() => (this.#datagrams as DatagramLane).close()))
     await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
+    await this.#saving.catch(() => undefined) // said to whoever asked for it; the next process may write where this one did
     await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
     this.#ended.resolve(failure)
   }

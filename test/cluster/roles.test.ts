@@ -1,8 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
+import type { Clock } from '../../lib/base/clock.js'
 import { connect, createPeer, isSkeinError, type Peer } from '../../lib/index.js'
 import { LinkPool } from '../../lib/overlay/transport/index.js'
+import { createPeerOver } from '../../lib/peer/peer.js'
 import { systemClock } from '../../lib/peer/system-world.js'
 import { Credentials, formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer, type Teardown } from './support.js'
@@ -193,6 +196,60 @@ t.test('a demoted manager’s old key is good for nothing but a new certificate,
   await eventually('managers refuse it', isRefused(asked, 'control.nodes.list', envelope))
   await eventually('what it held before is closed', async () => !held.isUp)
   await eventually('workers refuse it', isRefused(worker, 'agent.logs', { task: 'x', request: { follow: false } }))
+})
+
+/** This machine's clock, which knows its periods and waits that nobody ended. */
+class CountingClock implements Clock {
+  readonly #pending = new Set<object>()
+
+  get pending(): number {
+    return this.#pending.size
+  }
+
+  now(): number {
+    return systemClock.now()
+  }
+
+  wallMs(): number {
+    return systemClock.wallMs()
+  }
+
+  after(delayMs: number, act: () => void): () => void {
+    const timer = {}
+    this.#pending.add(timer)
+    const cancel = systemClock.after(delayMs, () => {
+      this.#pending.delete(timer)
+      act()
+    })
+    return this.#ending(timer, cancel)
+  }
+
+  every(periodMs: number, act: () => void): () => void {
+    const timer = {}
+    this.#pending.add(timer)
+    return this.#ending(timer, systemClock.every(periodMs, act))
+  }
+
+  #ending(timer: object, cancel: () => void): () => void {
+    return () => {
+      this.#pending.delete(timer)
+      cancel()
+    }
+  }
+}
+
+t.test('a manager stopped in the middle of its demotion leaves no timer behind', async (t) => {
+  const m1 = await startPeer(t, { name: 'm1' })
+  const clock = new CountingClock()
+  const m2 = await createPeerOver({ clock }, { name: 'm2', timing: quick, join: await m1.invite('manager') })
+  t.teardown(() => m2.stop())
+  await becomes(m1, 'm1,m2', ['leader', 'voter'])
+  t.ok(clock.pending > 0)
+  await m1.nodes.demote('m2')
+  // At once, while what it was is still being thrown away.
+  while (m2.role === 'manager') await setImmediate()
+  await m2.stop()
+  t.equal(clock.pending, 0)
 })
 
 t.test('a watch at a manager that is demoted goes on where it was', async (t) => {
