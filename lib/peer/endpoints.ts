@@ -2,13 +2,18 @@
 import type { Endpoint, EndpointChange, EndpointFilter, Endpoints } from '../api/types.js'
 import { deferred } from '../base/deferred.js'
 import { parseTaskId } from '../model/task.js'
-import type { HeldRow, NetworkGossip } from './network-gossip.js'
+import type { HeldRow, NetworkGossip, RowRef } from './network-gossip.js'
+
+/** Of so many changed tasks a slow reader is told one by one; past it all are looked at. */
+const changedMax = 1_024
+
+type Networks = Pick<NetworkGossip, 'rows' | 'rowsOf' | 'isUsable' | 'observe'>
 
 export class PeerEndpoints implements Endpoints {
-  readonly #networks: Pick<NetworkGossip, 'rows' | 'isUsable' | 'observe'>
+  readonly #networks: Networks
   readonly #stopping = new AbortController()
 
-  constructor(networks: Pick<NetworkGossip, 'rows' | 'isUsable' | 'observe'>) {
+  constructor(networks: Networks) {
     this.#networks = networks
   }
 
@@ -18,8 +23,12 @@ export class PeerEndpoints implements Endpoints {
   }
 
   list(filter: EndpointFilter = {}): readonly Endpoint[] {
+    return this.#endpointsOf(this.#networks.rows(), filter)
+  }
+
+  #endpointsOf(rows: Iterable<HeldRow>, filter: EndpointFilter): readonly Endpoint[] {
     const found = new Map<string, Endpoint>()
-    for (const row of this.#networks.rows()) {
+    for (const row of rows) {
       const task = parseTaskId(row.task)
       if (task === undefined || !isAskedFor(filter, task.service, row)) continue
       const key = keyOf(row.owner, row.task)
@@ -36,12 +45,19 @@ export class PeerEndpoints implements Endpoints {
     const told = new Map<string, Endpoint>()
     let woken = deferred()
     const wake = (): void => woken.resolve()
-    const unobserve = this.#networks.observe(wake)
+    // What may be other than told: a few tasks, or, to begin with, everything.
+    let changed: Map<string, RowRef> | 'all' = 'all'
+    const unobserve = this.#networks.observe((row) => {
+      if (row === undefined || (changed !== 'all' && changed.size >= changedMax)) changed = 'all'
+      else if (changed !== 'all') changed.set(keyOf(row.owner, row.task), row)
+      wake()
+    })
     over.addEventListener('abort', wake, { once: true })
     try {
       while (!over.aborted) {
         woken = deferred()
-        const changes = differences(told, this.list(filter))
+        const changes = this.#changesOf(changed, told, filter)
+        changed = new Map()
         if (changes.length > 0) yield changes
         else await woken.promise
       }
@@ -49,6 +65,21 @@ export class PeerEndpoints implements Endpoints {
       over.removeEventListener('abort', wake)
       unobserve()
     }
+  }
+
+  #changesOf(
+    changed: ReadonlyMap<string, RowRef> | 'all',
+    told: Map<string, Endpoint>,
+    filter: EndpointFilter,
+  ): EndpointChange[] {
+    if (changed === 'all') return differences(told, this.list(filter), told)
+    const rows = [...changed.values()].flatMap((row) => [...this.#networks.rowsOf(row)])
+    const toldOfThem = new Map<string, Endpoint>()
+    for (const key of changed.keys()) {
+      const prev = told.get(key)
+      if (prev !== undefined) toldOfThem.set(key, prev)
+    }
+    return differences(told, this.#endpointsOf(rows, filter), toldOfThem)
   }
 }
 
@@ -80,10 +111,14 @@ function merged(
   }
 }
 
-/** What is other than told, which is then told. */
-function differences(told: Map<string, Endpoint>, present: readonly Endpoint[]): EndpointChange[] {
+/** What is other than told, which is then told; `present` is all there is of those in `looked`. */
+function differences(
+  told: Map<string, Endpoint>,
+  present: readonly Endpoint[],
+  looked: ReadonlyMap<string, Endpoint>,
+): EndpointChange[] {
   const changes: EndpointChange[] = []
-  const gone = new Map(told)
+  const gone = new Map(looked)
   for (const next of present) {
     const key = keyOf(next.node, next.task)
     const prev = told.get(key)

@@ -33,6 +33,12 @@ export interface HeldRow {
   readonly value: EndpointRow
 }
 
+/** What one node says of one task, on whichever networks. */
+export interface RowRef {
+  readonly owner: string
+  readonly task: string
+}
+
 interface Joined {
   readonly ref: NetworkRef
   readonly table: Table<EndpointRow>
@@ -57,7 +63,7 @@ export class NetworkGossip implements EndpointSink {
   readonly #o: NetworkGossipOptions
   /** By id. */
   readonly #joined = new Map<string, Joined>()
-  readonly #observers = new Set<() => void>()
+  readonly #observers = new Set<(row: RowRef | undefined) => void>()
   /** Of owners that are not simply alive. */
   readonly #standings = new Map<string, Standing>()
   readonly #removed = new Set<string>()
@@ -196,8 +202,16 @@ export class NetworkGossip implements EndpointSink {
     return spec?.name === serviceName && spec.task.networks.some(({ id }) => id === network.id)
   }
 
-  /** Calls back when `rows` or `isUsable` may answer otherwise than before; returns how to stop that. */
-  observe(changed: () => void): () => void {
+  /** Of one task on one node: at most one for each network. */
+  *rowsOf({ owner, task }: RowRef): Generator<HeldRow, void> {
+    for (const { ref, table } of this.#joined.values()) {
+      const value = table.get(owner, task)
+      if (value !== undefined) yield { network: ref, owner, task, value }
+    }
+  }
+
+  /** Calls back when `rows` or `isUsable` may answer otherwise than before, with the only task it may be about; returns how to stop that. */
+  observe(changed: (row: RowRef | undefined) => void): () => void {
     this.#observers.add(changed)
     return () => this.#observers.delete(changed)
   }
@@ -261,7 +275,7 @@ export class NetworkGossip implements EndpointSink {
     const table = gossip.table(scope, endpointTable, readEndpointRow)
     const joined: Joined = { ref: { id: network.id, name: network.name }, table, cancelLeave: undefined }
     this.#joined.set(network.id, joined)
-    table.observe(() => this.#tell())
+    table.observe(({ owner, key }) => this.#tell({ owner, task: key }))
     for (const [owner, standing] of this.#standings) gossip.standing(owner, standing, scope)
     this.#meet(joined.ref)
     return joined
@@ -316,7 +330,7 @@ export class NetworkGossip implements EndpointSink {
     return this.#authority?.store.view().node(owner)?.state === 'down' ? 'failed' : 'alive'
   }
 
-  #tell(): void {
-    for (const observer of this.#observers) observer()
+  #tell(row?: RowRef): void {
+    for (const observer of this.#observers) observer(row)
   }
 }

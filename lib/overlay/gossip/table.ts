@@ -64,7 +64,7 @@ export class Table<T> {
   readonly #world: TableWorld
   readonly #reader: Reader<T>
   readonly #pending = new Set<Pending>()
-  readonly #observers = new Set<() => void>()
+  readonly #observers = new Set<(changed: Pick<RowChange, 'owner' | 'key'>) => void>()
   /** What each value read as; a value is replaced, never changed. */
   readonly #known = new WeakMap<Uint8Array, T>()
   /** Rows whose value did not read: of another version, or nonsense. They are not shown. */
@@ -122,8 +122,8 @@ export class Table<T> {
     }
   }
 
-  /** Calls back when rows may be others than before, in the turn it happens; returns how to stop that. */
-  observe(changed: () => void): () => void {
+  /** Calls back with the row that may be another than before, in the turn it happens; returns how to stop that. */
+  observe(changed: (row: Pick<RowChange, 'owner' | 'key'>) => void): () => void {
     this.#observers.add(changed)
     return () => this.#observers.delete(changed)
   }
@@ -131,7 +131,7 @@ export class Table<T> {
   /** For `Gossip`: a change of a row of this table. */
   changed(change: RowChange): void {
     for (const pending of this.#pending) pending.add(change)
-    for (const observer of this.#observers) observer()
+    for (const observer of this.#observers) observer(change)
   }
 
   #present({ owner, key, prev, next }: RowChange): TableChange<T>[] {
