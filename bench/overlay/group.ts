@@ -13,6 +13,8 @@ const cluster = 'bench0000000'
 const memberFile = fileURLToPath(new URL('./member.bundle.cjs', import.meta.url))
 /** A process for each member on a few processors: the helper threads of V8's collector would mostly wait for each other. @see docs/operations.md, Small machines */
 export const nodeFlags: readonly string[] = ['--single-threaded-gc']
+/** More at once and a start finds no processor; fewer, and those that are there gossip about each that comes. */
+const startsMax = 32
 /** Members that others come in through, as workers do through managers. */
 const seedsMax = 3
 
@@ -45,7 +47,7 @@ export interface GroupOptions {
   readonly members: number
   /** Where they live, numbered from 0; default: this machine's loopback. */
   readonly network?: Network
-  /** Processes that start at the same time. Default 4. */
+  /** Processes that start at the same time. Default 32. */
   readonly startsMax?: number
 }
 
@@ -82,7 +84,7 @@ export class MemberGroup {
       const queue = Array.from({ length: options.members }, (_, number) => number)
       // One is there before anybody is told to come in through it.
       for (const number of queue.splice(0, 1)) await group.start(number)
-      const starters = Array.from({ length: options.startsMax ?? 4 }, async () => {
+      const starters = Array.from({ length: options.startsMax ?? startsMax }, async () => {
         for (let number = queue.shift(); number !== undefined; number = queue.shift()) await group.start(number)
       })
       await Promise.all(starters)

@@ -111,6 +111,8 @@ async function killedRows(group: MemberGroup, kills: number, rival: Known | unde
 async function smallRows(kills: number, rival: Known | undefined, note: Note): Promise<Row[]> {
   const group = await MemberGroup.form({ members: small })
   try {
+    // Whether an address can be dialled is found out when a link stands; whoever dies before that is given two seconds.
+    await wait(settleMs)
     return await killedRows(group, kills, rival, note)
   } finally {
     await group.stop()
