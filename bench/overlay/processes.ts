@@ -10,6 +10,8 @@ import { killMemberlist, whyNoMemberlist } from './memberlist.js'
 import { countTraffic, stopInTurn, wait, watchPeace } from './peace.js'
 
 const formedMaxMs = 15_000
+/** It is processor time, of which a machine that is shared gives now more and now less. */
+const formations = 3
 const firstMaxMs = 500
 const knownMaxMs = 1500
 const bytesMax = 350
@@ -42,10 +44,17 @@ export async function processRows(
   if (wants('memberlist')) rows.push(...(await memberlistRows([small, members], Math.min(kills, rivalKillsMax), rivals, note)))
   if (wants('killed')) rows.push(...(await smallRows(kills, rivals.get(small), note)))
   if (wants('formed', 'killed', 'traffic', 'stopped')) {
-    const group = await MemberGroup.form({ members })
-    try {
+    const formedMs: number[] = []
+    const form = async (): Promise<MemberGroup> => {
+      const group = await MemberGroup.form({ members })
       note('formed', { members, ms: group.formedMs, cpuMs: cpuMsOf(group.members.map(({ pid }) => pid)) })
-      if (wants('formed')) rows.push(formedRow(group))
+      formedMs.push(group.formedMs)
+      return group
+    }
+    for (let earlier = 1; wants('formed') && earlier < formations; earlier++) await (await form()).stop()
+    const group = await form()
+    try {
+      if (wants('formed')) rows.push(formedRow(members, formedMs))
       if (wants('traffic', 'killed', 'stopped')) await wait(settleMs)
       if (wants('traffic')) rows.push(...(await trafficRows(group)))
       if (wants('stopped')) rows.push(await stoppedRow(group, note))
@@ -58,8 +67,9 @@ export async function processRows(
   return rows
 }
 
-function formedRow({ size, formedMs }: MemberGroup): Row {
-  return atMost(`${size} processes started from nothing → each knows all alive, ms`, Math.round(formedMs), formedMaxMs, 'ms')
+function formedRow(members: number, formedMs: readonly number[]): Row {
+  const name = `${members} processes started from nothing → each knows all alive, median of ${formedMs.length}, ms`
+  return atMost(name, Math.round(median(formedMs)), formedMaxMs, 'ms')
 }
 
 async function trafficRows(group: MemberGroup): Promise<Row[]> {
