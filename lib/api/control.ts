@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { type ErrorCode, SkeinError } from '../base/errors.js'
 import type { NodeRole } from '../model/node.js'
 import type { ServiceSpec } from '../model/service.js'
-import { hasProtoKey, mapOf } from '../model/validate.js'
+import { hasProtoKey, mapOf, protoKeyWords } from '../model/validate.js'
 import type {
   CertificateAuthority,
   Change,
@@ -150,7 +150,7 @@ const byRef = v.strictObject({ ref })
 // The spec's own keys are checked by the model, which names the key path; here only that it is an object at all.
 const spec = v.pipe(
   v.custom<ServiceSpec>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), 'an object'),
-  v.check((value) => !hasProtoKey(value), 'no key __proto__: choose another name'),
+  v.check((value) => !hasProtoKey(value), protoKeyWords),
 )
 const bytes = v.instance(Uint8Array)
 const filter = v.strictObject({ name: v.optional(v.string()), labels: v.optional(labels) })

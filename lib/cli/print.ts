@@ -51,10 +51,12 @@ export function createdColumn(nowMs: number): Column<{ readonly createdAt: Date 
 
 export const labelsColumn: Column<{ readonly labels: Readonly<Record<string, string>> }> = {
   head: 'LABELS',
-  text: ({ labels }) =>
-    Object.entries(labels)
-      .map(([key, value]) => `${key}=${value}`)
-      .join(' '),
+  text: ({ labels }) => labelTexts(labels).join(' '),
+}
+
+/** Each label as it is written on the command line. */
+export function labelTexts(labels: Readonly<Record<string, string>>): readonly string[] {
+  return Object.entries(labels).map(([key, value]) => `${key}=${value}`)
 }
 
 /** Colours for this sink: only on a terminal, and never with NO_COLOR. */

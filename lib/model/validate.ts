@@ -82,12 +82,14 @@ export function textMap(keyForm: RegExp, keyWords: string, valueForm: RegExp, va
 export function mapOf<Key extends v.GenericSchema<string, string>, Value extends v.GenericSchema>(key: Key, value: Value) {
   return v.pipe(
     v.custom<Record<string, unknown>>(isPlainObject, 'an object of strings'),
-    v.check((object) => !Object.hasOwn(object, '__proto__'), 'no key __proto__: choose another name'),
+    v.check((object) => !Object.hasOwn(object, '__proto__'), protoKeyWords),
     v.transform((object) => new Map(Object.entries(object))),
     v.map(key, value),
     v.transform((map): Record<string, v.InferOutput<Value>> => Object.fromEntries(map)),
   )
 }
+
+export const protoKeyWords = 'no key __proto__: choose another name'
 
 /** Whether a key `__proto__` is anywhere in it: messages would carry it under another name. */
 export function hasProtoKey(value: unknown, depth = 0): boolean {

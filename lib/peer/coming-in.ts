@@ -48,13 +48,10 @@ export class ComingIn {
     const { identity, own } = world
     const end = await this.#meet(world)
     if (end?.type !== 'decided') return await join(world, end?.addresses ?? [])
-    const mine = end.beginning.members.find(({ id }) => id === identity.node)
-    if (mine === undefined)
-      return await join(
-        world,
-        end.beginning.members.map(({ address }) => address),
-      )
     const { cluster, dataKey, access, members } = end.beginning
+    const mine = members.find(({ id }) => id === identity.node)
+    const addresses = members.map(({ address }) => address)
+    if (mine === undefined) return await join(world, addresses)
     await own.began(mine.certificate, trustOf(cluster, access), dataKey, access)
     const { joining: _, ...rest } = identity
     const managers = members.map(({ id, address }) => ({ node: id, address }))

@@ -45,7 +45,8 @@ interface Way {
   manager: ManagerAddress
   /** Aborts when it goes through another one. */
   moved: AbortController
-  isOver: boolean
+  /** Aborts when there is no way any more. */
+  readonly closed: AbortController
 }
 
 /**
@@ -92,7 +93,7 @@ export class SessionFinder {
     if (manager === undefined) await this.#spread(signal)
     const target = manager === undefined ? this.#nextManager() : await this.#leaderOf(manager, signal)
     if (manager === undefined) this.#hold(target)
-    const way: Way = { manager: target, moved: new AbortController(), isOver: false }
+    const way: Way = { manager: target, moved: new AbortController(), closed: new AbortController() }
     return { api: this.#remoteSession(way), closed: this.#closedWith(way, signal) }
   }
 
@@ -165,7 +166,7 @@ export class SessionFinder {
     this.#tried.clear()
     this.#leader = leader
     // The answer came after the link was lost, or we stopped: nobody would end what begins here.
-    if (way.isOver || this.#world.manager() !== undefined) return
+    if (way.closed.signal.aborted || this.#world.manager() !== undefined) return
     this.#planStandby()
     const { clock, random, pool } = this.#world
     this.#homing?.stop()
@@ -227,10 +228,9 @@ export class SessionFinder {
   }
 
   #closedWith(way: Way, signal: AbortSignal): AbortSignal {
-    const closed = new AbortController()
+    const { closed } = way
     const undo: (() => void)[] = []
     const end = (): void => {
-      way.isOver = true
       for (const act of undo.splice(0)) act()
       this.#cancelStandby?.()
       this.#homing?.stop()

@@ -66,7 +66,6 @@ export class Raft<C, R> implements AsyncDisposable {
   /** A peer not heard of for this long counts as unreachable. */
   readonly #electionMs: number
   /** When each peer was last heard; milliseconds of this process. */
-  readonly #heardAtMs = new Map<RaftId, number>()
   readonly #autopilot: Autopilot | undefined
   #members: ReadonlySet<RaftId>
   /** Members that left, ever: kept in snapshots. */
@@ -129,7 +128,6 @@ export class Raft<C, R> implements AsyncDisposable {
 
   /** For the transport: a frame from another peer. */
   receive(from: RaftId, frame: Uint8Array): void {
-    this.#heardAtMs.set(from, this.#clock.now())
     this.#runner.receive(from, frame)
   }
 
@@ -138,7 +136,6 @@ export class Raft<C, R> implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_WIRE_VERSION, ERR_SKEIN_BUSY, ERR_SKEIN_STOPPED
    */
   receiveSnapshotPiece(from: RaftId, piece: Uint8Array): Promise<Uint8Array> {
-    this.#heardAtMs.set(from, this.#clock.now())
     return this.#runner.receiveSnapshotPiece(from, piece)
   }
 
@@ -272,7 +269,7 @@ export class Raft<C, R> implements AsyncDisposable {
       options: resolveAutopilotOptions(options, this.#electionMs),
       look: () => {
         const { id: self, role, term, conf, commitIndex, progress } = this.#runner.status()
-        const heardAtMs = (id: RaftId): number | undefined => this.#heardAtMs.get(id)
+        const heardAtMs = (id: RaftId): number | undefined => this.#runner.heardAtMs(id)
         return role === 'leader' ? { self, term, conf, commitIndex, progress, heardAtMs } : undefined
       },
       carryOut: async ({ act, id }: AutopilotStep) => void (await this.#change(act, id, undefined)),

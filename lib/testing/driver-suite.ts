@@ -1,4 +1,5 @@
 import type { Assigned, LogOptions, RuntimeDriver, Unit, UnitLogLine } from '../drivers/driver.js'
+import { plainTask } from './plain-task.js'
 
 /** The little of a test framework that the suites need; tap's `t` and others fit as they are. */
 export interface SuiteTest {
@@ -209,20 +210,7 @@ function assigned(command: readonly string[], more: { id?: string; env?: Readonl
     id: more.id ?? `suite.${++made}.1`,
     service: 'suite',
     slot: '1',
-    spec: {
-      driver: '',
-      command,
-      env: more.env ?? {},
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: longMs,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-    },
+    spec: { ...plainTask, driver: '', command, env: more.env ?? {}, stopGraceMs: longMs },
     secrets: new Map(),
     configs: new Map(),
   }

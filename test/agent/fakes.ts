@@ -5,6 +5,7 @@ import type { Assigned, RuntimeDriver, Unit, UnitEnd } from '../../lib/drivers/d
 import type { DesiredState, TaskState } from '../../lib/model/task.js'
 import { MemoryStorage } from '../../lib/storage/memory-storage.js'
 import type { Storage } from '../../lib/storage/storage.js'
+import { plainTask } from '../../lib/testing/plain-task.js'
 
 /** A task for the fake driver. */
 export function aTask(id: string, desired: DesiredState = 'running', driver = 'fake'): AssignedTask {
@@ -14,20 +15,7 @@ export function aTask(id: string, desired: DesiredState = 'running', driver = 'f
     serviceName: 'web',
     slot: 1,
     desired,
-    spec: {
-      driver,
-      command: ['work'],
-      env: { A: 'b' },
-      workingDir: undefined,
-      stopSignal: 'SIGTERM',
-      stopGraceMs: 1_000,
-      reserve: { cpuNanos: 0, memoryBytes: 0 },
-      limit: { cpuNanos: undefined, memoryBytes: undefined },
-      options: undefined,
-      secrets: [],
-      configs: [],
-      networks: [{ id: 'default', name: 'default' }],
-    },
+    spec: { ...plainTask, driver, env: { A: 'b' }, stopGraceMs: 1_000 },
   }
 }
 

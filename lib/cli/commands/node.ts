@@ -4,7 +4,7 @@ import { SkeinError } from '../../base/errors.js'
 import { type Act, addSharedOptions } from '../command.js'
 import { type ExitCode, exitCodes } from '../exit-codes.js'
 import { gathered } from '../flags.js'
-import { type Column, memory } from '../print.js'
+import { type Column, labelTexts, memory } from '../print.js'
 import type { Session } from '../session.js'
 import { removeEach } from './remove-each.js'
 
@@ -101,7 +101,7 @@ async function label(
     throw new SkeinError('ERR_SKEIN_INVALID_OPTION', 'label: give at least one KEY=VALUE or --remove KEY', { option: 'label' })
   }
   const node = await (await session.cluster()).nodes.label(ref, { ...labels }, session.call)
-  const shown = Object.entries(node.labels).map(([key, value]) => `${key}=${value}`)
+  const shown = labelTexts(node.labels)
   session.output.value(node, `${node.name}: ${shown.length === 0 ? 'no labels' : shown.join(' ')}`, node.id)
   return exitCodes.done
 }

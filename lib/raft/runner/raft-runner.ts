@@ -328,6 +328,11 @@ export class RaftRunner implements AsyncDisposable {
     return id === this.#options.id || this.#contacts.isHeard(id, this.#options.electionTicks)
   }
 
+  /** When this member was last heard, by this peer's clock; undefined if it never was. */
+  heardAtMs(id: RaftId): number | undefined {
+    return this.#contacts.heardAtMs(id)
+  }
+
   status(): RaftRunnerStatus {
     const transfers = [...this.#outgoing.transfers, ...this.#incoming.transfers]
     return runnerStatusOf(this.#node, this.#applier, this.#quorum(), transfers)

@@ -160,28 +160,29 @@ t.test('whatever is cancelled and whenever, the others fire in the order of a so
     { weight: 3, arbitrary: fc.record({ type: fc.constant('cancel' as const), which: fc.nat() }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('take' as const), nowMs: fc.integer({ min: 0, max: 500 }) }) },
   )
-  fc.assert(
-    fc.property(fc.array(step, { minLength: 200, maxLength: 600 }), (steps) => {
-      const timers = new Timers()
-      let model: Timer[] = []
-      for (const step of steps) {
-        if (step.type === 'at') model.push(timers.at(step.dueMs, () => undefined))
-        else if (step.type === 'cancel') {
-          const [cancelled] = model.splice(step.which % Math.max(1, model.length), 1)
-          timers.cancel(cancelled)
-          timers.cancel(cancelled)
-        } else {
-          model = model.sort((one, other) => one.dueMs - other.dueMs || one.order - other.order)
-          const [first] = model
-          const due = first !== undefined && first.dueMs <= step.nowMs ? model.shift() : undefined
-          if (timers.takeDue(step.nowMs) !== due) return false
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 200, maxLength: 600 }), (steps) => {
+        const timers = new Timers()
+        let model: Timer[] = []
+        for (const step of steps) {
+          if (step.type === 'at') model.push(timers.at(step.dueMs, () => undefined))
+          else if (step.type === 'cancel') {
+            const [cancelled] = model.splice(step.which % Math.max(1, model.length), 1)
+            timers.cancel(cancelled)
+            timers.cancel(cancelled)
+          } else {
+            model = model.sort((one, other) => one.dueMs - other.dueMs || one.order - other.order)
+            const [first] = model
+            const due = first !== undefined && first.dueMs <= step.nowMs ? model.shift() : undefined
+            if (timers.takeDue(step.nowMs) !== due) return false
+          }
         }
-      }
-      return timers.size >= model.length
-    }),
-    { numRuns: 60 },
+        return timers.size >= model.length
+      }),
+      { numRuns: 60 },
+    ),
   )
-  t.pass('held for all')
 })
 
 t.test('timers that are cancelled long before they are due do not pile up', async (t) => {

@@ -22,18 +22,19 @@ const record: fc.Arbitrary<MemberRecord> = fc.record({
 })
 
 t.test('what a pool gives says the same as what it was given, and gives it for a copy too', async (t) => {
-  fc.assert(
-    fc.property(fc.array(record, { minLength: 1, maxLength: 40 }), (records) => {
-      const pool = new RecordPool(4)
-      return records.every((given) => {
-        const shared = pool.share(given)
-        const copy = { ...given, accusations: given.accusations.map((each) => ({ ...each })) }
-        const saysTheSame = JSON.stringify(shared) === JSON.stringify(copy) && shared.profile === given.profile
-        return saysTheSame && pool.share(copy) === shared
-      })
-    }),
+  t.doesNotThrow(() =>
+    fc.assert(
+      fc.property(fc.array(record, { minLength: 1, maxLength: 40 }), (records) => {
+        const pool = new RecordPool(4)
+        return records.every((given) => {
+          const shared = pool.share(given)
+          const copy = { ...given, accusations: given.accusations.map((each) => ({ ...each })) }
+          const saysTheSame = JSON.stringify(shared) === JSON.stringify(copy) && shared.profile === given.profile
+          return saysTheSame && pool.share(copy) === shared
+        })
+      }),
+    ),
   )
-  t.pass('held for all')
 })
 
 t.test('members that know the same of a dead one hold it as one object', async (t) => {
