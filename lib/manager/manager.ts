@@ -296,6 +296,11 @@ export class Manager {
       if (type !== 'mark') yield this.#join.trust(to)
   }
 
+  /** Whether this is the key of the node's latest certificate. */
+  isOnRecord(node: string, key: string): boolean {
+    return this.store.view().node(node)?.certificate?.key === key
+  }
+
   /** Whether somebody who proved to be this may link here. */
   admit({ node, role, key }: Identity): SkeinError | undefined {
     const view = this.store.view()
@@ -304,7 +309,7 @@ export class Manager {
       return new SkeinError('ERR_SKEIN_REMOVED', words, { node })
     }
     // A retired root's key may be in wrong hands: of what it issued only the keys that are on record count.
-    if (role !== 'returning' || view.node(node)?.certificate?.key === key) return undefined
+    if (role !== 'returning' || this.isOnRecord(node, key)) return undefined
     const words =
       'certificate (unknown-root): its root is retired, and its key is not on record; join again with an empty directory'
     return new SkeinError('ERR_SKEIN_BAD_CERTIFICATE', words, { reason: 'unknown-root' })

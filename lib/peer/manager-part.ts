@@ -6,6 +6,7 @@ import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
+import { noRecords } from '../security/index.js'
 import type { Storage } from '../storage/index.js'
 import { foundingOf } from './coming-in.js'
 import { managerCalls } from './manager-calls.js'
@@ -93,8 +94,9 @@ export class ManagerPart {
 
   /** Begins to take part; `usable` says when somebody leads. */
   start(): void {
-    const { gossip, standing, learn, leaderChanged } = this.#world
+    const { gossip, standing, own, learn, leaderChanged } = this.#world
     const { manager } = this
+    own.credentials.isOnRecord = (node, key) => manager.isOnRecord(node, key)
     this.#unfollow = gossip.followStore(manager.store, () => manager.leading)
     manager.raft.observe((event) => {
       if (event.type === 'role') leaderChanged(manager.leaderNode(), event.term)
@@ -123,6 +125,7 @@ export class ManagerPart {
   async stop(): Promise<void> {
     this.#stopping.abort()
     this.#unfollow()
+    this.#world.own.credentials.isOnRecord = noRecords
     await this.manager.stop()
     await this.#usable.catch(() => undefined) // said to whoever waited for it
   }

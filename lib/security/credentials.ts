@@ -4,7 +4,7 @@ import { createSecureContext, type SecureContext } from 'node:tls'
 import { digestOf, isIssuedBy, type ReadCertificate, readCertificate, toPem } from './certificate.js'
 import type { Identity, LinkRole, LinkSide } from './identity.js'
 import type { KeyPair } from './keys.js'
-import { identify, type Shown, type Trust } from './trust.js'
+import { identify, type KeyRecords, noRecords, type Shown, type Trust } from './trust.js'
 
 /** A certificate with its key. */
 export interface OwnCertificate {
@@ -34,6 +34,8 @@ export const strangersContext: SecureContext = createSecureContext(tlsOptions)
 export class Credentials {
   /** Nodes that were managers and are none any more, as last heard; a manager's certificate of theirs counts no more. */
   demoted: ReadonlySet<string> = new Set()
+  /** What the cluster's records say, while this process is a manager and has them. */
+  isOnRecord: KeyRecords = noRecords
   readonly #wallMs: () => number
   readonly #listeners = new Set<() => void>()
   #state: CredentialsState
@@ -115,7 +117,7 @@ export class Credentials {
 
   /** Who the other end is. @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE, ERR_SKEIN_OTHER_CLUSTER */
   identify(shown: Shown, theirSide: LinkSide): Identity {
-    const identity = identify(this.#state.trust, shown, theirSide, this.#wallMs())
+    const identity = identify(this.#state.trust, shown, theirSide, this.#wallMs(), this.isOnRecord)
     return identity.role === 'manager' && this.demoted.has(identity.node) ? { ...identity, role: 'demoted' } : identity
   }
 }

@@ -3,7 +3,7 @@
  * - `manager`, `worker`: a peer, by its node's certificate.
  * - `operator`: a person's or program's client that may do what operators do; `app`: one that may do what a worker's app may.
  * - `newcomer`: has no certificate yet; may only ask for one.
- * - `returning`: has one from a root retired while it was away; may only ask for a new one.
+ * - `returning`: has one from a root retired while it was away; may only ask for a new one. A manager whose key is on record is a manager still.
  * - `demoted`: has a manager's, and is none any more; may only ask for a new one.
  */
 export type LinkRole = 'manager' | 'worker' | 'operator' | 'app' | 'newcomer' | 'returning' | 'demoted'

@@ -27,6 +27,10 @@ export interface Shown {
   readonly chain: readonly Uint8Array[]
 }
 
+/** Whether the cluster's record of a node names this key; nobody's, for who has no records. */
+export type KeyRecords = (node: string, key: string) => boolean
+export const noRecords: KeyRecords = () => false
+
 /** Certificates an end may send along. */
 export const chainMax = 16
 /** Roots between a certificate and the trusted one: how many rotations a peer can sleep through. */
@@ -36,7 +40,13 @@ const depthMax = 8
  * Who that is, by this trust at this time.
  * @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE (`detail.reason`), ERR_SKEIN_OTHER_CLUSTER
  */
-export function identify(trust: Trust, { certificate, chain }: Shown, theirSide: LinkSide, nowMs: number): Identity {
+export function identify(
+  trust: Trust,
+  { certificate, chain }: Shown,
+  theirSide: LinkSide,
+  nowMs: number,
+  isOnRecord: KeyRecords = noRecords,
+): Identity {
   if (certificate === undefined) {
     if (theirSide === 'acceptor' || trust.type === 'pin') throw bad('missing', 'it showed none')
     return { node: '', role: 'newcomer', cluster: trust.cluster, key: '' }
@@ -62,7 +72,10 @@ export function identify(trust: Trust, { certificate, chain }: Shown, theirSide:
   const isClient = role === 'operator' || role === 'app'
   if (isClient && theirSide === 'acceptor') throw bad('wrong-role', `a ${role} takes no links`)
   const node = isClient ? '' : parseNodeId(name, 'certificate.CN')
-  return { node, role: anchor.state === 'retired' ? 'returning' : role, cluster, key: leaf.fingerprint }
+  const key = leaf.fingerprint
+  // A renewal needs a quorum, and the quorum may need this very manager: its key on record is proof enough that it is one.
+  const counts = anchor.state === 'trusted' || (role === 'manager' && isOnRecord(node, key))
+  return { node, role: counts ? role : 'returning', cluster, key }
 }
 
 /**

@@ -1,10 +1,11 @@
+import { X509Certificate } from 'node:crypto'
 import { once } from 'node:events'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { type Socket, connect as tcpConnect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { connect, createPeer, isSkeinError } from '../../lib/index.js'
-import { formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
+import { digestOf, formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 /** Every file under a directory. */
@@ -65,6 +66,35 @@ t.test(
     await second.stop()
     const back = await startPeer(t, { dir: dirs.m2 })
     t.equal(back.role, 'manager')
+  },
+)
+
+t.test(
+  'a manager that was away through a rotation of the root counts for the quorum before it has a new certificate',
+  { timeout: 180_000 },
+  async (t) => {
+    const dirs = { m2: freshDir(t), m3: freshDir(t) }
+    const first = await startPeer(t, { name: 'm1' })
+    const join = await first.invite('manager')
+    const second = await startPeer(t, { name: 'm2', dir: dirs.m2, join })
+    const away = await startPeer(t, { name: 'm3', dir: dirs.m3, join })
+    await eventually('three voters', async () => (await first.clusterStatus()).quorum.voters === 3)
+    await away.stop()
+    await eventually('m3 is down', async () => (await first.nodes.get('m3')).state === 'down')
+    await first.ca.rotate()
+    await eventually('the old root is retired', async () => (await first.ca.show()).roots[1]?.state === 'retired')
+    // Now two of three are left, and what one of them has to show is of a root that is good for nothing but a renewal.
+    await second.stop()
+    const back = await startPeer(t, { dir: dirs.m3 })
+    await back.kv.put('taken', 'by two')
+    const { digest } = (await back.ca.show()).roots[0] ?? {}
+    const renewed = async (): Promise<boolean> => {
+      const stored = await new KeyStore(dirs.m3).read(undefined)
+      const issuer = stored?.trust.type === 'roots' ? stored.trust.roots.find((each) => digestOf(each) === digest) : undefined
+      if (stored?.certificate === undefined || issuer === undefined) return false
+      return new X509Certificate(stored.certificate).verify(new X509Certificate(issuer).publicKey)
+    }
+    await eventually('it has a certificate of the new root', renewed)
   },
 )
 

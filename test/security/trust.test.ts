@@ -119,6 +119,37 @@ t.test('junk in place of a certificate or its chain is refused by name', async (
   )
 })
 
+t.test(
+  'of what a retired root issued only a manager’s key that is on record counts as before, and its hour still ends',
+  async (t) => {
+    const rotating = await TestAuthority.make('cluster00003')
+    const [manager, worker] = [rotating.credentials('manager', 'sleptmanager'), rotating.credentials('worker', 'sleptworker0')]
+    const operator = rotating.credentials('operator', 'someoperator')
+    rotating.access = retireRoots(await addRoot(rotating.access, rotating.world(), seededRandom(4)))
+    const key = manager.certificate?.fingerprint
+    const asked: string[] = []
+    const records = (node: string, shownKey: string): boolean => {
+      asked.push(node)
+      return shownKey === key
+    }
+    const meet = (who: Credentials, isOnRecord = records, atMs = nowMs) =>
+      identify(rotating.trust, shown(who), 'dialler', atMs, isOnRecord)
+    t.match(meet(manager), { node: 'sleptmanager', role: 'manager', key })
+    t.match(
+      meet(manager, () => false),
+      { role: 'returning' },
+      'another key is on record: the root’s may be in wrong hands',
+    )
+    t.match(meet(worker), { role: 'returning' }, 'no quorum needs a worker')
+    t.match(meet(operator), { node: '', role: 'returning' })
+    t.strictSame(asked, ['sleptmanager'])
+    t.throws(() => meet(manager, records, nowMs + 91 * dayMs), {
+      code: 'ERR_SKEIN_BAD_CERTIFICATE',
+      detail: { reason: 'expired' },
+    })
+  },
+)
+
 t.test('through a root rotation everybody finds everybody, and after it the old root gives nothing but a renewal', async (t) => {
   const rotating = await TestAuthority.make('cluster00002')
   const random = seededRandom(3)
