@@ -178,7 +178,7 @@ export class SessionFinder {
       through: () => way.manager.node,
       isKnownAt: async (manager) => {
         try {
-          await this.#call(manager, 'session.beat', { session })
+          await this.#beat(manager, session)
           return true
         } catch {
           // Whatever the reason, the way there is now is as good as it was.
@@ -264,17 +264,23 @@ export class SessionFinder {
     return await this.#world.pool.call(manager, method, params, { deadlineMs: callMs })
   }
 
+  /** On a channel of its own: what else goes to that manager, however large, must not make this node look silent. */
+  async #beat(manager: string, session: string): Promise<unknown> {
+    return await this.#world.pool.call(manager, 'session.beat', { session }, { deadlineMs: callMs, channel: 'session' })
+  }
+
   #remoteSession(way: Way): SessionApi {
     const calls = { unanswered: 0 }
     this.#calls = calls
-    const call = async (method: string, params: unknown): Promise<unknown> => {
+    const counted = async (work: Promise<unknown>): Promise<unknown> => {
       calls.unanswered++
       try {
-        return await this.#call(way.manager.node, method, params)
+        return await work
       } finally {
         calls.unanswered--
       }
     }
+    const call = (method: string, params: unknown): Promise<unknown> => counted(this.#call(way.manager.node, method, params))
     return {
       open: async (_node: string, hello: SessionHello) => {
         try {
@@ -287,7 +293,7 @@ export class SessionFinder {
           throw error
         }
       },
-      beat: async (_node, session) => (await call('session.beat', { session })) as { heartbeatMs: number },
+      beat: async (_node, session) => (await counted(this.#beat(way.manager.node, session))) as { heartbeatMs: number },
       assignments: (_node, session, signal) => this.#assignments(way, session, signal),
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },

@@ -14,7 +14,7 @@ import {
 } from '../api/session.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
-import type { LinkPool, RpcHandler } from '../overlay/transport/index.js'
+import type { CallOptions, LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { leaderWaitMs } from './session-finder.js'
 
 export interface SessionHandlerWorld {
@@ -79,7 +79,7 @@ export function installSessionHandlers(handlers: Map<string, RpcHandler>, world:
       const answer =
         leader === undefined
           ? await perform(act, identity.node, params)
-          : await passedOn(pool().call(leader, `relay.${act}`, { node: identity.node, params }, { deadlineMs: relayMs, signal }))
+          : await passedOn(pool().call(leader, `relay.${act}`, { node: identity.node, params }, relayOptions(act, signal)))
       return act === 'open' && leader !== undefined ? { ...(answer as SessionOpened), leader } : answer
     })
     handlers.set(`relay.${act}`, async (value, { signal }) => {
@@ -98,6 +98,10 @@ export function installSessionHandlers(handlers: Map<string, RpcHandler>, world:
     const { node, params } = read(relayedSchema, value)
     return listen(node, params, signal)
   })
+}
+
+function relayOptions(act: Act, signal: AbortSignal): CallOptions {
+  return { deadlineMs: relayMs, signal, channel: act === 'beat' ? 'session' : 'rpc' }
 }
 
 /** The manager to pass a worker's words on to; undefined: this one answers, or refuses, itself. */

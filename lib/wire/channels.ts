@@ -16,13 +16,14 @@ export interface Channel {
   readonly maxBytes: number
 }
 
-/** Everything that shares one link. `session` and `sync` have their numbers, and nobody listens yet. */
+/** Everything that shares one link. `sync` has its number, and nobody listens yet. */
 export const channels = {
   /** Handshake and keep-alive. */
   control: { name: 'control', number: 0, order: 'ordered', maxBytes: 32 * KiB },
   raft: { name: 'raft', number: 1, order: 'lossy', maxBytes: 16 * MiB },
   rpc: { name: 'rpc', number: 2, order: 'ordered', maxBytes: 16 * MiB },
-  session: { name: 'session', number: 3, order: 'ordered', maxBytes: 1 * MiB },
+  /** Heartbeats of workers' sessions: calls as on `rpc`, and ahead of what waits there. */
+  session: { name: 'session', number: 3, order: 'ordered', maxBytes: 4 * KiB },
   gossip: { name: 'gossip', number: 4, order: 'lossy', maxBytes: 64 * KiB },
   sync: { name: 'sync', number: 5, order: 'ordered', maxBytes: 1 * MiB },
   swim: { name: 'swim', number: 6, order: 'lossy', maxBytes: 64 * KiB },

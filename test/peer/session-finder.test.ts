@@ -17,6 +17,7 @@ function worker(node: string, known = managers, clock = new ManualClock()) {
   const dead = new Set<string>()
   const observers = new Set<(event: LinkEvent) => void>()
   const asked: string[] = []
+  const ahead: string[] = []
   const dials: string[] = []
   const streams: string[] = []
   let leader: string | undefined = 'ma'
@@ -47,8 +48,9 @@ function worker(node: string, known = managers, clock = new ManualClock()) {
         await new Promise((resolve) => signal?.addEventListener('abort', resolve, { once: true }))
         throw new SkeinError('ERR_SKEIN_ABORTED', 'over', { what: 'stream' })
       },
-      call: async (to, method) => {
+      call: async (to, method, _params, { channel } = {}) => {
         asked.push(`${to} ${method}`)
+        if (channel === 'session') ahead.push(`${to} ${method}`)
         if (silent) return await new Promise(() => undefined)
         if (dead.has(to)) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'gone', { address: to })
         if (leader === undefined) throw new SkeinError('ERR_SKEIN_NOT_LEADER', 'none', { leader: undefined })
@@ -70,6 +72,8 @@ function worker(node: string, known = managers, clock = new ManualClock()) {
     clock,
     dials,
     asked,
+    /** What went ahead of everything else. */
+    ahead,
     streams,
     observers,
     open,
@@ -113,6 +117,14 @@ t.test('workers spread over the managers, and one manager less moves only its ow
     if (all.manager !== 'mc') t.equal(rest.manager, all.manager)
   }
   for (const count of sessions.values()) t.ok(count > 70 && count < 130, String(count))
+})
+
+t.test('heartbeats, and nothing else, go ahead of what waits on the link', async (t) => {
+  const { open, ahead } = worker('worker1')
+  const { found, manager } = await open()
+  await found.api.report('worker1', 's', [])
+  await found.api.beat('worker1', 's')
+  t.same(ahead, [`${manager} session.beat`])
 })
 
 t.test('whose manager is lost goes on over the link it has, without a dial, and then holds another', async (t) => {

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type { Assignments, SessionApi } from '../../lib/api/session.js'
 import { type ErrorCode, SkeinError } from '../../lib/base/errors.js'
-import type { RpcContext, RpcHandler } from '../../lib/overlay/transport/index.js'
+import type { CallOptions, RpcContext, RpcHandler } from '../../lib/overlay/transport/index.js'
 import { installSessionHandlers } from '../../lib/peer/session-handlers.js'
 
 const hello = {
@@ -15,6 +15,7 @@ const notLeader = new SkeinError('ERR_SKEIN_NOT_LEADER', 'not I', { leader: unde
 /** Two managers, of which `leader` leads as far as both know, and what the leader's dispatcher was asked. */
 function managers() {
   const asked: string[] = []
+  const ahead: string[] = []
   const world = {
     leader: 'ma' as string | undefined,
     thinks: new Map<string, string>(),
@@ -71,7 +72,10 @@ function managers() {
       manager: () => manager as never,
       pool: () =>
         ({
-          call: async (to: string, method: string, params: unknown) => await (ask(to, method, params) as Promise<unknown>),
+          call: async (to: string, method: string, params: unknown, { channel }: CallOptions = {}) => {
+            if (channel === 'session') ahead.push(method)
+            return await (ask(to, method, params) as Promise<unknown>)
+          },
           stream: (to: string, method: string, params: unknown) => ask(to, method, params) as AsyncIterable<unknown>,
         }) as never,
     })
@@ -81,13 +85,15 @@ function managers() {
   return {
     world,
     asked,
+    /** Calls that went ahead of others. */
+    ahead,
     say,
     tell: async (to: string, method: string, params: unknown) => await (say(to, method, params) as Promise<unknown>),
   }
 }
 
 t.test('a manager that does not lead passes a session on under the name its link proves, and says who leads', async (t) => {
-  const { asked, say, tell } = managers()
+  const { asked, ahead, say, tell } = managers()
   t.match(await tell('mb', 'session.open', hello), { session: 's1', leader: 'ma' })
   t.same(await tell('mb', 'session.beat', { session: 's1', node: 'another00001' }), { heartbeatMs: 900 })
   t.same(await tell('mb', 'session.report', { session: 's1', reports: [{ id: 'a.1.1', state: 'running', message: '' }] }), {
@@ -104,6 +110,7 @@ t.test('a manager that does not lead passes a session on under the name its link
     'leave worker000001',
     'assignments worker000001 s1',
   ])
+  t.same(ahead, ['relay.beat'], 'no large report of another worker keeps a heartbeat waiting')
 })
 
 t.test('the leader itself answers, and needs to name nobody', async (t) => {

@@ -265,12 +265,12 @@ export class LinkPool implements AsyncDisposable {
     node: string,
     method: string,
     params: unknown,
-    { signal, deadlineMs = callDefaultMs }: CallOptions = {},
+    { signal, deadlineMs = callDefaultMs, channel }: CallOptions = {},
   ): Promise<unknown> {
     const { clock } = this.#options
     const beganMs = clock.now()
     const link = await this.#linkTo(node, signal, deadlineMs)
-    return link.call(method, params, { signal, deadlineMs: deadlineMs - (clock.now() - beganMs) })
+    return link.call(method, params, { signal, deadlineMs: deadlineMs - (clock.now() - beganMs), channel })
   }
 
   /** A stream from this peer; waits for the link as `call` does. The deadline, if given, is for the whole stream. @throws as `call`, while iterating */

@@ -85,7 +85,12 @@ export class Link implements RpcLink {
         return reach instanceof SkeinError ? reach : undefined
       },
       clock: options.clock,
-      send: (message, bound) => this.#outbox.sendOrdered(channels.rpc, message, bound),
+      send: (message, bound, channel) => {
+        // Whatever is too large to go ahead waits its turn.
+        if (channel === 'session' && message.length <= channels.session.maxBytes)
+          this.#outbox.sendAhead(channels.session, message, bound)
+        else this.#outbox.sendOrdered(channels.rpc, message, bound)
+      },
       room: () => this.#outbox.room(),
       fault: (error) => this.#fault(error),
     })
@@ -215,7 +220,8 @@ export class Link implements RpcLink {
         this.#world.host.onRaftFrame(this.identity.node, message)
         break
       case 'rpc':
-        this.#rpc.receive(message)
+      case 'session':
+        this.#rpc.receive(message, name)
         break
       case 'gossip':
       case 'swim':

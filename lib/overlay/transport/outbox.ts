@@ -14,7 +14,7 @@ const overrunBytes = 2 * orderedMaxBytes
 /** Streams wait while this much is queued. */
 const roomBytes = 1024 * 1024
 
-/** What one link has to send: lossy and control frames at once, ordered ones in turn as the connection takes them. */
+/** What one link has to send: lossy, control and session frames at once, the other ordered ones in turn as the connection takes them. */
 export class Outbox {
   readonly #connection: Connection
   readonly #overrun: () => void
@@ -51,6 +51,19 @@ export class Outbox {
   }
 
   /**
+   * Ahead of everything queued, for what is small and must be in time; within the channel's bound.
+   * @param bound as in `sendOrdered`, of what the connection holds.
+   * @throws {SkeinError} ERR_SKEIN_BUSY
+   */
+  sendAhead(channel: Channel, message: Uint8Array, bound: 'bounded' | 'always'): void {
+    if (this.#closed) return
+    const heldBytes = this.#connection.bufferedBytes
+    if (bound === 'bounded' && heldBytes >= lossyMaxBytes) throw busy(heldBytes)
+    this.sendAtOnce(channel, message)
+    if (heldBytes > overrunBytes) this.#overrun()
+  }
+
+  /**
    * Queues in order.
    * @param bound `always` passes over the queue's bound, for messages without which calls could not end.
    * @throws {SkeinError} ERR_SKEIN_BUSY, ERR_SKEIN_TOO_LARGE
@@ -64,9 +77,7 @@ export class Outbox {
         { what: `${channel.name} message`, size: message.length, limit: channel.maxBytes },
       )
     }
-    if (bound === 'bounded' && this.#queuedBytes >= orderedMaxBytes) {
-      throw new SkeinError('ERR_SKEIN_BUSY', `${this.#queuedBytes} bytes wait to be sent on this link`, { limit: 'link queue' })
-    }
+    if (bound === 'bounded' && this.#queuedBytes >= orderedMaxBytes) throw busy(this.#queuedBytes)
     for (const frame of framesOf(this.version, channel, message)) {
       this.#frames.push(frame)
       this.#queuedBytes += frame.length
@@ -109,4 +120,8 @@ export class Outbox {
     this.#room?.resolve()
     this.#room = undefined
   }
+}
+
+function busy(waitingBytes: number): SkeinError {
+  return new SkeinError('ERR_SKEIN_BUSY', `${waitingBytes} bytes wait to be sent on this link`, { limit: 'link queue' })
 }

@@ -9,11 +9,16 @@ import { afterFairly } from './lateness.js'
 import { errorFromWire, errorToWire } from './remote-errors.js'
 import { type CallMode, decodeRpc, encodeRpc, type RpcMessage } from './rpc-messages.js'
 
+/** Where a call and its answer travel: `session` goes ahead of all that waits on `rpc`, and is for heartbeats alone. */
+export type CallChannel = 'rpc' | 'session'
+
 export interface CallOptions {
   /** Aborted: the call rejects with ERR_SKEIN_ABORTED and the handler's signal fires. */
   readonly signal?: AbortSignal | undefined
   /** Milliseconds until the call rejects with ERR_SKEIN_TIMEOUT. Default 30,000; none for `stream` and `streamUp`. */
   readonly deadlineMs?: number | undefined
+  /** Of a `call`. Default `rpc`. */
+  readonly channel?: CallChannel | undefined
 }
 
 /** Calls over one link, in either direction. */
@@ -60,7 +65,7 @@ export interface RpcWorld {
   authorize(verb: string): SkeinError | undefined
   readonly clock: Clock
   /** @throws {SkeinError} ERR_SKEIN_BUSY (only for `bounded`), ERR_SKEIN_TOO_LARGE */
-  send(message: Uint8Array, bound: 'bounded' | 'always'): void
+  send(message: Uint8Array, bound: 'bounded' | 'always', channel: CallChannel): void
   /** Resolves when the link has room again, or is down. */
   room(): Promise<void>
   /** A handler met a bug of ours. */
@@ -69,6 +74,7 @@ export interface RpcWorld {
 
 interface Outgoing {
   readonly method: string
+  readonly channel: CallChannel
   /** Settles a `call` or `up`; never used by a `stream`, whose inlet tells everything. */
   readonly result: Deferred<unknown>
   readonly inlet?: Inlet
@@ -79,6 +85,8 @@ interface Outgoing {
 
 interface Incoming {
   readonly sizeBytes: number
+  /** By which it came and is answered. */
+  readonly channel: CallChannel
   readonly abort: AbortController
   readonly inlet: Inlet | undefined
   readonly outlet: Outlet | undefined
@@ -106,8 +114,8 @@ export class Rpc {
     this.#nextId = world.side === 'dialler' ? 2 : 1
   }
 
-  async call(method: string, params: unknown, { signal, deadlineMs = deadlineDefaultMs }: CallOptions = {}): Promise<unknown> {
-    const { result } = this.#begin('call', method, params, signal, deadlineMs)
+  async call(method: string, params: unknown, options: CallOptions = {}): Promise<unknown> {
+    const { result } = this.#begin('call', method, params, { deadlineMs: deadlineDefaultMs, ...options })
     return result.promise
   }
 
@@ -116,7 +124,7 @@ export class Rpc {
     params: unknown,
     { signal, deadlineMs }: CallOptions = {},
   ): AsyncGenerator<unknown, void, undefined> {
-    const { id, inlet } = this.#begin('stream', method, params, signal, deadlineMs)
+    const { id, inlet } = this.#begin('stream', method, params, { signal, deadlineMs })
     try {
       for (;;) {
         const taken = await (inlet as Inlet).take()
@@ -134,7 +142,7 @@ export class Rpc {
     chunks: AsyncIterable<Uint8Array>,
     { signal, deadlineMs }: CallOptions = {},
   ): Promise<unknown> {
-    const { id, result, outlet } = this.#begin('up', method, params, signal, deadlineMs)
+    const { id, result, outlet } = this.#begin('up', method, params, { signal, deadlineMs })
     this.#upload(id, outlet as Outlet, chunks).catch((error: unknown) => {
       this.#giveUp(id, error)
     })
@@ -142,12 +150,12 @@ export class Rpc {
   }
 
   /** @throws {SkeinError} ERR_SKEIN_BAD_MESSAGE: the other end does not keep to the protocol, the link must go */
-  receive(bytes: Uint8Array): void {
+  receive(bytes: Uint8Array, channel: CallChannel): void {
     const message = decodeRpc(bytes)
     const { id } = message
     switch (message.type) {
       case 'call':
-        this.#serve(message, bytes.length)
+        this.#serve(message, bytes.length, channel)
         break
       case 'result':
         if (this.#outgoing.get(id)?.inlet !== undefined) throw badMessage('rpc.result', 'items, as asked', message.value)
@@ -191,13 +199,13 @@ export class Rpc {
     for (const id of [...this.#incoming.keys()]) this.#drop(id, error)
   }
 
-  #begin(mode: CallMode, method: string, params: unknown, signal: AbortSignal | undefined, wishedMs: number | undefined) {
+  #begin(mode: CallMode, method: string, params: unknown, { signal, deadlineMs: wishedMs, channel = 'rpc' }: CallOptions) {
     if (this.#closed !== undefined) throw this.#closed
     if (signal?.aborted) throw abortedCall(method, signal)
     if (this.#outgoing.size >= callsMax) throw tooMany('awaiting an answer')
     const deadlineMs = wishedMs === undefined || wishedMs > deadlineMaxMs ? undefined : Math.max(1, Math.ceil(wishedMs))
     const id = this.#nextId
-    this.#world.send(encodeRpc({ type: 'call', id, mode, method, params, deadlineMs: deadlineMs ?? 0 }), 'bounded')
+    this.#world.send(encodeRpc({ type: 'call', id, mode, method, params, deadlineMs: deadlineMs ?? 0 }), 'bounded', channel)
     this.#nextId += 2
     const onAbort = (): void => this.#giveUp(id, abortedCall(method, signal))
     const cancelTimer =
@@ -208,6 +216,7 @@ export class Rpc {
     const outgoing = {
       id,
       method,
+      channel,
       result: deferred<unknown>(),
       ...(mode === 'stream' && { inlet: new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) }),
       ...(mode === 'up' && { outlet: new Outlet() }),
@@ -240,7 +249,7 @@ export class Rpc {
     if (call === undefined) return
     call.inlet?.fail(error)
     this.#settle(id, error)
-    this.#send({ type: 'cancel', id })
+    this.#send({ type: 'cancel', id }, call.channel)
   }
 
   #settle(id: number, error: unknown, value?: unknown): void {
@@ -253,17 +262,22 @@ export class Rpc {
     else call.result.reject(error)
   }
 
-  #serve({ id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>, sizeBytes: number): void {
+  #serve(
+    { id, mode, method, params, deadlineMs }: Extract<RpcMessage, { type: 'call' }>,
+    sizeBytes: number,
+    channel: CallChannel,
+  ): void {
     const { handlers, link } = this.#world
     if (this.#isOurs(id) || this.#incoming.has(id)) throw badMessage('rpc.id', 'an id of the caller, not in use', id)
     const handler = handlers.get(method)
     const refusal = handler === undefined ? unknownMethod(method) : this.#refusal(method, sizeBytes)
     if (handler === undefined || refusal !== undefined) {
-      this.#send({ type: 'error', id, ...errorToWire(refusal) })
+      this.#send({ type: 'error', id, ...errorToWire(refusal) }, channel)
       return
     }
     const call: Incoming = {
       sizeBytes,
+      channel,
       abort: new AbortController(),
       inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,
       outlet: mode === 'stream' ? new Outlet() : undefined,
@@ -299,10 +313,10 @@ export class Rpc {
         if (!signal.aborted) this.#send({ type: 'end', id })
       } else {
         if (isAsyncIterable(answer)) throw wrongMode(method, 'a stream: use stream')
-        this.#world.send(encodeRpc({ type: 'result', id, value: answer }), 'bounded')
+        this.#world.send(encodeRpc({ type: 'result', id, value: answer }), 'bounded', call.channel)
       }
     } catch (error) {
-      if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) })
+      if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) }, call.channel)
       if (error instanceof SkeinBug) this.#world.fault(error)
     } finally {
       if (this.#incoming.get(id) === call) this.#release(id, call)
@@ -339,7 +353,7 @@ export class Rpc {
   #sendItem(id: number, outlet: Outlet, value: unknown): void {
     const bytes = encodeRpc({ type: 'item', id, value })
     outlet.spend(bytes.length)
-    this.#world.send(bytes, 'always')
+    this.#world.send(bytes, 'always', 'rpc')
   }
 
   /** Ends a call served here without an answer. */
@@ -362,8 +376,8 @@ export class Rpc {
   }
 
   /** Small messages that end or open something: their number is bounded by the calls they belong to. */
-  #send(message: RpcMessage): void {
-    if (this.#closed === undefined) this.#world.send(encodeRpc(message), 'always')
+  #send(message: RpcMessage, channel: CallChannel = 'rpc'): void {
+    if (this.#closed === undefined) this.#world.send(encodeRpc(message), 'always', channel)
   }
 
   #flowOf(id: number): { readonly inlet?: Inlet | undefined; readonly outlet?: Outlet | undefined } | undefined {

@@ -38,6 +38,23 @@ t.test('a raft frame passes what is queued', async (t) => {
   t.equal(sent.at(-1), 'rpc')
 })
 
+t.test(
+  'a heartbeat passes what is queued, is refused where the connection is stuck, and one that never reads is found out',
+  async (t) => {
+    const { outbox, sent, connection, overruns } = stuck()
+    outbox.sendOrdered(channels.rpc, new Uint8Array(MiB), 'bounded')
+    outbox.sendAhead(channels.session, Uint8Array.of(1), 'bounded')
+    t.equal(sent.at(-1), 'session')
+    connection.bufferedBytes = 8 * MiB
+    t.throws(() => outbox.sendAhead(channels.session, Uint8Array.of(1), 'bounded'), { code: 'ERR_SKEIN_BUSY' })
+    outbox.sendAhead(channels.session, Uint8Array.of(2), 'always')
+    t.equal(overruns(), 0)
+    connection.bufferedBytes = 65 * MiB
+    outbox.sendAhead(channels.session, Uint8Array.of(3), 'always')
+    t.equal(overruns(), 1)
+  },
+)
+
 t.test('a congested connection drops lossy messages and counts them; an oversized one is dropped too', async (t) => {
   const { outbox, connection } = stuck()
   connection.bufferedBytes = 8 * MiB

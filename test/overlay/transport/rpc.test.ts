@@ -321,6 +321,36 @@ for (const network of networks()) {
       t.ok(receivedAtFrame >= 0 && receivedAtFrame < 100, `the frame came after ${receivedAtFrame} of 400 chunks`)
     })
 
+    t.test('a heartbeat and its answer pass calls that carry much, in both directions', async (t) => {
+      const { link } = await connect(t, network, {
+        'control.copy': async (params) => params,
+        'session.beat': async (params) => params,
+      })
+      let answered = 0
+      const large = new Uint8Array(1024 * 1024)
+      const copies = Array.from({ length: 30 }, async () => {
+        await link.call('control.copy', large)
+        answered++
+      })
+      t.equal(await link.call('session.beat', 'alive', { channel: 'session' }), 'alive')
+      t.ok(answered < 10, `it was answered after ${answered} of ${copies.length} large calls`)
+      await Promise.all(copies)
+    })
+
+    t.test('what is too large to go ahead waits its turn, there and back', async (t) => {
+      const { link } = await connect(t, network, {
+        'session.size': async (params) => (params as Uint8Array).length,
+        'session.grow': async (size) => new Uint8Array(size as number),
+        'session.fail': async (size) => {
+          throw new Error('x'.repeat(size as number))
+        },
+      })
+      const channel = 'session'
+      t.equal(await link.call('session.size', new Uint8Array(100_000), { channel }), 100_000)
+      t.equal(((await link.call('session.grow', 100_000, { channel })) as Uint8Array).length, 100_000)
+      t.match(await failure(link.call('session.fail', 100_000, { channel })), { code: 'ERR_SKEIN_REMOTE' })
+    })
+
     t.test('chunks sent up arrive whole and in order, cut to 64 KiB, and the answer comes back', async (t) => {
       const { link, client, serverNode } = await connect(t, network, {
         'raft.snapshot': async (params, { chunks }) => {
