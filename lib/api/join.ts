@@ -22,7 +22,7 @@ export interface JoinApi {
    * role and raft id are what it is from then on.
    * @throws {SkeinError} ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_FORBIDDEN, ERR_SKEIN_PRECONDITION (another wish came between; ask again)
    */
-  renew(caller: Pick<Identity, 'node' | 'role'>, request: KeyRequest, binding: Uint8Array): Promise<RenewAnswer>
+  renew(caller: Pick<Identity, 'node' | 'role' | 'key'>, request: KeyRequest, binding: Uint8Array): Promise<RenewAnswer>
 }
 
 /** A key to be certified. */

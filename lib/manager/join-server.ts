@@ -86,7 +86,8 @@ export class JoinServer implements JoinApi {
       await store.submit([{ op: 'node.create', id, role, raftId, name, address, availability, labels }], { by: id })
     } else this.#refuseOtherKey(known, request.publicKey)
     const record = this.#node(id)
-    const certificate = await this.#certify(record, request.publicKey, request.address)
+    const { publicKey, address } = request
+    const certificate = await this.#certify(record, { publicKey, keyBefore: undefined }, address)
     return {
       certificate,
       trust: trustOf(this.#cluster().id, access),
@@ -98,7 +99,7 @@ export class JoinServer implements JoinApi {
   }
 
   async renew(
-    { node, role: was }: Pick<Identity, 'node' | 'role'>,
+    { node, role: was, key: keyBefore }: Pick<Identity, 'node' | 'role' | 'key'>,
     request: KeyRequest,
     binding: Uint8Array,
   ): Promise<RenewAnswer> {
@@ -109,7 +110,7 @@ export class JoinServer implements JoinApi {
     // In one command with its certificate: a raft id is given only to who is told of it, or asks again and finds it on record.
     const record: Node = raftId === undefined ? known : { ...known, role: 'manager', raftId }
     const become = raftId === undefined ? [] : [{ op: 'node.become', id: node, role: 'manager', raftId } as const]
-    const certificate = await this.#certify(record, request.publicKey, record.address, become)
+    const certificate = await this.#certify(record, { publicKey: request.publicKey, keyBefore }, record.address, become)
     const { id, access } = this.#cluster()
     const { role } = record
     return { certificate, trust: trustOf(id, access), role, raftId: record.raftId, dataKey: this.#dataKeyFor(role), was }
@@ -209,7 +210,7 @@ export class JoinServer implements JoinApi {
 
   async #certify(
     { id, role, address: was }: Node,
-    publicKey: Uint8Array,
+    { publicKey, keyBefore }: { readonly publicKey: Uint8Array; readonly keyBefore: string | undefined },
     address: string,
     before: readonly Op[] = [],
   ): Promise<Uint8Array> {
@@ -217,7 +218,7 @@ export class JoinServer implements JoinApi {
     const certificate = this.#issue(access, { cluster, role, id }, publicKey, lifetimes.nodeMs)
     const facts = certificateFacts(certificate, access)
     const moved = address === was ? [] : [{ op: 'node.update', id, address } as const]
-    await this.#world.store.submit([...before, ...moved, { op: 'node.certify', id, ...facts }], { by: id })
+    await this.#world.store.submit([...before, ...moved, { op: 'node.certify', id, ...facts, before: keyBefore }], { by: id })
     return certificate
   }
 

@@ -296,9 +296,10 @@ export class Manager {
       if (type !== 'mark') yield this.#join.trust(to)
   }
 
-  /** Whether this is the key of the node's latest certificate. */
+  /** Whether this is the key of the node's latest certificate, or the one it asked for that with. */
   isOnRecord(node: string, key: string): boolean {
-    return this.store.view().node(node)?.certificate?.key === key
+    const { certificate } = this.store.view().node(node) ?? {}
+    return certificate !== undefined && (certificate.key === key || certificate.before === key)
   }
 
   /** Whether somebody who proved to be this may link here. */

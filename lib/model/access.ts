@@ -27,6 +27,8 @@ export interface Root {
 export interface NodeCertificate {
   /** Fingerprint of the node's public key: only its holder may be this node. */
   readonly key: string
+  /** Of the key it asked with: all it has when the answer got lost. Undefined when it joined with this one. */
+  readonly before?: string | undefined
   /** Digest of the root that issued it. */
   readonly root: string
   readonly notAfterMs: number

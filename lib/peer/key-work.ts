@@ -132,7 +132,8 @@ export class KeyWork {
     const manager = this.#world.manager()
     if (manager?.leading) {
       const binding = randomBytes(bindingBytes) // of no connection: it asks itself
-      return await manager.joining().renew({ node: id, role: 'manager' }, prove(binding), binding)
+      const key = this.#world.own.credentials.certificate?.fingerprint ?? ''
+      return await manager.joining().renew({ node: id, role: 'manager', key }, prove(binding), binding)
     }
     const addresses = this.#world.managers().flatMap(({ node, address }) => (node === id ? [] : [address]))
     if (addresses.length === 0) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no other manager is known', { address: 'none' })

@@ -69,9 +69,9 @@ export function updateNode(draft: Draft, op: OpOf<'node.update'>): void {
 }
 
 /** As with reports, nobody's version: an operator's change does not clash with a renewal. */
-export function certifyNode(draft: Draft, { id, key, root, notAfterMs }: OpOf<'node.certify'>): void {
+export function certifyNode(draft: Draft, { id, key, root, notAfterMs, before }: OpOf<'node.certify'>): void {
   const was = nodeOf(draft, id)
-  draft.write({ kind: 'node', key: id, record: { ...was, certificate: { key, root, notAfterMs } } })
+  draft.write({ kind: 'node', key: id, record: { ...was, certificate: { key, root, notAfterMs, before } } })
 }
 
 /** A node removed meanwhile is skipped: the report was true when it was made. */

@@ -101,7 +101,7 @@ const opReader = tagged('op', {
   }),
   'node.desire': object({ id: string, role: oneOf('manager', 'worker') }),
   'node.become': object({ id: string, role: oneOf('manager', 'worker'), raftId: natural }),
-  'node.certify': object({ id: string, key: string, root: string, notAfterMs: natural }),
+  'node.certify': object({ id: string, key: string, root: string, notAfterMs: natural, before: optional(string) }),
   'node.status': object({
     id: string,
     state: oneOf(...nodeStates),

@@ -162,7 +162,7 @@ const nodeForm = fields<Node>({
   labels,
   address: text,
   raftId: maybe(count),
-  certificate: maybe(fields<NodeCertificate>({ key: text, root: text, notAfterMs: count })),
+  certificate: maybe(fields<NodeCertificate>({ key: text, root: text, notAfterMs: count, before: maybe(text) })),
   state: plain(oneOf(...nodeStates)),
   message: text,
   description: maybe(

@@ -4,8 +4,22 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { type Socket, connect as tcpConnect } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { readRenewAnswer } from '../../lib/api/join.js'
 import { connect, createPeer, isSkeinError } from '../../lib/index.js'
-import { digestOf, formatJoinString, KeyStore, parseJoinString } from '../../lib/security/index.js'
+import { LinkPool } from '../../lib/overlay/transport/index.js'
+import { joinCluster } from '../../lib/peer/join.js'
+import { systemClock, systemRandom } from '../../lib/peer/system-world.js'
+import {
+  Credentials,
+  digestOf,
+  formatJoinString,
+  type KeyPair,
+  KeyStore,
+  makeKeyPair,
+  parseJoinString,
+  provePossession,
+  trustOfToken,
+} from '../../lib/security/index.js'
 import { eventually, freshDir, quick, startPeer } from './support.js'
 
 /** Every file under a directory. */
@@ -86,8 +100,11 @@ t.test(
     // Now two of three are left, and what one of them has to show is of a root that is good for nothing but a renewal.
     await second.stop()
     const back = await startPeer(t, { dir: dirs.m3 })
-    await back.kv.put('taken', 'by two')
-    const { digest } = (await back.ca.show()).roots[0] ?? {}
+    await eventually('a write is taken by the two', async () => {
+      await back.kv.put('taken', 'by two', { deadlineMs: 2_000 })
+      return true
+    })
+    const { digest } = await eventually('the new root', async () => (await back.ca.show()).roots[0])
     const renewed = async (): Promise<boolean> => {
       const stored = await new KeyStore(dirs.m3).read(undefined)
       const issuer = stored?.trust.type === 'roots' ? stored.trust.roots.find((each) => digestOf(each) === digest) : undefined
@@ -95,6 +112,54 @@ t.test(
       return new X509Certificate(stored.certificate).verify(new X509Certificate(issuer).publicKey)
     }
     await eventually('it has a certificate of the new root', renewed)
+  },
+)
+
+t.test(
+  'a node whose new certificate got lost on its way while the root was rotated may ask again, and nobody else with a key of that root',
+  { timeout: 180_000 },
+  async (t) => {
+    const peer = await startPeer(t, { name: 'm1' })
+    const { token, addresses } = parseJoinString(await peer.invite('worker'))
+    const id = 'lostanswer00'
+    const credentials = new Credentials({ own: undefined, trust: trustOfToken(token) }, Date.now)
+    const pool = LinkPool.client(
+      { node: id, credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined },
+      { clock: systemClock, random: systemRandom },
+    )
+    t.teardown(() => pool.stop())
+    const keys = await makeKeyPair()
+    const joined = await joinCluster({
+      ...{ pool, addresses, clock: systemClock, random: systemRandom, signal: undefined, keys, root: token.root },
+      request: {
+        ...{ id, role: 'worker', secret: token.secret, name: 'w1', address: '127.0.0.1:1', availability: 'active', labels: {} },
+      },
+    })
+    credentials.replace({ own: { certificate: joined.certificate, keys }, trust: joined.trust })
+    const renew = async (): Promise<{ readonly certificate: Uint8Array; readonly keys: KeyPair }> => {
+      const next = await makeKeyPair()
+      const link = await pool.dial(peer.address, { purpose: 'bulk' })
+      const { publicKey } = next
+      const proof = provePossession(next, { purpose: 'renew', id, publicKey, binding: link.binding })
+      const answer = readRenewAnswer(await link.call('join.renew', { publicKey, proof }))
+      link.close('answered')
+      return { certificate: answer.certificate, keys: next }
+    }
+    const early = await renew()
+    credentials.replace({ own: early })
+    await peer.ca.rotate()
+    for (let lost = 0; lost < 3; lost++) await renew() // and the certificate never arrives
+    await eventually('the old root is retired', async () => (await peer.ca.show()).roots[1]?.state === 'retired')
+    credentials.replace({ own: { certificate: joined.certificate, keys } })
+    await t.rejects(
+      pool.dial(peer.address),
+      { code: 'ERR_SKEIN_BAD_CERTIFICATE', detail: { reason: 'unknown-root' } },
+      'an older one',
+    )
+    credentials.replace({ own: early })
+    const last = await renew()
+    credentials.replace({ own: last })
+    t.ok((await pool.dial(peer.address)).isUp)
   },
 )
 
@@ -187,10 +252,6 @@ t.test('a stolen join token cannot take a node’s place', { timeout: 180_000 },
   const worker = await createPeer({ name: 'w1', dir, join: string, timing: quick })
   const { id } = worker
   await worker.stop()
-  const { joinCluster } = await import('../../lib/peer/join.js')
-  const { LinkPool } = await import('../../lib/overlay/transport/index.js')
-  const { systemClock, systemRandom } = await import('../../lib/peer/system-world.js')
-  const { Credentials, makeKeyPair } = await import('../../lib/security/index.js')
   const { token, addresses } = parseJoinString(string)
   const credentials = new Credentials({ own: undefined, trust: { type: 'pin', digest: token.root } }, Date.now)
   const host = { node: id, credentials, admit: () => undefined, handlers: new Map(), onRaftFrame: () => undefined }
@@ -256,9 +317,6 @@ t.test('a removed node is refused by workers too: they hear of it from their man
   const { id } = bad
   await bad.stop()
   await eventually('it is down', async () => (await peer.nodes.get('w2')).state === 'down')
-  const { Credentials } = await import('../../lib/security/index.js')
-  const { LinkPool } = await import('../../lib/overlay/transport/index.js')
-  const { systemClock, systemRandom } = await import('../../lib/peer/system-world.js')
   const stored = await new KeyStore(dir).read(undefined)
   if (stored?.certificate === undefined) throw new Error('it had joined')
   const credentials = new Credentials(

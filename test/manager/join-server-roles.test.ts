@@ -30,7 +30,7 @@ async function desk() {
     const binding = randomBytes(32)
     const { publicKey } = keys
     const proof = provePossession(keys, { purpose: 'renew', id: node, publicKey, binding })
-    return await server.renew({ node, role: 'worker' }, { publicKey, proof }, binding)
+    return await server.renew({ node, role: 'worker', key: 'held' }, { publicKey, proof }, binding)
   }
   return { server, harness, renew, unit: (certificate: Uint8Array) => readCertificate(certificate).subject.unit }
 }
