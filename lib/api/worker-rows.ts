@@ -15,6 +15,9 @@ export interface TaskRow {
   readonly exitCode?: number
 }
 
+/** A statement of load comes at least this often: by it others know that the last one is not stale. */
+export const loadPeriodMs = 60_000
+
 /** How busy a node is; one row a node, its key is ''. */
 export interface LoadRow {
   /** Goes up by one with each statement, so that one that repeats itself is heard as alive. */

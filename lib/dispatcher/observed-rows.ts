@@ -8,7 +8,7 @@
  * 4. It is a hint with an age: by our own clock since its owner last said something new, never by the owner's.
  * Whether a node is down, rows do not say at all: that is for `node-verdicts`.
  */
-import type { LoadRow, TaskRow } from '../api/worker-rows.js'
+import { type LoadRow, loadPeriodMs, type TaskRow } from '../api/worker-rows.js'
 import type { TaskObservation } from '../model/command.js'
 import { canAdvance } from '../model/task.js'
 import type { View } from '../store/view.js'
@@ -47,8 +47,7 @@ export function findInRows(rows: Iterable<ObservedRow>, view: View): RowFindings
   return { updates, strays, foreign }
 }
 
-/** Statements of load come at least this often. */
-export const loadPeriodMs = 10_000
+/** So many periods without a statement of load make the last one stale. */
 const freshPeriods = 3
 
 /** How busy a node is, if it said so lately; `unknown` is to be taken for full. */

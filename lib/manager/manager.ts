@@ -244,7 +244,7 @@ export class Manager {
   }
 
   get leading(): boolean {
-    return this.#leadership.term !== undefined && this.raft.status().role === 'leader'
+    return this.#leadership.term !== undefined && this.raft.leadership().role === 'leader'
   }
 
   /** Aborts when this manager's present leadership ends. */
@@ -254,7 +254,7 @@ export class Manager {
 
   /** The leader, if it can be asked: raft still names a dead one until the election timeout, its link is gone at once. */
   leaderNode(): string | undefined {
-    const { leader } = this.raft.status()
+    const { leader } = this.raft.leadership()
     if (leader === this.#o.raftId) return this.#o.node
     const node = leader === 0 ? undefined : this.links.nodeOf(leader)
     return node !== undefined && this.#o.pool.link(node) !== undefined ? node : undefined

@@ -1,5 +1,5 @@
 /** How busy this machine and this process are: sampled, smoothed, and told only when it differs or has not been told for long. */
-import type { LoadRow } from '../api/worker-rows.js'
+import { type LoadRow, loadPeriodMs } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 
 /** Times of all CPUs since the machine started, in any one unit. */
@@ -20,10 +20,9 @@ export interface LoadMeterWorld {
 const sampleMs = 2_000
 /** Weight of the newest sample. */
 const newest = 0.3
-/** Told at least this often: by it others know that the statement is not stale. */
-const quietMaxMs = 10_000
-/** Told at once when something differs by more than this part. */
-const difference = 0.05
+/** Told when something differs by more than this part of what was told, of all CPUs, or so many milliseconds: less is weather. */
+const difference = 0.1
+const lagDifferenceMs = 50
 
 export class LoadMeter {
   readonly #world: LoadMeterWorld
@@ -67,7 +66,7 @@ export class LoadMeter {
       memoryFreeBytes: memoryFreeBytes(),
       ...unreserved(),
     }
-    if (this.#told !== undefined && nowMs - this.#toldMs < quietMaxMs && !differs(this.#told, load)) return
+    if (this.#told !== undefined && nowMs - this.#toldMs < loadPeriodMs && !differs(this.#told, load)) return
     this.#told = load
     this.#toldMs = nowMs
     tell(load)
@@ -78,7 +77,7 @@ function differs(a: LoadRow, b: LoadRow): boolean {
   const moved = (was: number, is: number): boolean => Math.abs(is - was) > difference * Math.max(Math.abs(was), Math.abs(is))
   return (
     Math.abs(a.cpu - b.cpu) > difference ||
-    Math.abs(a.lagMs - b.lagMs) > 50 ||
+    Math.abs(a.lagMs - b.lagMs) > lagDifferenceMs ||
     a.tasks !== b.tasks ||
     moved(a.memoryFreeBytes, b.memoryFreeBytes) ||
     a.unreservedCpuNanos !== b.unreservedCpuNanos ||

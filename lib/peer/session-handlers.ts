@@ -73,18 +73,20 @@ export function installSessionHandlers(handlers: Map<string, RpcHandler>, world:
     manager().sessions().assignments(node, read(sessionSchema, params).session, signal)
 
   for (const act of ['open', 'beat', 'report', 'leave'] as const) {
-    handlers.set(`session.${act}`, async (params, { identity, signal }) => {
-      if (act === 'open') await manager().servingWithin(leaderWaitMs, signal)
+    // A signal is not asked for where none is needed: beats are what a leader hears most, and it would cost more than they do.
+    handlers.set(`session.${act}`, async (params, context) => {
+      const { node } = context.identity
+      if (act === 'open') await manager().servingWithin(leaderWaitMs, context.signal)
       const leader = relayTo(manager())
       const answer =
         leader === undefined
-          ? await perform(act, identity.node, params)
-          : await passedOn(pool().call(leader, `relay.${act}`, { node: identity.node, params }, relayOptions(act, signal)))
+          ? await perform(act, node, params)
+          : await passedOn(pool().call(leader, `relay.${act}`, { node, params }, relayOptions(act, context.signal)))
       return act === 'open' && leader !== undefined ? { ...(answer as SessionOpened), leader } : answer
     })
-    handlers.set(`relay.${act}`, async (value, { signal }) => {
+    handlers.set(`relay.${act}`, async (value, context) => {
       const { node, params } = read(relayedSchema, value)
-      if (act === 'open') await manager().servingWithin(leaderWaitMs, signal)
+      if (act === 'open') await manager().servingWithin(leaderWaitMs, context.signal)
       // Never passed on twice: two managers that take each other for the leader must not play ball.
       return await perform(act, node, params)
     })

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { TaskReport } from '../../lib/api/session.js'
 import { reportedStates } from '../../lib/api/session.js'
+import { loadPeriodMs } from '../../lib/api/worker-rows.js'
 import { findInRows, loadOf, type ObservedRow } from '../../lib/dispatcher/observed-rows.js'
 import { canAdvance, isTerminal, type TaskState, taskId } from '../../lib/model/task.js'
 import { found, node, openHarness, service } from '../store/harness.js'
@@ -66,8 +67,8 @@ t.test('a task that is over stays over, and one that runs is not starting again'
 
 t.test('load is believed for three periods by our own clock, and is unknown after', async (t) => {
   const load = { count: 1, cpu: 0.5, memoryFreeBytes: 1, unreservedCpuNanos: 1, unreservedMemoryBytes: 1, tasks: 0, lagMs: 1 }
-  t.equal(loadOf(load, 30_000), load)
-  t.equal(loadOf(load, 30_001), 'unknown')
+  t.equal(loadOf(load, 3 * loadPeriodMs), load)
+  t.equal(loadOf(load, 3 * loadPeriodMs + 1), 'unknown')
   t.equal(loadOf(undefined, 1), 'unknown')
   t.equal(loadOf(load, undefined), 'unknown')
 })

@@ -1,45 +1,81 @@
-/** A digest of digests: equal bucket hashes mean, but for 2^-64, that both hold the same of every owner in the bucket. Pure. */
-import type { OwnerSummary } from './messages.js'
+/** Digests of digests: equal hashes mean, but for 2^-64, that both hold the same of every owner they are about. Pure. */
 
 export const bucketCount = 256
+/** Of one hash. */
+export const hashBytes = 8
 
-/** FNV-1a; the same on every machine. */
-export function hashText(text: string, seed = 0x811c9dc5): number {
-  let hash = seed
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return hash >>> 0
+/** 64 bits, as two halves. */
+export interface Hash {
+  readonly high: number
+  readonly low: number
+}
+
+interface Standing {
+  readonly epoch: number
+  readonly gc: number
+  readonly max: number
+}
+
+export interface Hashed {
+  readonly owner: string
+  /** `summaryHash` of it. */
+  readonly hash: Hash
 }
 
 export function bucketOf(owner: string): number {
   return mix(hashText(owner)) % bucketCount
 }
 
+/** Of where somebody stands with one owner. */
+export function summaryHash(owner: string, summary: Standing): Hash {
+  return { high: halfOf(owner, 0x811c9dc5, summary), low: halfOf(owner, 0x9747b28c, summary) }
+}
+
+/** 8 bytes for all of them; their order does not matter. */
+export function fingerprintOf(owners: Iterable<Hashed>): Uint8Array {
+  return sums(owners, 1, () => 0)
+}
+
 /** 8 bytes for each bucket; the order of the owners does not matter. */
-export function bucketHashes(owners: Iterable<OwnerSummary>): Uint8Array {
-  const sums = new Uint32Array(bucketCount * 2)
-  for (const { owner, epoch, gc, max } of owners) {
-    const at = bucketOf(owner) * 2
-    const high = (value: number): number => Math.floor(value / 2 ** 32)
-    for (const half of [0, 1]) {
-      let hash = hashText(owner, half === 0 ? 0x811c9dc5 : 0x9747b28c)
-      for (const part of [epoch, high(epoch), gc, high(gc), max, high(max)]) hash = mix(hash ^ mix((part >>> 0) + 0x9e3779b9))
-      sums[at + half] = (sums[at + half] ?? 0) ^ hash
-    }
-  }
-  const bytes = new Uint8Array(sums.byteLength)
-  const view = new DataView(bytes.buffer) // one byte order for every machine
-  for (const [index, sum] of sums.entries()) view.setUint32(index * 4, sum)
-  return bytes
+export function bucketHashes(owners: Iterable<Hashed>): Uint8Array {
+  return sums(owners, bucketCount, bucketOf)
 }
 
 /** Numbers of the buckets that differ, ascending. */
 export function differing(a: Uint8Array, b: Uint8Array): number[] {
   const found: number[] = []
   for (let bucket = 0; bucket < bucketCount; bucket++) {
-    const [from, to] = [bucket * 8, bucket * 8 + 8]
+    const [from, to] = [bucket * hashBytes, (bucket + 1) * hashBytes]
     if (Buffer.compare(a.subarray(from, to), b.subarray(from, to)) !== 0) found.push(bucket)
   }
   return found
+}
+
+function sums(owners: Iterable<Hashed>, count: number, placeOf: (owner: string) => number): Uint8Array {
+  const words = new Uint32Array(count * 2)
+  for (const { owner, hash } of owners) {
+    const at = placeOf(owner) * 2
+    words[at] = (words[at] ?? 0) ^ hash.high
+    words[at + 1] = (words[at + 1] ?? 0) ^ hash.low
+  }
+  const bytes = new Uint8Array(words.byteLength)
+  const view = new DataView(bytes.buffer) // one byte order for every machine
+  for (const [index, word] of words.entries()) view.setUint32(index * 4, word)
+  return bytes
+}
+
+function halfOf(owner: string, seed: number, { epoch, gc, max }: Standing): number {
+  const high = (value: number): number => Math.floor(value / 2 ** 32)
+  let hash = hashText(owner, seed)
+  for (const part of [epoch, high(epoch), gc, high(gc), max, high(max)]) hash = mix(hash ^ mix((part >>> 0) + 0x9e3779b9))
+  return hash
+}
+
+/** FNV-1a; the same on every machine. */
+function hashText(text: string, seed = 0x811c9dc5): number {
+  let hash = seed
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
+  return hash >>> 0
 }
 
 /** Finaliser of murmur3. */

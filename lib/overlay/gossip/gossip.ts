@@ -4,7 +4,8 @@ import { isSkeinError } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
 import type { Reader } from '../../wire/decode.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from './messages.js'
-import { defaultSpaceTiming, type Part, type Send, Space, type SpaceTiming, type Standing } from './space.js'
+import type { Part } from './rights.js'
+import { defaultSpaceTiming, type Send, Space, type SpaceTiming, type Standing } from './space.js'
 import { Table } from './table.js'
 
 export interface GossipOptions {
@@ -50,7 +51,10 @@ interface Scope {
   readonly tables: Map<string, Table<never>>
 }
 
-/** Carries out what the spaces of one process decide: sends, times, decodes, and tells tables of their changes. */
+/**
+ * Carries out what the spaces of one process decide: sends, times, decodes, and tells tables of their changes. It wakes when one of them
+ * has something to do, at full `flushMs` since its start: what is new within one of them goes together.
+ */
 export class Gossip implements AsyncDisposable {
   readonly #o: GossipOptions
   readonly #scopes = new Map<string, Scope>()
@@ -58,7 +62,9 @@ export class Gossip implements AsyncDisposable {
   readonly #nextLife = new Map<string, number>()
   /** When an owner last said something new, by this process's clock. */
   readonly #heardMs = new Map<string, number>()
-  #cancelTimer: (() => void) | undefined
+  /** Undefined while stopped. */
+  #startedMs: number | undefined
+  #timer: { readonly atMs: number; readonly cancel: () => void } | undefined
   #sent = 0
   #sentBytes = 0
   #received = 0
@@ -84,13 +90,14 @@ export class Gossip implements AsyncDisposable {
   }
 
   start(): void {
-    const { clock, timing } = this.#o
-    this.#cancelTimer ??= clock.every(timing?.flushMs ?? defaultSpaceTiming.flushMs, () => this.#tick())
+    this.#startedMs ??= this.#o.clock.now()
+    this.#arm()
   }
 
   async stop(): Promise<void> {
-    this.#cancelTimer?.()
-    this.#cancelTimer = undefined
+    this.#startedMs = undefined
+    this.#timer?.cancel()
+    this.#timer = undefined
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -112,13 +119,12 @@ export class Gossip implements AsyncDisposable {
       ...(timing !== undefined && { timing }),
     })
     this.#scopes.set(scope, { space, tables: new Map() })
+    this.#arm()
   }
 
   /** Takes another part in a scope joined before. */
   become(scope: string, part: Part): void {
-    const joined = this.#scopes.get(scope)
-    joined?.space.become(part)
-    if (joined !== undefined) this.#tell(joined)
+    this.#change(scope, (space) => space.become(part))
   }
 
   /** No longer; its rows are forgotten here. */
@@ -130,12 +136,12 @@ export class Gossip implements AsyncDisposable {
 
   /** With whom to hold a scope from now on: nodes with a link. */
   partners(scope: string, nodes: readonly string[]): void {
-    this.#scopes.get(scope)?.space.partners(nodes)
+    this.#change(scope, (space) => space.partners(nodes))
   }
 
   /** Readers that a holder tells what is new in a scope from now on: nodes with a link. */
   readers(scope: string, nodes: readonly string[]): void {
-    this.#scopes.get(scope)?.space.readers(nodes)
+    this.#change(scope, (space) => space.readers(nodes))
   }
 
   /** Owners whose rows are held in a scope, shown or hidden. */
@@ -155,18 +161,14 @@ export class Gossip implements AsyncDisposable {
 
   /** For a holder with the authority to say so: this owner has nothing in this scope any more, and everybody shall know. `epoch`: as claimed. */
   retract(scope: string, owner: string, epoch?: number): void {
-    const joined = this.#scopes.get(scope)
-    joined?.space.retract(owner, epoch)
-    if (joined !== undefined) this.#tell(joined)
+    this.#change(scope, (space) => space.retract(owner, epoch))
   }
 
   /** What is concluded of an owner, in one scope or in every one. */
   standing(owner: string, standing: Standing, scope?: string): void {
-    for (const [name, each] of this.#scopes) {
-      if (scope !== undefined && name !== scope) continue
-      each.space.standing(owner, standing, this.#o.clock.now())
-      this.#tell(each)
-    }
+    const nowMs = this.#o.clock.now()
+    const scopes = scope === undefined ? [...this.#scopes.keys()] : [scope]
+    for (const each of scopes) this.#change(each, (space) => space.standing(owner, standing, nowMs))
     if (standing === 'left' || standing === 'removed') this.#heardMs.delete(owner)
   }
 
@@ -177,7 +179,7 @@ export class Gossip implements AsyncDisposable {
     const known = joined.tables.get(name)
     if (known !== undefined) return known as unknown as Table<T>
     const { space, tables } = joined
-    const world = { space, nowMs: () => this.#o.clock.now(), written: () => this.#tell(joined) }
+    const world = { space, nowMs: () => this.#o.clock.now(), written: () => this.#settle(joined) }
     const table = new Table<T>(name, world, reader)
     tables.set(name, table as unknown as Table<never>)
     return table
@@ -199,22 +201,61 @@ export class Gossip implements AsyncDisposable {
         return
       }
       this.#received++
-      this.#send(scope.space.receive(from, message))
-      this.#tell(scope)
+      this.#send(scope.space, scope.space.receive(from, message))
+      this.#settle(scope)
     } catch (error) {
       if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
       this.#malformed++
     }
   }
 
-  #tick(): void {
-    for (const scope of this.#scopes.values()) {
-      this.#send(scope.space.tick(this.#o.clock.now()))
-      this.#tell(scope)
-    }
+  #change(scope: string, change: (space: Space) => void): void {
+    const joined = this.#scopes.get(scope)
+    if (joined === undefined) return
+    change(joined.space)
+    this.#settle(joined)
   }
 
-  #send(sends: readonly Send[]): void {
+  /** After whatever was done to a scope. */
+  #settle(scope: Scope): void {
+    this.#tell(scope)
+    this.#armFor(scope.space.wakeAtMs)
+  }
+
+  #arm(): void {
+    let wakeAtMs = Number.POSITIVE_INFINITY
+    for (const { space } of this.#scopes.values()) wakeAtMs = Math.min(wakeAtMs, space.wakeAtMs)
+    if (wakeAtMs < Number.POSITIVE_INFINITY) this.#armFor(wakeAtMs)
+  }
+
+  /** Never in the same turn, nor twice in one `flushMs`. */
+  #armFor(wakeAtMs: number): void {
+    const { clock, timing } = this.#o
+    if (this.#startedMs === undefined || (this.#timer !== undefined && this.#timer.atMs <= wakeAtMs)) return
+    const flushMs = timing?.flushMs ?? defaultSpaceTiming.flushMs
+    const nowMs = clock.now()
+    const flushes = Math.max(
+      Math.floor((nowMs - this.#startedMs) / flushMs) + 1,
+      Math.ceil((wakeAtMs - this.#startedMs) / flushMs),
+    )
+    const atMs = this.#startedMs + flushes * flushMs
+    if (this.#timer !== undefined && this.#timer.atMs <= atMs) return
+    this.#timer?.cancel()
+    this.#timer = { atMs, cancel: clock.after(atMs - nowMs, () => this.#tick()) }
+  }
+
+  #tick(): void {
+    this.#timer = undefined
+    for (const scope of this.#scopes.values()) {
+      const nowMs = this.#o.clock.now()
+      if (scope.space.wakeAtMs > nowMs) continue
+      this.#send(scope.space, scope.space.tick(nowMs))
+      this.#tell(scope)
+    }
+    this.#arm()
+  }
+
+  #send(space: Space, sends: readonly Send[]): void {
     // What goes to many is encoded once.
     const encoded = new Map<GossipMessage, Uint8Array>()
     for (const { to, message } of sends) {
@@ -224,7 +265,10 @@ export class Gossip implements AsyncDisposable {
       if (this.#o.send(to, bytes)) {
         this.#sent++
         this.#sentBytes += bytes.length
-      } else this.#unsent++
+      } else {
+        this.#unsent++
+        space.unsent(to)
+      }
     }
   }
 

@@ -8,5 +8,6 @@
 export { Gossip, type GossipCounters, type GossipOptions, type ScopeOptions } from './gossip.js'
 export type { RowChange, Summary } from './keyspace.js'
 export { gossipMessageMaxBytes, rowMaxBytes } from './messages.js'
-export { defaultSpaceTiming, type Part, type SpaceTiming, type Standing } from './space.js'
+export type { Part } from './rights.js'
+export { defaultSpaceTiming, type SpaceTiming, type Standing } from './space.js'
 export { Table, type TableChange, type TableRow } from './table.js'

@@ -1,4 +1,5 @@
 import { assert } from '../../base/assert.js'
+import { type Hash, summaryHash } from './buckets.js'
 
 /** How far a holder has come in one owner's rows. */
 export interface Summary {
@@ -51,6 +52,11 @@ export function rowBytes({ table, key, value }: Row): number {
   return table.length + key.length + (value?.length ?? 0) + 16
 }
 
+/** The same for a delta. */
+export function deltaBytes({ rows }: Delta): number {
+  return rows.reduce((sum, row) => sum + rowBytes(row), 80)
+}
+
 /** Above all versions of any owner: one that has begun the same life by itself learns from it that it must begin another. */
 const retractedMax = 2 ** 48
 
@@ -77,6 +83,8 @@ export class Keyspace {
   #doubtUntil = 0
   /** The owner's own: when each tombstone was set. */
   readonly #deletedAtMs = new Map<string, number>()
+  /** Of where it stood when last asked. */
+  #hashed: { readonly at: Summary; readonly hash: Hash } | undefined
   readonly #changed: (change: RowChange) => void
 
   /** @param changed told of every visible change, synchronously */
@@ -103,6 +111,14 @@ export class Keyspace {
 
   get summary(): Summary {
     return { epoch: this.#epoch, gc: this.#gc, max: this.#max }
+  }
+
+  /** Of where it stands. */
+  get hash(): Hash {
+    const { epoch, gc, max } = this.#hashed?.at ?? nothing
+    if (this.#hashed === undefined || epoch !== this.#epoch || gc !== this.#gc || max !== this.#max)
+      this.#hashed = { at: this.summary, hash: summaryHash(this.owner, this.summary) }
+    return this.#hashed.hash
   }
 
   /** Without live rows. */

@@ -14,7 +14,8 @@ import {
   tagged,
 } from '../../wire/decode.js'
 import { decode, encode } from '../../wire/index.js'
-import type { Delta, Row, Summary } from './keyspace.js'
+import { bucketCount, hashBytes } from './buckets.js'
+import { type Delta, deltaBytes, type Row, type Summary } from './keyspace.js'
 
 /** The largest message, encoded: one of the links' gossip channel. */
 export const gossipMessageMaxBytes = 64 * 1024
@@ -36,6 +37,8 @@ export interface OwnerSummary extends Summary {
 }
 
 export type GossipMessage =
+  /** 8 bytes that are the same where the same is held; who holds something else says where it stands. */
+  | { readonly type: 'fingerprint'; readonly scope: string; readonly hash: Uint8Array }
   /** Where the sender stands. `wants-answer`: tell me also where you do, as far as I can help. */
   | {
       readonly type: 'digest'
@@ -55,8 +58,36 @@ export type GossipMessage =
       readonly more?: Range
     }
 
+/** Deltas packed into messages that fit; `more` goes with the last. */
+export function deltaMessages(
+  scope: string,
+  deltas: readonly Delta[],
+  { push, more }: { readonly push: boolean; readonly more?: Range },
+): readonly GossipMessage[] {
+  const parcels: Delta[][] = []
+  let bytes = 0
+  for (const delta of deltas) {
+    const size = deltaBytes(delta)
+    const last = parcels.at(-1)
+    if (last === undefined || bytes + size > chunkBytes) {
+      parcels.push([delta])
+      bytes = size
+    } else {
+      last.push(delta)
+      bytes += size
+    }
+  }
+  return parcels.map((each, index) => ({
+    type: 'deltas',
+    scope,
+    deltas: each,
+    push,
+    ...(more !== undefined && index === parcels.length - 1 && { more }),
+  }))
+}
+
 export function encodeGossip(message: GossipMessage): Uint8Array {
-  if (message.type === 'buckets') return encode(message)
+  if (message.type === 'fingerprint' || message.type === 'buckets') return encode(message)
   if (message.type === 'digest')
     return encode({ ...message, owners: message.owners.map(({ owner, epoch, gc, max }) => [owner, epoch, gc, max]) })
   const deltas = message.deltas.map(({ rows, ...rest }) => ({
@@ -132,10 +163,10 @@ const delta: Reader<Delta> = refine(
 
 const bucketNumbers = array(
   refine(natural, (value, path) => {
-    if (value < 256) return value
+    if (value < bucketCount) return value
     throw badMessage(path, 'a bucket in 0..255', value)
   }),
-  { lengthMax: 256 },
+  { lengthMax: bucketCount },
 )
 const range = tagged('of', {
   all: object({}),
@@ -148,12 +179,18 @@ const answer: Reader<'wants-answer' | 'is-answer'> = (value, path) => {
   throw badMessage(path, 'wants-answer or is-answer', value)
 }
 
+const hash = refine(bytes, (value, path) => {
+  if (value.length === hashBytes) return value
+  throw badMessage(path, '8 bytes', value)
+})
+
 const hashes = refine(bytes, (value, path) => {
-  if (value.length === 2048) return value
+  if (value.length === bucketCount * hashBytes) return value
   throw badMessage(path, '2,048 bytes', value)
 })
 
 const messageReader = tagged('type', {
+  fingerprint: object({ scope: name, hash }),
   digest: object({
     scope: name,
     range,

@@ -90,6 +90,8 @@ interface Incoming {
   readonly abort: AbortController
   readonly inlet: Inlet | undefined
   readonly outlet: Outlet | undefined
+  /** Nobody waits for what comes of it any more. */
+  isDropped: boolean
 }
 
 const callsMax = 1024
@@ -281,6 +283,7 @@ export class Rpc {
       abort: new AbortController(),
       inlet: mode === 'up' ? new Inlet((grantedBytes) => this.#grant(id, grantedBytes)) : undefined,
       outlet: mode === 'stream' ? new Outlet() : undefined,
+      isDropped: false,
     }
     this.#incoming.set(id, call)
     this.#incomingBytes += sizeBytes
@@ -288,7 +291,10 @@ export class Rpc {
       identity: link.identity,
       link,
       binding: link.binding,
-      signal: call.abort.signal,
+      // Made when it is asked for: a signal costs more than the rest of a small call, and most handlers need none.
+      get signal() {
+        return call.abort.signal
+      },
       deadlineMs: deadlineMs === 0 ? undefined : deadlineMs,
       chunks: chunksOf(call.inlet),
     }
@@ -303,20 +309,19 @@ export class Rpc {
 
   /** Never rejects: whatever goes wrong is told to the caller. */
   async #run(id: number, call: Incoming, method: string, handle: () => ReturnType<RpcHandler>): Promise<void> {
-    const { signal } = call.abort
     try {
       const answer = await handle()
-      if (signal.aborted) return
+      if (call.isDropped) return
       if (call.outlet !== undefined) {
         if (!isAsyncIterable(answer)) throw wrongMode(method, 'one answer: use call')
-        await this.#sendItems(id, call.outlet, answer, signal)
-        if (!signal.aborted) this.#send({ type: 'end', id })
+        await this.#sendItems(id, call.outlet, answer, call.abort.signal)
+        if (!call.isDropped) this.#send({ type: 'end', id })
       } else {
         if (isAsyncIterable(answer)) throw wrongMode(method, 'a stream: use stream')
         this.#world.send(encodeRpc({ type: 'result', id, value: answer }), 'bounded', call.channel)
       }
     } catch (error) {
-      if (!signal.aborted) this.#send({ type: 'error', id, ...errorToWire(error, method) }, call.channel)
+      if (!call.isDropped) this.#send({ type: 'error', id, ...errorToWire(error, method) }, call.channel)
       if (error instanceof SkeinBug) this.#world.fault(error)
     } finally {
       if (this.#incoming.get(id) === call) this.#release(id, call)
@@ -361,6 +366,7 @@ export class Rpc {
     const call = this.#incoming.get(id)
     if (call === undefined) return
     this.#release(id, call)
+    call.isDropped = true
     call.abort.abort(error)
     call.inlet?.fail(error)
     call.outlet?.release()

@@ -35,7 +35,7 @@ import { Proposer } from './proposer.js'
 import { encodeFrame, frameHead } from './raft-codec.js'
 import { Reader } from './reader.js'
 import { confChangeRefused, notAVoter, notLeader, stopped } from './refusals.js'
-import { News, type RaftEvent } from './role-news.js'
+import { News, type RaftEvent, roleOf } from './role-news.js'
 import { RoundTrips } from './round-trips.js'
 import { Snapshotter } from './snapshotter.js'
 import { Contacts, type QuorumStatus, type RaftRunnerStatus, runnerStatusOf } from './status.js'
@@ -331,6 +331,12 @@ export class RaftRunner implements AsyncDisposable {
   /** When this member was last heard, by this peer's clock; undefined if it never was. */
   heardAtMs(id: RaftId): number | undefined {
     return this.#contacts.heardAtMs(id)
+  }
+
+  /** What this peer is, and who leads: of `status` what is asked for every message. */
+  leadership(): Pick<RaftRunnerStatus, 'role' | 'leader'> {
+    const status = this.#node.basicStatus()
+    return { role: roleOf(status), leader: status.lead }
   }
 
   status(): RaftRunnerStatus {

@@ -3,7 +3,8 @@ import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
-import { claimedEpochMax, ownerMaxBytes, ownerMaxRows, Space } from '../../../lib/overlay/gossip/space.js'
+import { claimedEpochMax } from '../../../lib/overlay/gossip/rights.js'
+import { ownerMaxBytes, ownerMaxRows, Space } from '../../../lib/overlay/gossip/space.js'
 
 /** A manager: workers speak of themselves, managers of everybody. */
 function manager(): Space {
@@ -233,6 +234,7 @@ function wild(random: Random): GossipMessage {
       answer: random() < 0.5 ? 'is-answer' : 'wants-answer',
       owners: some(() => ({ owner: owner(), epoch: number(), gc: number(), max: number() })),
     },
+    { type: 'fingerprint', scope: 's', hash: Uint8Array.from({ length: 8 }, () => below(random, 256)) },
     { type: 'buckets', scope: 's', hashes: Uint8Array.from({ length: 2_048 }, () => below(random, 256)) },
     { type: 'deltas', scope: 's', deltas: some(delta), push: random() < 0.5, ...(random() < 0.2 && { more: range }) },
   ]

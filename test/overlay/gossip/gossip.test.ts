@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Clock } from '../../../lib/base/clock.js'
 import { seededRandom } from '../../../lib/base/random.js'
 import { Gossip } from '../../../lib/overlay/gossip/index.js'
 import { decodeGossip, encodeGossip } from '../../../lib/overlay/gossip/messages.js'
@@ -9,6 +10,8 @@ interface World {
   readonly clock: ManualClock
   readonly cut: Set<string>
   readonly nodes: Map<string, Gossip>
+  /** How often a node's timer went off. */
+  ticks(node: string): number
   add(self: string, part: 'holder' | 'author', accepts?: (from: string, owner: string) => boolean): Gossip
 }
 
@@ -17,15 +20,17 @@ function world(): World {
   const random = seededRandom(4)
   const nodes = new Map<string, Gossip>()
   const cut = new Set<string>()
+  const ticks = new Map<string, number>()
   return {
     clock,
     cut,
     nodes,
+    ticks: (node) => ticks.get(node) ?? 0,
     add(self, part, accepts = () => true) {
       const gossip = new Gossip({
         self,
         epoch: 1,
-        clock,
+        clock: counting(clock, () => ticks.set(self, (ticks.get(self) ?? 0) + 1)),
         random,
         accepts: (_scope, from, owner) => accepts(from, owner),
         send: (to, bytes) => {
@@ -39,6 +44,19 @@ function world(): World {
       nodes.set(self, gossip)
       return gossip
     },
+  }
+}
+
+function counting(clock: Clock, count: () => void): Clock {
+  return {
+    now: () => clock.now(),
+    wallMs: () => clock.wallMs(),
+    every: (periodMs, act) => clock.every(periodMs, act),
+    after: (delayMs, act) =>
+      clock.after(delayMs, () => {
+        count()
+        act()
+      }),
   }
 }
 
@@ -193,18 +211,53 @@ t.test(
   },
 )
 
-t.test('a quiet scope costs little: 30 workers and 3 managers say less than 150 bytes a second each', async (t) => {
+/** Three managers and so many workers, each linked to two of them, after all have told what they have. */
+function settled(workersTotal: number): World {
   const w = world()
-  const managers = ['m1', 'm2', 'm3'].map((id) => w.add(id, 'holder'))
-  for (const manager of managers) manager.partners('managers', ['m1', 'm2', 'm3'])
-  const workers = Array.from({ length: 30 }, (_each, n) => w.add(`worker00000${n}`, 'author'))
-  for (const [n, worker] of workers.entries()) {
-    worker.partners('managers', [`m${1 + (n % 3)}`])
+  const managers = ['m1', 'm2', 'm3']
+  for (const id of managers) w.add(id, 'holder').partners('managers', managers)
+  for (let n = 0; n < workersTotal; n++) {
+    const worker = w.add(`worker00000${n}`, 'author')
+    worker.partners('managers', [`m${1 + (n % 3)}`, `m${1 + ((n + 1) % 3)}`])
     load(worker).set('cpu', n)
   }
-  w.clock.advance(5_000)
-  const before = workers[0]?.counters.sentBytes ?? 0
+  w.clock.advance(30_000)
+  return w
+}
+
+t.test('while nothing changes a worker speaks every four seconds and wakes no more often, a manager once a second', async (t) => {
+  const w = settled(30)
+  const [manager, worker] = [w.nodes.get('m1'), w.nodes.get('worker000003')] as [Gossip, Gossip]
+  const before = { worker: worker.counters, manager: manager.counters, wakes: w.ticks('worker000003') }
   w.clock.advance(60_000)
-  const perSecond = ((workers[0]?.counters.sentBytes ?? 0) - before) / 60
-  t.ok(perSecond < 150, `${perSecond} bytes a second`)
+  const said = worker.counters.sent - before.worker.sent
+  t.ok(said >= 11 && said <= 20, `${said} messages of a worker in a minute`)
+  t.equal(w.ticks('worker000003') - before.wakes, said, 'it wakes to speak, and for nothing else')
+  t.ok(worker.counters.sentBytes - before.worker.sentBytes < 60 * 30, 'less than 30 bytes a second')
+  const managers = manager.counters.sent - before.manager.sent
+  t.ok(managers >= 45 && managers <= 80, `${managers} messages of a manager in a minute`)
+  t.ok((manager.counters.sentBytes - before.manager.sentBytes) / managers < 60, 'a fingerprint each')
+})
+
+t.test('what is new wakes a quiet worker at once, and makes it compare itself within two seconds', async (t) => {
+  const w = settled(30)
+  const worker = w.nodes.get('worker000003') as Gossip
+  load(worker).set('cpu', 99)
+  w.clock.advance(110)
+  t.equal(load(w.nodes.get('m1') as Gossip).get('worker000003', 'cpu'), 99)
+  const pushed = worker.counters.sent
+  w.clock.advance(2_000)
+  t.ok(worker.counters.sent - pushed >= 3, 'the second push to two managers, and a comparison')
+})
+
+t.test('what a link had no room for is told as soon as it has, however quiet it was before', async (t) => {
+  const w = settled(3)
+  const worker = w.nodes.get('worker000000') as Gossip
+  w.cut.add('worker000000')
+  load(worker).set('cpu', 99)
+  w.clock.advance(30_000)
+  t.equal(load(w.nodes.get('m1') as Gossip).get('worker000000', 'cpu'), 0)
+  w.cut.delete('worker000000')
+  w.clock.advance(150)
+  t.equal(load(w.nodes.get('m1') as Gossip).get('worker000000', 'cpu'), 99)
 })
