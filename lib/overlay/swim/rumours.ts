@@ -38,6 +38,8 @@ class Shelf {
 const kinds = 3
 /** Rumours kept at once; at this many the most told makes room: whoever missed it sees by digests that it is behind. */
 const rumoursMax = 2048
+/** Rumours that went round, kept for whom they missed. */
+const toldMax = 16
 /** Rumours too long for the rest of a packet that are passed over before it goes as it is. */
 const missesMax = 4
 
@@ -51,6 +53,7 @@ export class Rumours {
   readonly #byMember = new Map<NodeId, Rumour>()
   /** [times sent × kinds + kind] → rumours, oldest first. */
   readonly #shelves: Shelf[] = []
+  #told: readonly MemberRecord[] = []
 
   constructor(own: NodeId) {
     this.#own = own
@@ -58,6 +61,11 @@ export class Rumours {
 
   get size(): number {
     return this.#byMember.size
+  }
+
+  /** The last that were told as often as they should be. */
+  get told(): readonly MemberRecord[] {
+    return this.#told
   }
 
   add(record: MemberRecord): void {
@@ -87,10 +95,16 @@ export class Rumours {
     for (const rumour of taken) {
       this.#shelf(rumour).delete(rumour)
       rumour.sent++
-      if (rumour.sent >= transmissions) this.#byMember.delete(rumour.record.id)
+      if (rumour.sent >= transmissions) this.#forget(rumour)
       else this.#shelf(rumour).add(rumour)
     }
     return taken.map(({ record }) => record)
+  }
+
+  #forget({ record }: Rumour): void {
+    this.#byMember.delete(record.id)
+    // What is suspected is no news later: it ends by itself.
+    if (record.state !== 'suspect') this.#told = [record, ...this.#told.slice(0, toldMax - 1)]
   }
 
   #dropMostTold(): void {

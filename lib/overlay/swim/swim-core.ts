@@ -328,7 +328,7 @@ export class SwimCore {
   #hear({ from, epoch, incarnation, message }: Packet): boolean {
     const held = this.#local.table.get(from)
     if (held === undefined || epoch > held.epoch) {
-      this.#sync.pull(from, [from])
+      this.#sync.pullMissed(from, [from])
       return true
     }
     if (epoch < held.epoch) {
@@ -402,7 +402,7 @@ export class SwimCore {
       if (held === undefined || !isHere(held)) continue
       if ((held.profile?.version ?? 0) < held.profileVersion || held.profile === undefined) wanted.push(id)
     }
-    if (wanted.length > 0 && wanted.length <= 100) this.#sync.pull(from, wanted)
+    if (wanted.length > 0 && wanted.length <= 100) this.#sync.pullMissed(from, wanted)
   }
 
   /** Calls on a few until somebody answers: after a restart, or a long sleep. */
@@ -431,6 +431,7 @@ export class SwimCore {
     this.#prober.prune(this.#local.nowMs)
     for (const id of this.#heard.keys()) if (this.#local.table.get(id) === undefined) this.#heard.delete(id)
     this.#ledger.prune(this.#local.nowMs)
+    this.#sync.prune(this.#local.nowMs)
     for (const peer of this.#local.links) this.#ledger.suspicions.dialability.look(peer)
     this.#local.after(housekeepingMs, () => this.#housekeep())
   }

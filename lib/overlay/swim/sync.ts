@@ -9,6 +9,8 @@ import { briefBytes, headerBytes } from './record-bytes.js'
 
 /** A difference that news under way will mend by itself is left alone for so long. */
 const settleMs = 300
+/** An answer that takes longer was lost. */
+const answerMs = 150
 /** Between two synchronisations we ask for; between two in a row while there is much to learn. */
 const pauseMs = 1000
 const hotPauseMs = 250
@@ -17,6 +19,8 @@ const many = 8
 /** Records one pull brings; the next synchronisation brings more. */
 const pullMax = 4096
 const idsPerPull = 128
+/** Members remembered as asked for. */
+const pulledMax = 4096
 /** What everybody may have at any time: about as much as fits into a packet. */
 const smallAnswer = 8
 
@@ -30,6 +34,8 @@ export class Sync {
   #isWaiting = false
   #isHot = false
   #changes = 0
+  /** When a member was last asked for, by whoever was seen to know more of it. */
+  readonly #pulledMs = new Map<NodeId, number>()
   readonly #answers = new AnswerBudget()
 
   constructor(local: Local) {
@@ -44,8 +50,23 @@ export class Sync {
   /** Whoever pings or answers says how its table sums up. */
   compare(from: NodeId, digest: number): void {
     const { nowMs, table } = this.#local
-    if (digest === table.digest) this.#changes = 0
-    else if (!this.#isWaiting && nowMs - this.#askedMs >= pauseMs) this.#settle(from, table.digest)
+    if (digest === table.digest) {
+      this.#changes = 0
+      return
+    }
+    this.#remind(from)
+    if (!this.#isWaiting && nowMs - this.#askedMs >= pauseMs) this.#settle(from, table.digest)
+  }
+
+  /** Whom the last news missed by chance need not ask for it. While there is other news, it comes with that or on request. */
+  #remind(from: NodeId): void {
+    const { rumours, table } = this.#local
+    if (rumours.size > 0) return
+    const records = rumours.told.filter((record) => {
+      const held = table.get(record.id)
+      return held !== undefined && compareRecords(record, held) === 0
+    })
+    if (records.length > 0) this.#local.sendAll(from, { type: 'gossip' }, records)
   }
 
   /** What is under way may mend a difference by itself; a table that has not changed meanwhile does not know that there is news. */
@@ -61,7 +82,7 @@ export class Sync {
   }
 
   #askNeighbour(digest: number): void {
-    this.#local.after(settleMs, () => {
+    this.#local.after(answerMs, () => {
       if (this.#local.table.digest !== digest) return
       const neighbour = pick(this.#local.random, [...this.#local.links])
       if (neighbour !== undefined) this.ask(neighbour)
@@ -105,11 +126,24 @@ export class Sync {
         if (brief === undefined || isNewer(record, heldVersion(record), brief, brief.profileVersion)) given.push(record)
       }
     const asked = wanted.slice(0, pullMax)
-    for (let at = 0; at < asked.length; at += idsPerPull) this.pull(from, asked.slice(at, at + idsPerPull))
+    for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))
   }
 
-  pull(from: NodeId, ids: readonly NodeId[]): void {
+  /** Asks for what is missed on these members, unless that was asked a moment ago: the answer is on its way past all that shows it missing. */
+  pullMissed(from: NodeId, ids: readonly NodeId[]): void {
+    const { nowMs } = this.#local
+    const wanted = ids.filter((id) => nowMs - (this.#pulledMs.get(id) ?? Number.NEGATIVE_INFINITY) >= answerMs)
+    if (wanted.length === 0) return
+    for (const id of wanted) if (this.#pulledMs.size < pulledMax || this.#pulledMs.has(id)) this.#pulledMs.set(id, nowMs)
+    this.#pull(from, wanted)
+  }
+
+  prune(nowMs: number): void {
+    for (const [id, atMs] of this.#pulledMs) if (nowMs - atMs >= answerMs) this.#pulledMs.delete(id)
+  }
+
+  #pull(from: NodeId, ids: readonly NodeId[]): void {
     this.#local.send(from, { type: 'pull', ids }, { lane: this.#lane(from) })
   }
 
