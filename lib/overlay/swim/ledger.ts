@@ -140,7 +140,7 @@ export class Ledger {
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(slim(record, held))
     if (isHere(next)) this.#goneSince.delete(next.id)
-    else this.#goneSince.set(next.id, this.#local.nowMs)
+    else this.#goneSince.set(next.id, Math.trunc(this.#local.nowMs))
     if (next.state === 'suspect') this.suspicions.update(next)
     if (next.profile !== undefined && next.profile !== known) this.suspicions.dialability.look(next.id)
     this.#announce(held, next)

@@ -14,8 +14,8 @@ export interface Case {
   readonly refusedMs: number | undefined
   /** When its machine was last known to answer for it while it did not: in this suspicion, or one before. */
   readonly degradedMs: number | undefined
-  /** When the member itself was last heard. */
-  readonly heardMs: number
+  /** When the member itself was last heard since then. */
+  readonly heardMs: number | undefined
   /** Our own health score, when nobody but us accuses; else 0. */
   readonly doubt: number
 }
@@ -33,7 +33,7 @@ export function deadAtMs(facts: Case, options: ResolvedSwimOptions): number {
   const { credible, members, sinceMs, refusedMs, degradedMs, heardMs, doubt } = facts
   if (credible.length === 0) return Number.POSITIVE_INFINITY
   const refusals = credible.filter(({ saw }) => saw === 'refused').length
-  if (refusedMs !== undefined && heardMs < refusedMs && refusals >= witnessesNeeded(members)) {
+  if (refusedMs !== undefined && (heardMs === undefined || heardMs < refusedMs) && refusals >= witnessesNeeded(members)) {
     // Of two members one has only its own word: it asks it ten times.
     return refusedMs + options.refusedWindowMs * (members <= 2 ? 10 : 1)
   }

@@ -22,12 +22,17 @@ const recheckDegradedMs = 2000
 /** Testimony that travels with a verdict: as much as it takes to be believed. */
 const proofs = 2
 
+/** Verdicts due within so long have a timer each; the others are looked through as often. */
+const soonMs = 1000
+
+/** Small, and in whole milliseconds, which take no room of their own: where half of a group is cut off, each of the other half holds one for each. */
 interface Suspicion {
   sinceMs: number
   refusedMs: number | undefined
-  heardMs: number
+  heardMs: number | undefined
+  /** When the verdict is to be looked at. */
+  dueMs: number
   verdict: Timer | undefined
-  recheck: Timer | undefined
 }
 
 export interface Judged {
@@ -42,6 +47,9 @@ export class Suspicions {
   readonly #local: Local
   readonly #judged: Judged
   readonly #open = new Map<NodeId, Suspicion>()
+  #isWatching = false
+  /** Of those we accuse ourselves. */
+  readonly #rechecks = new Map<NodeId, Timer>()
   /** When a member's machine last answered for it; kept past the suspicion, for the next one. */
   readonly #degraded = new Map<NodeId, number>()
   readonly credibility = new Credibility()
@@ -67,7 +75,7 @@ export class Suspicions {
     if (isNews) this.#judged.say(revised(held, { state: 'suspect', accusations }))
     const suspicion = this.#open.get(id)
     if (suspicion === undefined) return
-    this.#recheckLater(id, suspicion)
+    this.#recheckLater(id)
     if (isNews) this.#tellObservers(id)
   }
 
@@ -76,19 +84,13 @@ export class Suspicions {
     const { nowMs, id: own, options, table } = this.#local
     let suspicion = this.#open.get(member.id)
     if (suspicion === undefined) {
-      suspicion = {
-        sinceMs: nowMs,
-        refusedMs: undefined,
-        heardMs: Number.NEGATIVE_INFINITY,
-        verdict: undefined,
-        recheck: undefined,
-      }
+      suspicion = { sinceMs: Math.trunc(nowMs), refusedMs: undefined, heardMs: undefined, dueMs: 0, verdict: undefined }
       this.#open.set(member.id, suspicion)
       // Whoever holds a link to the accused lets it know at once, so that it can object in time.
       if (this.#local.links.has(member.id)) this.#local.sendSurely(member.id, { type: 'gossip' }, [inShort(member)])
     }
     if (isDegraded(member) && !this.#isDegradedLately(member.id)) this.#degraded.set(member.id, nowMs)
-    if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= nowMs
+    if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= Math.trunc(nowMs)
     // Where many fall silent at once, those who would watch are silent too: the next that live take their place.
     const isWatcher = table.predecessors(member.id, options.observers, isAlive).some(({ id }) => id === own)
     if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id)
@@ -114,7 +116,7 @@ export class Suspicions {
   heard(id: NodeId): void {
     const suspicion = this.#open.get(id)
     if (suspicion === undefined) return
-    suspicion.heardMs = this.#local.nowMs
+    suspicion.heardMs = Math.trunc(this.#local.nowMs)
     this.#weigh(id, suspicion)
   }
 
@@ -125,9 +127,11 @@ export class Suspicions {
 
   /** Time that passed while we stood still does not count against anyone. */
   postpone(byMs: number): void {
+    const wholeMs = Math.trunc(byMs)
     for (const suspicion of this.#open.values()) {
-      suspicion.sinceMs += byMs
-      if (suspicion.refusedMs !== undefined) suspicion.refusedMs += byMs
+      suspicion.sinceMs += wholeMs
+      suspicion.dueMs += wholeMs
+      if (suspicion.refusedMs !== undefined) suspicion.refusedMs += wholeMs
     }
     for (const [id, atMs] of this.#degraded) this.#degraded.set(id, atMs + byMs)
   }
@@ -156,27 +160,44 @@ export class Suspicions {
     if (member === undefined) return
     const atMs = this.#deadAtMs(member, suspicion)
     // Even a verdict that is due now waits for the timer, which knows whether we are late ourselves.
-    const lookMs = Number.isFinite(atMs) ? Math.max(atMs, nowMs) : nowMs + options.probeIntervalMs
-    const { verdict } = suspicion
+    const lookMs = Math.ceil(Number.isFinite(atMs) ? Math.max(atMs, nowMs) : nowMs + options.probeIntervalMs)
     // An earlier look finds out that it is early, and looks again.
-    if (verdict?.act !== undefined && verdict.dueMs <= lookMs) return
-    timers.cancel(verdict)
-    suspicion.verdict = timers.at(lookMs, this.#judge, id)
+    if (suspicion.verdict?.act !== undefined && suspicion.verdict.dueMs <= lookMs) return
+    timers.cancel(suspicion.verdict)
+    const isSoon = lookMs - nowMs <= soonMs
+    suspicion.verdict = isSoon ? timers.at(lookMs, this.#judge, id) : undefined
+    suspicion.dueMs = lookMs
+    if (!isSoon) this.#watch()
+  }
+
+  /** Finds those that are due soon, while there are any. */
+  #watch(): void {
+    if (this.#isWatching) return
+    this.#isWatching = true
+    this.#local.after(soonMs / 2, () => {
+      this.#isWatching = false
+      if (this.#open.size > 0) this.#watch()
+      const soon = this.#local.nowMs + soonMs
+      for (const [id, suspicion] of this.#open)
+        if (suspicion.verdict === undefined && suspicion.dueMs <= soon) this.#weigh(id, suspicion)
+    })
   }
 
   // One for all: thousands may be suspected at once.
   readonly #judge = (_: number, id: NodeId): void => {
     const [member, suspicion] = [this.#local.table.get(id), this.#open.get(id)]
     if (member?.state !== 'suspect' || suspicion === undefined) return
+    suspicion.verdict = undefined
     if (this.#deadAtMs(member, suspicion) > this.#local.nowMs) this.#weigh(id, suspicion)
     else this.#judged.say(revised(member, { state: 'dead', accusations: this.#credible(member.accusations).slice(0, proofs) }))
   }
 
   readonly #check = (_: number, id: NodeId): void => this.#judged.check(id)
 
-  #forget(id: NodeId, { verdict, recheck }: Suspicion): void {
+  #forget(id: NodeId, { verdict }: Suspicion): void {
     this.#local.timers.cancel(verdict)
-    this.#local.timers.cancel(recheck)
+    this.#local.timers.cancel(this.#rechecks.get(id))
+    this.#rechecks.delete(id)
     this.#open.delete(id)
   }
 
@@ -188,12 +209,12 @@ export class Suspicions {
     return deadAtMs(facts, options)
   }
 
-  #recheckLater(id: NodeId, suspicion: Suspicion): void {
+  #recheckLater(id: NodeId): void {
     const { nowMs, table, timers } = this.#local
-    timers.cancel(suspicion.recheck)
+    timers.cancel(this.#rechecks.get(id))
     const member = table.get(id)
     const waitMs = member !== undefined && isDegraded(member) ? recheckDegradedMs : recheckMs
-    suspicion.recheck = timers.at(nowMs + waitMs, this.#check, id)
+    this.#rechecks.set(id, timers.at(nowMs + waitMs, this.#check, id))
   }
 
   #tellObservers(id: NodeId): void {

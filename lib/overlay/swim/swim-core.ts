@@ -213,7 +213,7 @@ export class SwimCore {
       const { from, to, records, message } = packet
       if (to !== this.#local.id || from === this.#local.id || this.#ledger.removed.has(from)) return
       this.#wasHeard = true
-      this.#heard.set(from, nowMs)
+      this.#heard.set(from, Math.trunc(nowMs))
       const origin = message.type === 'share' ? (records.length > newsMax ? 'history' : 'answer') : 'news'
       let changes = 0
       for (const record of records) if (this.#ledger.learn(record, origin, from)) changes++
