@@ -1,18 +1,14 @@
 import type { NodeId } from '../../base/ids.js'
 import type { Random } from '../../base/random.js'
 import { Awareness } from './awareness.js'
-import { isAlive, isHere, type MemberRecord, type Share } from './member.js'
+import { GossipRounds } from './gossip-rounds.js'
+import type { MemberRecord, Share } from './member.js'
 import { MemberTable, type Roster } from './member-table.js'
 import type { Effect, Lane, SwimMessage } from './messages.js'
 import { type ResolvedSwimOptions, transmissionsOf } from './options.js'
 import { packetBytes, recordBytes } from './record-bytes.js'
 import { Rumours } from './rumours.js'
 import { type Timer, Timers } from './timers.js'
-
-/** News waits so long, so that what arrives together leaves together. */
-const gatherMs = 5
-/** As long as there are no more rumours than these, a new one does not wait for the round of those before it. */
-const fewRumours = 8
 
 export interface Sending {
   readonly lane?: Lane
@@ -42,9 +38,7 @@ export class Local {
   readonly links = new Set<NodeId>()
   nowMs = 0
   #effects: Effect[] = []
-  #gossip: Timer | undefined
-  /** Something is to be passed on that was not when the last round went out. */
-  #hasNews = false
+  readonly #rounds: GossipRounds
 
   constructor({ self, options, random, roster, share }: LocalConfig) {
     this.id = self.id
@@ -54,6 +48,7 @@ export class Local {
     this.table = new MemberTable(roster)
     this.table.set(self)
     this.rumours = new Rumours(self.id)
+    this.#rounds = new GossipRounds(this)
   }
 
   /** Our own record; its profile is never missing. */
@@ -136,13 +131,10 @@ export class Local {
     return totalBytes
   }
 
-  /** Passes a record on: the first round goes out at once, the others one interval apart. */
+  /** Passes a record on. */
   spread(record: MemberRecord): void {
     this.rumours.add(record)
-    this.#hasNews = true
-    const isOverdue = this.#gossip !== undefined && this.#gossip.dueMs > this.nowMs + gatherMs && this.rumours.size <= fewRumours
-    if (isOverdue) this.timers.cancel(this.#gossip)
-    if (isOverdue || this.#gossip === undefined) this.#gossip = this.after(gatherMs, () => this.#gossipRound())
+    this.#rounds.hasten()
   }
 
   /** Distinct random members that pass; those we can reach without a relay. */
@@ -160,25 +152,5 @@ export class Local {
 
   get #transmissions(): number {
     return transmissionsOf(this.table.hereCount, this.options)
-  }
-
-  /**
-   * Chance alone leaves one in twenty without news for a round, in every round. What is told for the first time also goes to the next on the
-   * ring: so the first wave reaches everyone, unless a packet is lost.
-   */
-  #audience(): MemberRecord[] {
-    const { gossipFanout } = this.options
-    const chosen = this.#hasNews ? this.table.successors(this.id, 1, isAlive) : []
-    this.#hasNews = false
-    return [...chosen, ...this.someone(gossipFanout - chosen.length, (member) => isHere(member) && member !== chosen[0])]
-  }
-
-  #gossipRound(): void {
-    this.#gossip = undefined
-    const audience = this.#audience()
-    // With nobody to tell, rumours would wait for ever (serf#78); whoever comes asks for everything anyway.
-    if (audience.length === 0) this.rumours.clear()
-    for (const { id } of audience) if (this.rumours.size > 0) this.send(id, { type: 'gossip' })
-    if (this.rumours.size > 0) this.#gossip = this.after(this.options.gossipIntervalMs, () => this.#gossipRound())
   }
 }
