@@ -34,7 +34,7 @@ const facts: Case = {
   sinceMs: 1000,
   refusedMs: undefined,
   degradedMs: undefined,
-  heardMs: Number.NEGATIVE_INFINITY,
+  heardMs: undefined,
   doubt: 0,
 }
 
