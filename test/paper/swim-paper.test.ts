@@ -3,71 +3,17 @@
  */
 import t from 'tap'
 import type { NodeId } from '../../lib/base/ids.js'
-import { seededRandom } from '../../lib/base/random.js'
 import {
-  type Effect,
   type MemberRecord,
   type Packet,
-  Roster,
   resolveSwimOptions,
-  SwimCore,
-  type SwimMessage,
   suspicionBounds,
   transmissionsOf,
 } from '../../lib/overlay/swim/index.js'
 import { OverlaySim } from '../../lib/sim/overlay/index.js'
+import { alive, Lonely, nodeId, of } from '../overlay/swim/lonely.js'
 
 const options = resolveSwimOptions()
-
-function nodeId(number: number): NodeId {
-  return String(number).padStart(12, '0') as NodeId
-}
-
-function alive(number: number): MemberRecord {
-  const profile = { version: 1, address: `h${number}:1`, lanes: 'both', meta: new Uint8Array() } as const
-  return { id: nodeId(number), epoch: 1, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
-}
-
-/** Member 1 of `size` that all know each other, with nobody else running. */
-class Lonely {
-  readonly core: SwimCore
-  nowMs = 0
-  #sent: Packet[] = []
-
-  constructor(size: number, swim = options) {
-    const roster = new Roster(Array.from({ length: size }, (_, at) => alive(at + 1)))
-    this.core = new SwimCore({ id: nodeId(1), epoch: 1, address: 'h1:1', options: swim, random: seededRandom(7), roster })
-    this.#take(this.core.start(0))
-  }
-
-  /** Lets time pass, punctually; returns what was sent. */
-  pass(durationMs: number): Packet[] {
-    const end = this.nowMs + durationMs
-    while (this.core.wakeAtMs <= end) {
-      this.nowMs = Math.max(this.nowMs, this.core.wakeAtMs)
-      this.#take(this.core.tick(this.nowMs))
-    }
-    this.nowMs = end
-    return this.#sent.splice(0)
-  }
-
-  receive(from: number, message: SwimMessage, records: readonly MemberRecord[] = []): Packet[] {
-    const packet = { to: nodeId(1), from: nodeId(from), epoch: 1, incarnation: 1, message, records }
-    this.#take(this.core.receive(this.nowMs, packet, 'datagram'))
-    return this.#sent.splice(0)
-  }
-
-  #take(effects: readonly Effect[]): void {
-    for (const effect of effects) if (effect.type === 'send') this.#sent.push(effect.packet)
-  }
-}
-
-function of<T extends SwimMessage['type']>(
-  packets: readonly Packet[],
-  type: T,
-): (Packet & { message: Extract<SwimMessage, { type: T }> })[] {
-  return packets.filter((packet) => packet.message.type === type) as never
-}
 
 t.test('SWIM §3.1: a member pings one member in a period, and asks k others when it is not answered in time', async (t) => {
   const lonely = new Lonely(10)

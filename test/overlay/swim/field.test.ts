@@ -246,6 +246,7 @@ t.test(
     const news = newsOf(sim, () => {
       sim.command(3, (core, nowMs) => core.leave(nowMs))
       sim.run(1000)
+      t.ok(others(sim, 3).every((index) => sim.core(index).member(sim.idOf(3))?.state === 'left'))
       sim.kill(3)
       sim.run(10_000)
     })

@@ -1,0 +1,157 @@
+/** Rules of the core that a group as a whole hides: without any one of them most groups do nearly as well. */
+import t from 'tap'
+import type { NodeId } from '../../../lib/base/ids.js'
+import { type MemberRecord, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { alive, Lonely, nodeId, of, suspect } from './lonely.js'
+
+const refuted = (number: number): MemberRecord => ({ ...alive(number), incarnation: 2, profile: undefined })
+
+t.test('compound messages: what is new rides on the pings and acks that go anyway', async (t) => {
+  const one = new Lonely(30)
+  one.receive(2, { type: 'gossip' }, [suspect(3, 'silent', 2)])
+  const [ack] = of(one.receive(4, { type: 'ping', seq: 1, digest: one.core.digest }), 'ack')
+  t.ok(
+    ack?.records.some(({ id }) => id === nodeId(3)),
+    'on an ack',
+  )
+  let ping: ReturnType<Lonely['pass']>[number] | undefined
+  for (let number = 10; ping === undefined; number++) {
+    one.receive(2, { type: 'gossip' }, [suspect(number, 'silent', 2)])
+    ;[ping] = of(one.pass(50), 'ping')
+  }
+  t.ok(
+    ping.records.some(({ id }) => id !== ping.to),
+    'on a ping',
+  )
+})
+
+t.test(
+  'ring observers: whoever accuses tells the neighbours of the accused in the same moment, with its testimony',
+  async (t) => {
+    const one = new Lonely(40)
+    let [sent, accused] = [[] as ReturnType<Lonely['pass']>, 0]
+    while (accused === 0) {
+      sent = one.pass(1)
+      accused = Number(one.core.members().find(({ state }) => state === 'suspect')?.id ?? 0)
+    }
+    const told = of(sent, 'gossip').filter(({ records }) =>
+      records.some(({ id, state }) => Number(id) === accused && state === 'suspect'),
+    )
+    const around = [-5, -4, -3, -2, -1, 1, 2, 3, 4, 5]
+      .map((step) => ((accused - 1 + step + 40) % 40) + 1)
+      .filter((each) => each !== 1)
+    const heard = new Set(told.map(({ to }) => Number(to)))
+    t.strictSame(
+      around.filter((each) => !heard.has(each)),
+      [],
+      `those around ${accused}`,
+    )
+    t.ok(told[0]?.records.some(({ accusations }) => accusations.some(({ by }) => by === nodeId(1))))
+  },
+)
+
+t.test(
+  'ring observers: a member that hears one after it on the ring accused asks it at once; of others it waits for its turn',
+  async (t) => {
+    for (const [accused, isWatched] of [
+      [2, true],
+      [6, true],
+      [7, false],
+      [30, false],
+    ] as const) {
+      const one = new Lonely(40)
+      const sent = one.receive(20, { type: 'gossip' }, [suspect(accused, 'silent', 20)])
+      t.equal(
+        of(sent, 'ping').some(({ to }) => to === nodeId(accused)),
+        isWatched,
+        `member ${accused}`,
+      )
+    }
+  },
+)
+
+t.test('a member that stood still takes itself for slow', async (t) => {
+  const one = new Lonely(10)
+  t.equal(one.core.healthScore, 0)
+  one.stall(3_000)
+  t.equal(one.core.healthScore, 1)
+})
+
+t.test('coordinates: round trips of probes tell how far a member is', async (t) => {
+  const one = new Lonely(2)
+  const there = one.core.coordinate
+  for (let round = 0; round < 60; round++) {
+    let [ping] = of(one.pass(1), 'ping')
+    while (ping === undefined) [ping] = of(one.pass(1), 'ping')
+    one.pass(40)
+    one.receive(2, { type: 'ack', seq: ping.message.seq, digest: one.core.digest, coordinate: there })
+  }
+  const other = one.core.coordinateOf(nodeId(2))
+  const tripMs = other === undefined ? 0 : roundTripMs(one.core.coordinate, other)
+  t.ok(tripMs > 35 && tripMs < 45, `${tripMs} ms for a trip of 40`)
+})
+
+t.test('neo4j#5667: accusers who are suspected themselves take nobody down; others do', async (t) => {
+  for (const [isSuspected, state] of [
+    [true, 'suspect'],
+    [false, 'dead'],
+  ] as const) {
+    const one = new Lonely(12)
+    if (isSuspected) one.receive(8, { type: 'gossip' }, [suspect(6, 'silent', 8), suspect(7, 'silent', 8)])
+    one.receive(8, { type: 'gossip' }, [suspect(5, 'refused', 6, 7)])
+    one.pass(500)
+    t.equal(one.stateOf(5), state)
+  }
+})
+
+t.test('consul#5928: an accuser whom five objected to is no second witness for a minute', async (t) => {
+  for (const [wrong, state] of [
+    [[2, 3, 4, 5, 6], 'suspect'],
+    [[2, 3, 4, 5], 'dead'],
+  ] as const) {
+    const one = new Lonely(12)
+    for (const number of wrong) {
+      one.receive(9, { type: 'gossip' }, [suspect(number, 'silent', 9)])
+      one.receive(number, { type: 'gossip' }, [refuted(number)])
+    }
+    one.receive(8, { type: 'gossip' }, [suspect(7, 'refused', 8, 9)])
+    one.pass(500)
+    t.equal(one.stateOf(7), state, `${wrong.length} objected`)
+  }
+})
+
+t.test('serf#627: when it is our own network that fails, silence is held against nobody', async (t) => {
+  const suspected = (saw: 'local' | 'silent'): number => {
+    const one = new Lonely(10)
+    for (let ms = 0; ms < 10_000; ms++) {
+      one.pass(1)
+      for (const peer of one.triages.splice(0)) one.evidence(peer as NodeId, saw)
+    }
+    return one.core.members().filter(({ state }) => state !== 'alive').length
+  }
+  t.equal(suspected('local'), 0)
+  t.ok(suspected('silent') > 0, 'silence of others is')
+})
+
+t.test('a death that comes with much else that is old is looked into, not believed; as news it is', async (t) => {
+  const dead: MemberRecord = { ...suspect(20, 'silent', 8, 9), state: 'dead' }
+  const much = Array.from({ length: 10 }, (_, at): MemberRecord => ({ ...alive(21 + at), profile: undefined }))
+  const one = new Lonely(40)
+  const sent = one.receive(8, { type: 'share' }, [dead, ...much])
+  t.equal(one.stateOf(20), 'alive')
+  t.ok(
+    of(sent, 'ping').some(({ to }) => to === nodeId(20)),
+    'it is asked itself',
+  )
+  one.receive(8, { type: 'gossip' }, [dead])
+  t.equal(one.stateOf(20), 'dead')
+})
+
+t.test('a member whose machine takes connections is asked once more before it is called stopped', async (t) => {
+  const one = new Lonely(10)
+  while (one.triages.length === 0) one.pass(1)
+  const [peer] = one.triages.splice(0) as [NodeId]
+  t.ok(of(one.evidence(peer, 'accepting'), 'ping').some(({ to }) => to === peer))
+  one.pass(1_000)
+  t.equal(one.core.member(peer)?.state, 'degraded', 'and is, when it does not answer that either')
+})
