@@ -26,6 +26,7 @@ export type {
   NetworkSpec,
   Networks,
   Node,
+  NodeLoad,
   Nodes,
   PayloadSpec,
   Progress,

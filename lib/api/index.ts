@@ -27,6 +27,7 @@ export type {
   NetworkSpec,
   Networks,
   Node,
+  NodeLoad,
   Nodes,
   PayloadSpec,
   Progress,

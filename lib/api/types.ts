@@ -85,6 +85,17 @@ export interface Node extends Meta {
   readonly reserved: { readonly cpus: number; readonly memoryBytes: number }
   /** Tasks that run or are about to. */
   readonly tasks: number
+  /** How busy it says it is, by gossip; undefined when it did not say so for three minutes, or is down. */
+  readonly load: NodeLoad | undefined
+}
+
+/** What a node says of its machine and its process; nothing is decided by it. */
+export interface NodeLoad {
+  /** Used part of the machine's CPU, 0..1, a moving average over some seconds. */
+  readonly cpu: number
+  readonly memoryFreeBytes: number
+  /** How late the process's timers are, a moving average in milliseconds. */
+  readonly lagMs: number
 }
 
 /** Why a task is where it is: one line for people, and for a pending task the count of nodes per reason (sums to `evaluated`). */

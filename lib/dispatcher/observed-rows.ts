@@ -1,7 +1,8 @@
 /**
  * What a row that a worker gossips may change, and what it may not. Pure.
  *
- * 1. Existence and wishes come from raft alone: a row of a task the cluster does not know creates nothing; its node is to forget it.
+ * 1. Existence and wishes come from raft alone: a row of a task the cluster does not know creates nothing. Its node is told to forget
+ *    the task when it reports it over its session (`term`).
  * 2. It counts only from the node the task was given to, and only for the very attempt: a task's id names its generation, and a
  *    generation is given to one node, once. So a row of an earlier assignment is a row of another task.
  * 3. Observed states only rise; an end is an end.
@@ -22,35 +23,22 @@ export interface ObservedRow {
   readonly value: TaskRow
 }
 
-export interface RowFindings {
-  /** What is to be recorded, by task handle, in the order of the rows. */
-  readonly updates: readonly TaskObservation[]
-  /** Tasks nodes speak of that the cluster does not know: to be forgotten there. */
-  readonly strays: readonly { readonly node: string; readonly task: string }[]
-  /** Rows of tasks that were given to another node. */
-  readonly foreign: number
-}
-
-export function findInRows(rows: Iterable<ObservedRow>, view: View): RowFindings {
+/** What is to be recorded, in the order of the rows. */
+export function findInRows(rows: Iterable<ObservedRow>, view: View): readonly TaskObservation[] {
   const updates: TaskObservation[] = []
-  const strays: { node: string; task: string }[] = []
-  let foreign = 0
   for (const { owner, key, value } of rows) {
     const task = view.taskById(key)
-    if (task === undefined) strays.push({ node: owner, task: key })
-    else if (task.node !== owner) foreign++
-    else if (canAdvance(task.observed, value.state)) {
-      const { state, message, exitCode } = value
-      updates.push({ task: task.handle, state, message, ...(exitCode !== undefined && { exitCode }) })
-    }
+    if (task === undefined || task.node !== owner || !canAdvance(task.observed, value.state)) continue
+    const { state, message, exitCode } = value
+    updates.push({ task: task.handle, state, message, ...(exitCode !== undefined && { exitCode }) })
   }
-  return { updates, strays, foreign }
+  return updates
 }
 
 /** So many periods without a statement of load make the last one stale. */
 const freshPeriods = 3
 
-/** How busy a node is, if it said so lately; `unknown` is to be taken for full. */
-export function loadOf(row: LoadRow | undefined, ageMs: number | undefined): LoadRow | 'unknown' {
-  return row === undefined || ageMs === undefined || ageMs > freshPeriods * loadPeriodMs ? 'unknown' : row
+/** How busy a node is, if it said so lately. */
+export function freshLoad(row: LoadRow | undefined, ageMs: number | undefined): LoadRow | undefined {
+  return ageMs === undefined || ageMs > freshPeriods * loadPeriodMs ? undefined : row
 }

@@ -27,10 +27,10 @@ export async function followRows({ rows, clock, view, record }: RowFollowerWorld
       const changes = rows.watch(signal)[Symbol.asyncIterator]()
       // From here on nothing is missed; what changes while the whole is recorded comes again, and does no harm.
       const first = changes.next()
-      await record(findInRows(rows.rows(), view()).updates)
+      await record(findInRows(rows.rows(), view()))
       for (let next = await first; next.done !== true; next = await changes.next()) {
         const present = next.value.flatMap(({ owner, key, next }) => (next === undefined ? [] : [{ owner, key, value: next }]))
-        await record(findInRows(present, view()).updates)
+        await record(findInRows(present, view()))
       }
     } catch {
       // No quorum, or too much at once: the rows are still there, and are looked at again.

@@ -1,7 +1,7 @@
 import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
 import type { TrustNews } from '../api/join.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
-import type { Endpoint, LogLine, Status, Why } from '../api/types.js'
+import type { Endpoint, LogLine, NodeLoad, Status, Why } from '../api/types.js'
 import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
@@ -75,6 +75,8 @@ export interface ManagerOptions {
   readonly membership: Membership | undefined
   /** What workers say of their tasks besides, as every manager holds it. */
   readonly rows: Rows<TaskRow>
+  /** How busy a node says it is; undefined: it did not lately. */
+  load(node: string): NodeLoad | undefined
   /** Where a service's tasks answer, by what their nodes say. */
   endpoints(service: string): readonly Endpoint[]
   /** This peer's own tasks' lines; others are asked over links. */
@@ -545,6 +547,7 @@ export class Manager {
         if (conf.voters.includes(raftId)) return 'voter'
         return conf.learners.includes(raftId) ? 'learner' : undefined
       },
+      load: (node) => o.load(node),
       pendingWhy: (task) => {
         const report = this.#reconciler?.why(task.handle)
         return report === undefined ? undefined : summaryOf(report)

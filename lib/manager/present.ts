@@ -1,6 +1,6 @@
 /** Replicated records as the public API shows them. Pure. */
 
-import type { Meta, Network, Node, Service, Task } from '../api/types.js'
+import type { Meta, Network, Node, NodeLoad, Service, Task } from '../api/types.js'
 import type { Network as NetworkRecord } from '../model/network.js'
 import type { Node as NodeRecord } from '../model/node.js'
 import type { Service as ServiceRecord } from '../model/service.js'
@@ -8,10 +8,11 @@ import { isTerminal, rank, type Task as TaskRecord, taskId } from '../model/task
 import { isAway } from '../orchestrator/index.js'
 import type { KeyValue, View } from '../store/view.js'
 
-/** What the records alone do not say: raft's view of members, and the leader's reasons. */
+/** What the records alone do not say: raft's view of members, what nodes gossip of themselves, and the leader's reasons. */
 export interface Lights {
   readonly leader: string | undefined
   raftRole(raftId: number): Node['raft']
+  load(node: string): NodeLoad | undefined
   /** Why a pending task is not placed; known on the leader. */
   pendingWhy(task: TaskRecord): string | undefined
   current(view: View, task: TaskRecord): boolean
@@ -99,6 +100,7 @@ export function presentNode(view: View, node: NodeRecord, lights: Lights): Node 
     description: node.description,
     reserved: { cpus: cpuNanos / 1e9, memoryBytes },
     tasks,
+    load: lights.load(node.id),
   }
 }
 

@@ -85,6 +85,7 @@ export class ManagerPart {
       logger,
       membership,
       rows: gossip.tasks,
+      load: (id) => gossip.loadOf(id),
       endpoints: (service) => gossip.endpoints.list({ service }),
       localLogs,
       ...managerCalls(pool),

@@ -2,6 +2,7 @@
 import type { Agent } from '../agent/index.js'
 import { networkOf } from '../api/endpoint-rows.js'
 import type { TaskReport } from '../api/session.js'
+import type { NodeLoad } from '../api/types.js'
 import {
   type LoadRow,
   loadTable,
@@ -15,6 +16,7 @@ import {
 } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import type { Random } from '../base/random.js'
+import { freshLoad } from '../dispatcher/index.js'
 import type { NodeRole } from '../model/node.js'
 import { Gossip, type Table } from '../overlay/gossip/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
@@ -171,9 +173,10 @@ export class PeerGossip implements AsyncDisposable {
     return this.#rowsOf(this.#tasks)
   }
 
-  /** How busy nodes are, as they say. */
-  get load(): Rows<LoadRow> {
-    return this.#rowsOf(this.#load)
+  /** How busy a node says it is; undefined: it did not lately. */
+  loadOf(node: string): NodeLoad | undefined {
+    const said = freshLoad(this.#load.get(node, ''), this.#gossip.ageMs(node))
+    return said && { cpu: said.cpu, memoryFreeBytes: said.memoryFreeBytes, lagMs: said.lagMs }
   }
 
   /**

@@ -99,6 +99,7 @@ export function fakeNode(name: string, more: Partial<Node> = {}): Node {
     },
     reserved: { cpus: 0.5, memoryBytes: 64 * 1024 ** 2 },
     tasks: 1,
+    load: undefined,
     ...more,
   }
 }

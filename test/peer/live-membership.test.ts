@@ -31,6 +31,12 @@ t.test(
     }
     await eventually('four tasks run', async () => (await running()).length === 4)
     const before = await running()
+    const { load } = await eventually('it says how busy it is', async () => {
+      const node = await first.nodes.get(id)
+      return node.load === undefined ? undefined : node
+    })
+    t.match(load, { cpu: Number, lagMs: Number })
+    t.ok((load?.memoryFreeBytes ?? 0) > 0)
 
     const states: string[] = []
     const watching = new AbortController()
@@ -55,6 +61,7 @@ t.test(
     await fleet.kill(machine)
     await eventually('three members', async () => here.every((peer) => members(peer) === 3))
     await eventually('it is down', async () => (await first.nodes.get(id)).state === 'down')
+    t.equal((await first.nodes.get(id)).load, undefined, 'who is down says nothing')
     await eventually('its task runs elsewhere', async () => {
       const { items } = await first.tasks.list({ service: 'idle' })
       const live = items.filter(({ observed, desired }) => observed === 'running' && desired === 'running')
