@@ -199,6 +199,38 @@ t.test('packets of another cluster, of another key and of nobody are counted, dr
   t.ok(town.isOne())
 })
 
+t.test(
+  'where another cluster answers at the address of a member that is gone, each stays its own (alertmanager#2250)',
+  async (t) => {
+    const town = new Town(t)
+    await town.form(4)
+    const others = new Town(t, { beside: town })
+    await others.form(3)
+    const [theirs] = others.residents as [Resident]
+    const moved = await town.add({ address: theirs.pool.address })
+    await town.until(() => town.isOne(), 20_000)
+    await town.crash(moved)
+    await town.pass(45_000)
+    const known = (all: Town): unknown =>
+      all.residents.map(({ membership }) =>
+        membership
+          .members()
+          .map(({ id, state }) => `${id} ${state}`)
+          .sort(),
+      )
+    const [ours, its] = [town.residents.map(({ node }) => `${node} alive`), others.residents.map(({ node }) => `${node} alive`)]
+    t.same(
+      known(town),
+      town.residents.map(() => [...ours, `${moved.node} dead`].sort()),
+    )
+    t.same(
+      known(others),
+      others.residents.map(() => its.toSorted()),
+    )
+    t.ok((theirs.lane?.counters.dropped['other-cluster'] ?? 0) > 0, 'what is sent there is counted and dropped')
+  },
+)
+
 t.test('a peer that comes back finds the others by what it kept, and still knows who had failed', async (t) => {
   const dir = t.testdir()
   const file = join(dir, 'members')

@@ -1,4 +1,5 @@
 /** Peers' memberships on links and datagrams in memory, in virtual time: what a machine is to the others, without its tasks. */
+import { makeId } from '../../lib/base/ids.js'
 import { silentLogger } from '../../lib/base/logger.js'
 import { seededRandom } from '../../lib/base/random.js'
 import { foundKeyring, type Keyring } from '../../lib/model/keyring.js'
@@ -7,7 +8,7 @@ import type { Triage } from '../../lib/overlay/swim/index.js'
 import { evidenceOf, LinkPool, parseAddress, Switchboard } from '../../lib/overlay/transport/index.js'
 import { PeerMembership } from '../../lib/peer/peer-membership.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
-import { cluster, makeHost } from '../overlay/transport/support.js'
+import { authority, cluster, makeHost, stranger } from '../overlay/transport/support.js'
 
 export interface Resident {
   readonly name: string
@@ -38,36 +39,50 @@ export const secret = (fill: number): Uint8Array => new Uint8Array(32).fill(fill
 export const firstRing = foundKeyring([secret(1), secret(2)], 0)
 
 const stepMs = 10
+const ids = seededRandom(43)
 
 export class Town {
-  readonly clock = new ManualClock()
-  readonly switchboard = new Switchboard(this.clock)
-  readonly datagrams = new MemoryDatagrams()
+  readonly clock: ManualClock
+  readonly switchboard: Switchboard
+  readonly datagrams: MemoryDatagrams
   readonly residents: Resident[] = []
   /** Hosts from and to which no datagram passes. */
   readonly filtered = new Set<string>()
+  readonly #isBeside: boolean
 
-  constructor(t: { teardown(act: () => Promise<void>): void }) {
-    this.datagrams.fate = (from, to, bytes) => {
-      const [a, b] = [parseAddress(from).host, parseAddress(to).host]
-      const isLost = this.filtered.has(a) || this.filtered.has(b) || this.switchboard.isCut(a, b)
-      return isLost ? [] : [bytes]
-    }
+  /** @param beside a cluster of its own on the network of that one, which passes the time for both */
+  constructor(t: { teardown(act: () => Promise<void>): void }, { beside }: { readonly beside?: Town } = {}) {
+    this.clock = beside?.clock ?? new ManualClock()
+    this.switchboard = beside?.switchboard ?? new Switchboard(this.clock)
+    this.datagrams = beside?.datagrams ?? new MemoryDatagrams()
+    this.#isBeside = beside !== undefined
+    if (!this.#isBeside)
+      this.datagrams.fate = (from, to, bytes) => {
+        const [a, b] = [parseAddress(from).host, parseAddress(to).host]
+        const isLost = this.filtered.has(a) || this.filtered.has(b) || this.switchboard.isCut(a, b)
+        return isLost ? [] : [bytes]
+      }
     t.teardown(() => this.#close())
   }
 
   /** A peer that knows the first one, if there is one: a worker holds one link to it, managers are linked with each other. */
   async add(wishes: ResidentWishes = {}): Promise<Resident> {
     const number = this.residents.length
-    const { role = number === 0 ? 'manager' : 'worker', datagrams = 'on', name = `p${number}`, epoch = 1 } = wishes
-    const host = makeHost({ role, ...(wishes.node !== undefined && { node: wishes.node }) })
+    const {
+      role = number === 0 ? 'manager' : 'worker',
+      datagrams = 'on',
+      name = `${this.#isBeside ? 'q' : 'p'}${number}`,
+      epoch = 1,
+    } = wishes
+    const node = wishes.node ?? makeId(ids)
+    const issuer = this.#isBeside ? stranger : authority
+    const host = makeHost({ role, node, credentials: issuer.credentials(role, node) })
     const options = { clock: this.clock, random: seededRandom(1000 + number), transport: this.switchboard.host(name) }
     const pool = await LinkPool.listen(host, { ...options, listen: `${name}:0` })
     const warnings: string[] = []
     const logger = { ...silentLogger, warn: (_detail: object, words: string) => warnings.push(words) }
     const knows: { keyring: Keyring } = { keyring: wishes.keyring ?? firstRing }
-    const { node } = host
-    const sealing = { node, cluster, epoch, keyring: () => knows.keyring }
+    const sealing = { node, cluster: this.#isBeside ? 'otherother00' : cluster, epoch, keyring: () => knows.keyring }
     const lane = datagrams === 'on' ? new DatagramLane(this.datagrams.bind(pool.address), sealing) : undefined
     const membership = await PeerMembership.open({
       ...options,
@@ -165,7 +180,8 @@ export class Town {
         return 'accepting'
       } catch (error) {
         const saw = evidenceOf(error)
-        return saw === 'refused' || saw === 'silent' ? saw : 'local'
+        // Whoever cuts a connection off has taken it first, as one of another cluster does.
+        return saw === 'refused' || saw === 'silent' || saw === 'local' ? saw : 'accepting'
       } finally {
         cancel()
       }
