@@ -8,7 +8,7 @@ import { Credentials, type KeyPair, type KeyStore, type StoredKeys } from '../se
 export class OwnKeys {
   readonly credentials: Credentials
   /** Node ids that are refused for ever, as last heard; a manager asks its own tables instead. */
-  removed: ReadonlySet<string> = new Set()
+  removed: ReadonlySet<string>
   /** Keys of datagrams as last heard; never on disk. */
   keyring: Keyring | undefined
   readonly #store: KeyStore | undefined
@@ -17,11 +17,13 @@ export class OwnKeys {
   #saving: Promise<void> = Promise.resolve()
 
   constructor(stored: StoredKeys, store: KeyStore | undefined, clock: Clock) {
-    const { keys, certificate, trust } = stored
+    const { keys, certificate, trust, removed, demoted } = stored
     this.#stored = stored
+    this.removed = new Set(removed)
     this.#store = store
     const own = certificate === undefined ? undefined : { certificate, keys }
     this.credentials = new Credentials({ own, trust }, () => clock.wallMs())
+    this.credentials.demoted = new Set(demoted)
   }
 
   get keys(): KeyPair {
@@ -58,9 +60,9 @@ export class OwnKeys {
     this.credentials.demoted = new Set(demoted)
     const was = this.#stored.trust
     const isSame = was.type === 'roots' && namesOf(was) === namesOf(trust)
-    if (isSame) return true
-    this.#stored = { ...this.#stored, trust }
-    this.credentials.replace({ trust })
+    // Kept: a peer that starts while no manager can tell it refuses them too.
+    this.#stored = { ...this.#stored, trust, removed, demoted }
+    if (!isSame) this.credentials.replace({ trust })
     return true
   }
 

@@ -58,7 +58,7 @@ export async function createPeerOver(network: PeerNetwork, options: PeerOptions)
   try {
     await peer.start()
   } catch (error) {
-    await peer.stop()
+    await peer.abandon()
     throw error
   }
   return peer
@@ -91,6 +91,7 @@ class RunningPeer implements Peer {
   #datagrams: DatagramLane | undefined
   #membership: PeerMembership | undefined
   #stopped: Promise<void> | undefined
+  readonly #closed = new Set<string>()
   #onAbort: (() => void) | undefined
   #usable = false
 
@@ -188,6 +189,7 @@ class RunningPeer implements Peer {
     this.#storage = this.#dir === undefined ? new MemoryStorage() : await LevelStorage.open(this.#dir.db)
     const stored = this.#dir === undefined ? undefined : await readIdentity(this.#dir)
     const invitation = await this.#plan(stored)
+    this.#goOn()
     installHandlers(this.#handlers, {
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
@@ -197,6 +199,7 @@ class RunningPeer implements Peer {
       localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),
     })
     this.#pool = await listenAgain((listen) => this.#listenOn(listen), { ...this.#o, last: stored?.address })
+    this.#goOn()
     const { signal: stopping } = this.#stopping
     const standing = new Standing({ node: this.id, clock: this.#clock, logger: this.#o.logger, stopping })
     standing.watch(this.#pool)
@@ -210,19 +213,29 @@ class RunningPeer implements Peer {
     this.#identity = { ...this.#known(), address }
     if (invitation !== undefined) this.#identity = await this.#enter(invitation)
     await this.#save()
+    this.#goOn()
     this.#keyWork = this.#startKeyWork()
     const gossip = this.#startGossip(this.#pool)
-    this.#membership = await this.#startMembership(this.#pool)
-    gossip.networks.followMembers(this.#membership)
-    const roles = this.#startRoles(gossip, this.#membership)
+    const membership = await this.#startMembership(this.#pool)
+    gossip.networks.followMembers(membership)
+    const roles = this.#startRoles(gossip, membership)
     await roles.begin()
+    this.#goOn()
     this.#settle(gossip)
     this.#keyWork.keepCertificate()
     // Before a leader is known: a manager without quorum already answers stale reads and says why it refuses writes.
     if (this.#manager?.store.view().cluster !== undefined) await this.#keyWork.startControlFile()
     await roles.part?.usable
+    this.#goOn()
     await this.#startAgent(gossip)
     await this.#keyWork.startControlFile()
+    this.#goOn()
+  }
+
+  /** A start that was told to stop begins nothing more. */
+  #goOn(): void {
+    if (this.#stopping.signal.aborted)
+      throw new SkeinError('ERR_SKEIN_STOPPED', 'the peer was stopped while it started', { what: 'createPeer' })
   }
 
   /** Who to be; returns by what it has to be taken in first. */
@@ -317,6 +330,7 @@ class RunningPeer implements Peer {
     if (this.#o.datagrams) {
       const sealing = { node, cluster, epoch, keyring: () => own.keyring }
       this.#datagrams = await openDatagrams({ ...sealing, address: pool.address, open: this.#network.datagrams, logger })
+      this.#goOn()
     }
     const membership = await PeerMembership.open({
       node,
@@ -330,6 +344,8 @@ class RunningPeer implements Peer {
       logger,
       file: this.#dir?.members,
     })
+    this.#goOn()
+    this.#membership = membership
     membership.remove([...own.removed])
     membership.start(this.#managerAddresses().map((each) => each.node))
     return membership
@@ -421,6 +437,7 @@ class RunningPeer implements Peer {
       },
     })
     await this.#agent.start()
+    this.#goOn()
     gossip.meterLoad(this.#agent)
     // Removed from the cluster, or its disk failed: before the first session this start fails with it, after it the peer ends with it.
     void this.#agent.ended.then((error) => {
@@ -441,6 +458,12 @@ class RunningPeer implements Peer {
     return this.stop()
   }
 
+  /** After a start that failed: what it was just opening when `stop` came by is closed as well. */
+  async abandon(): Promise<void> {
+    await this.stop()
+    await this.#closeParts()
+  }
+
   async #fail(error: unknown): Promise<void> {
     this.#o.logger.error({ error: messageOf(error) }, 'the peer failed and stops')
     this.#stopped ??= this.#stop(false, 0, error)
@@ -451,9 +474,17 @@ class RunningPeer implements Peer {
     if (drain) await drainNode({ node: this.id, nodes: this.nodes, clock: this.#clock, logger: this.#o.logger, timeoutMs })
     this.#stopping.abort()
     if (this.#onAbort !== undefined) this.#o.signal?.removeEventListener('abort', this.#onAbort)
+    await this.#closeParts()
+    this.#ended.resolve(failure)
+  }
+
+  /** Each part once, in the reverse of their order. */
+  async #closeParts(): Promise<void> {
     const close = async (what: string, act: (() => Promise<void>) | undefined): Promise<void> => {
+      if (act === undefined || this.#closed.has(what)) return
+      this.#closed.add(what)
       try {
-        await act?.()
+        await act()
       } catch (error) {
         this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
       }
@@ -469,7 +500,6 @@ class RunningPeer implements Peer {
     await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
     await this.#saving.catch(() => undefined) // said to whoever asked for it; the next process may write where this one did
     await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
-    this.#ended.resolve(failure)
   }
 
   status(): Status {

@@ -24,6 +24,10 @@ export interface StoredKeys {
   readonly founding: Access | undefined
   /** What this peer promised to those it founds the cluster with, and the beginning they chose; until the first record is written. */
   readonly meeting?: Uint8Array | undefined
+  /** Node ids that are refused for ever, as last heard. */
+  readonly removed?: readonly string[] | undefined
+  /** Nodes whose certificates as managers count no more, as last heard. */
+  readonly demoted?: readonly string[] | undefined
 }
 
 /** The file's name in a peer's directory. */
@@ -158,9 +162,11 @@ interface Packed {
   readonly dataKey?: string | undefined
   readonly founding?: unknown
   readonly meeting?: string | undefined
+  readonly removed?: readonly string[] | undefined
+  readonly demoted?: readonly string[] | undefined
 }
 
-function pack({ keys, certificate, trust, dataKey, founding, meeting }: StoredKeys): Packed {
+function pack({ keys, certificate, trust, dataKey, founding, meeting, removed, demoted }: StoredKeys): Packed {
   return {
     privateKey: text(writePrivateKey(keys)),
     certificate: certificate && text(certificate),
@@ -171,12 +177,15 @@ function pack({ keys, certificate, trust, dataKey, founding, meeting }: StoredKe
     dataKey: dataKey && text(dataKey),
     founding: founding && packAccess(founding),
     meeting: meeting && text(meeting),
+    removed,
+    demoted,
   }
 }
 
 function parse(plain: Uint8Array, file: string): StoredKeys {
   try {
-    const { privateKey, certificate, trust, dataKey, founding, meeting } = JSON.parse(Buffer.from(plain).toString()) as Packed
+    const packed = JSON.parse(Buffer.from(plain).toString()) as Packed
+    const { privateKey, certificate, trust, dataKey, founding, meeting, removed, demoted } = packed
     return {
       keys: readPrivateKey(bytes(privateKey), file),
       certificate: certificate === undefined ? undefined : bytes(certificate),
@@ -184,6 +193,8 @@ function parse(plain: Uint8Array, file: string): StoredKeys {
       dataKey: dataKey === undefined ? undefined : bytes(dataKey),
       founding: founding === undefined ? undefined : parseAccess(founding as ReturnType<typeof packAccess>),
       ...(meeting !== undefined && { meeting: bytes(meeting) }),
+      ...(removed !== undefined && { removed: removed.map(String) }),
+      ...(demoted !== undefined && { demoted: demoted.map(String) }),
     }
   } catch (cause) {
     throw corrupt(file, cause)

@@ -29,8 +29,11 @@ t.test('keys come back as they were written, readable by their owner alone', asy
   t.equal(await store.read(undefined), undefined, 'none yet')
   const meeting = Uint8Array.of(1, 2, 3)
   for (const each of [stored, { ...stored, certificate: undefined, dataKey: undefined, founding: undefined, meeting }]) {
-    await store.write(each)
-    t.strictSame(plain(await new KeyStore(dir).read(undefined)), plain(each))
+    const known = { ...each, removed: ['removednode0'], demoted: ['demotednode0'] }
+    for (const whole of [each, known]) {
+      await store.write(whole)
+      t.strictSame(plain(await new KeyStore(dir).read(undefined)), plain(whole))
+    }
   }
   const pinned: StoredKeys = { ...stored, trust: { type: 'pin', digest: 'ab'.repeat(32) } }
   await store.write(pinned)
