@@ -14,6 +14,7 @@ import { tcpTriage } from '../overlay/swim/index.js'
 import type { Link, LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { type Identity, type Invitation, KeyStore, parseJoinString } from '../security/index.js'
 import { LevelStorage, MemoryStorage, type Storage } from '../storage/index.js'
+import { Closing } from './closing.js'
 import { ComingIn } from './coming-in.js'
 import { datagramMetrics, openDatagrams } from './datagrams.js'
 import { describeNode } from './describe-node.js'
@@ -91,13 +92,14 @@ class RunningPeer implements Peer {
   #datagrams: DatagramLane | undefined
   #membership: PeerMembership | undefined
   #stopped: Promise<void> | undefined
-  readonly #closed = new Set<string>()
+  readonly #closing: Closing
   #onAbort: (() => void) | undefined
   #usable = false
 
   constructor(network: PeerNetwork, options: ResolvedPeerOptions) {
     this.#network = network
     this.#o = options
+    this.#closing = new Closing(options.logger)
     this.#clock = network.clock ?? systemClock
     this.#relay = new LinkCaller({
       clock: this.#clock,
@@ -480,26 +482,17 @@ class RunningPeer implements Peer {
 
   /** Each part once, in the reverse of their order. */
   async #closeParts(): Promise<void> {
-    const close = async (what: string, act: (() => Promise<void>) | undefined): Promise<void> => {
-      if (act === undefined || this.#closed.has(what)) return
-      this.#closed.add(what)
-      try {
-        await act()
-      } catch (error) {
-        this.#o.logger.error({ what, error: messageOf(error) }, 'did not close cleanly')
-      }
-    }
     // Made only under the directory's lock: the file of a peer that runs there is not touched.
-    await close('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
-    await close('agent', this.#agent && (() => (this.#agent as Agent).stop()))
-    await close('manager', this.#roles && (() => (this.#roles as RoleChange).stop()))
+    await this.#closing.end('keys', this.#keyWork && (() => (this.#keyWork as KeyWork).stop()))
+    await this.#closing.end('agent', this.#agent && (() => (this.#agent as Agent).stop()))
+    await this.#closing.end('manager', this.#roles && (() => (this.#roles as RoleChange).stop()))
     this.#seedKeeper?.stop() // the end of a change of roles begins another
-    await close('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
-    await close('datagrams', this.#datagrams && (() => (this.#datagrams as DatagramLane).close()))
-    await close('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
-    await close('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
+    await this.#closing.end('membership', this.#membership && (() => (this.#membership as PeerMembership).stop()))
+    await this.#closing.end('datagrams', this.#datagrams && (() => (this.#datagrams as DatagramLane).close()))
+    await this.#closing.end('gossip', this.#gossip && (() => (this.#gossip as PeerGossip).stop()))
+    await this.#closing.end('links', this.#pool && (() => (this.#pool as LinkPool).stop()))
     await this.#saving.catch(() => undefined) // said to whoever asked for it; the next process may write where this one did
-    await close('storage', this.#storage && (() => (this.#storage as Storage).close()))
+    await this.#closing.end('storage', this.#storage && (() => (this.#storage as Storage).close()))
   }
 
   status(): Status {
