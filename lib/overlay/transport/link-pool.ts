@@ -11,6 +11,7 @@ import type { LinkPurpose } from './handshake.js'
 import { Keeper } from './keeper.js'
 import { afterFairly } from './lateness.js'
 import { Link, type LinkEvents, type LinkHost } from './link.js'
+import { LookRounds } from './look-rounds.js'
 import { type LinkOptions, type ResolvedLinkOptions, resolveLinkOptions } from './options.js'
 import type { CallOptions } from './rpc.js'
 import { type Connection, type ConnectionEnd, type Evidence, evidenceOf, type Listener } from './transport.js'
@@ -67,6 +68,7 @@ const waitersMax = 1024
 export class LinkPool implements AsyncDisposable {
   readonly #host: LinkHost
   readonly #options: ResolvedLinkOptions
+  readonly #rounds: LookRounds
   readonly #instance = randomBytes(12).toString('hex')
   readonly #links = new Map<string, Link>()
   /** Every link that has not ended yet, in whatever state. */
@@ -93,6 +95,7 @@ export class LinkPool implements AsyncDisposable {
 
   private constructor(host: LinkHost, options: LinkOptions) {
     this.#options = resolveLinkOptions(options)
+    this.#rounds = new LookRounds(this.#options.clock, this.#options.keepAliveMs)
     this.#bulk = new BulkLinks({ clock: this.#options.clock, dial: (node) => this.#dialBulk(node) })
     this.#host = {
       node: host.node,
@@ -374,6 +377,7 @@ export class LinkPool implements AsyncDisposable {
       side,
       host: this.#host,
       options: this.#options,
+      rounds: this.#rounds,
       instance: this.#instance,
       purpose,
       events,

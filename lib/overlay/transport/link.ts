@@ -5,6 +5,7 @@ import { authorize, type Credentials, type Identity, type LinkSide, mustRenew } 
 import { Assembler, channels, type Frame, type MessageChannel, readFrame } from '../../wire/index.js'
 import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
+import type { LookRounds } from './look-rounds.js'
 import type { ResolvedLinkOptions } from './options.js'
 import { Outbox } from './outbox.js'
 import { type CallOptions, Rpc, type RpcHandlers, type RpcLink } from './rpc.js'
@@ -45,6 +46,8 @@ export interface LinkWorld {
   readonly purpose: LinkPurpose
   readonly host: LinkHost
   readonly options: ResolvedLinkOptions
+  /** Every `keepAliveMs`. */
+  readonly rounds: LookRounds
   /** This process: random, the same for all its links. */
   readonly instance: string
   readonly events: LinkEvents
@@ -259,15 +262,11 @@ export class Link implements RpcLink {
   }
 
   #goUp(established: Established): void {
-    const { options, events } = this.#world
+    const { rounds, events } = this.#world
     this.#cancelTimer()
     this.#state = 'up'
     this.#established = established
-    let dueMs = options.clock.now() + options.keepAliveMs
-    this.#cancelTimer = options.clock.every(options.keepAliveMs, () => {
-      this.#look(dueMs)
-      dueMs = options.clock.now() + options.keepAliveMs
-    })
+    this.#cancelTimer = rounds.add((dueMs) => this.#look(dueMs))
     events.up(this)
   }
 
