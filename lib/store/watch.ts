@@ -2,6 +2,7 @@
 import { BoundedQueue } from '../base/bounded-queue.js'
 import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
+import { Rounds } from '../base/rounds.js'
 import type { Change, ChangeKind, StoreChange } from './changes.js'
 
 export type { StoreChange } from './changes.js'
@@ -22,8 +23,8 @@ export const retainedMax = 10_000
 export const markEveryMs = 10_000
 
 export class Watchers {
-  readonly #clock: Clock
-  /** Each with what lets go of its timer and its signal. */
+  readonly #marks: Rounds
+  /** Each with what lets go of its marks and its signal. */
   readonly #watchers = new Map<Watcher, () => void>()
   #retained: Change[] = []
   /** Changes up to here are no longer retained. */
@@ -32,7 +33,7 @@ export class Watchers {
   #closed = false
 
   constructor(clock: Clock, version: number) {
-    this.#clock = clock
+    this.#marks = new Rounds(clock, markEveryMs)
     this.#forgotten = version
     this.#version = version
   }
@@ -76,7 +77,7 @@ export class Watchers {
   async *#follow(watcher: Watcher, since: number, signal: AbortSignal | undefined): AsyncGenerator<StoreChange, void, void> {
     if (since < this.#forgotten) watcher.lose()
     else watcher.push(this.#retained.filter((change) => change.version > since))
-    const stopMarks = this.#clock.every(markEveryMs, () => watcher.owe())
+    const stopMarks = this.#marks.add(() => watcher.owe())
     // Not left to the reader: one that went away between two changes never comes back to here.
     const release = (): void => {
       signal?.removeEventListener('abort', release)

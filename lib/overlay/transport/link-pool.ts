@@ -3,6 +3,7 @@ import debug from 'debug'
 import { abortable } from '../../base/abort.js'
 import { type Deferred, deferred } from '../../base/deferred.js'
 import { SkeinError } from '../../base/errors.js'
+import { Rounds } from '../../base/rounds.js'
 import { type Identity, type LinkRole, type LinkSide, mustRenew } from '../../security/index.js'
 import type { MessageChannel } from '../../wire/index.js'
 import { BulkLinks } from './bulk-links.js'
@@ -11,7 +12,6 @@ import type { LinkPurpose } from './handshake.js'
 import { Keeper } from './keeper.js'
 import { afterFairly } from './lateness.js'
 import { Link, type LinkEvents, type LinkHost } from './link.js'
-import { LookRounds } from './look-rounds.js'
 import { type LinkOptions, type ResolvedLinkOptions, resolveLinkOptions } from './options.js'
 import type { CallOptions } from './rpc.js'
 import { type Connection, type ConnectionEnd, type Evidence, evidenceOf, type Listener } from './transport.js'
@@ -68,7 +68,7 @@ const waitersMax = 1024
 export class LinkPool implements AsyncDisposable {
   readonly #host: LinkHost
   readonly #options: ResolvedLinkOptions
-  readonly #rounds: LookRounds
+  readonly #rounds: Rounds
   readonly #instance = randomBytes(12).toString('hex')
   readonly #links = new Map<string, Link>()
   /** Every link that has not ended yet, in whatever state. */
@@ -95,7 +95,7 @@ export class LinkPool implements AsyncDisposable {
 
   private constructor(host: LinkHost, options: LinkOptions) {
     this.#options = resolveLinkOptions(options)
-    this.#rounds = new LookRounds(this.#options.clock, this.#options.keepAliveMs)
+    this.#rounds = new Rounds(this.#options.clock, this.#options.keepAliveMs)
     this.#bulk = new BulkLinks({ clock: this.#options.clock, dial: (node) => this.#dialBulk(node) })
     this.#host = {
       node: host.node,

@@ -1,11 +1,11 @@
 import { SkeinBug } from '../../base/assert.js'
 import { deferred } from '../../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../../base/errors.js'
+import type { Rounds } from '../../base/rounds.js'
 import { authorize, type Credentials, type Identity, type LinkSide, mustRenew } from '../../security/index.js'
 import { Assembler, channels, type Frame, type MessageChannel, readFrame } from '../../wire/index.js'
 import { type Established, Handshake, type LinkPurpose, type Self, type Step } from './handshake.js'
 import { afterFairly, judgeSilence } from './lateness.js'
-import type { LookRounds } from './look-rounds.js'
 import type { ResolvedLinkOptions } from './options.js'
 import { Outbox } from './outbox.js'
 import { type CallOptions, Rpc, type RpcHandlers, type RpcLink } from './rpc.js'
@@ -47,7 +47,7 @@ export interface LinkWorld {
   readonly host: LinkHost
   readonly options: ResolvedLinkOptions
   /** Every `keepAliveMs`. */
-  readonly rounds: LookRounds
+  readonly rounds: Rounds
   /** This process: random, the same for all its links. */
   readonly instance: string
   readonly events: LinkEvents

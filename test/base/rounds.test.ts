@@ -1,10 +1,10 @@
 import t from 'tap'
-import { LookRounds } from '../../../lib/overlay/transport/look-rounds.js'
-import { ManualClock } from '../../../lib/testing/manual-clock.js'
+import { Rounds } from '../../lib/base/rounds.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
 
 t.test('a hundred links are looked at once a period each, by two timers', async (t) => {
   const clock = new ManualClock()
-  const rounds = new LookRounds(clock, 2_000)
+  const rounds = new Rounds(clock, 2_000)
   const looked = new Array<number>(100).fill(0)
   const ends = looked.map((_none, at) => {
     clock.advance(10)
@@ -25,7 +25,7 @@ t.test('a hundred links are looked at once a period each, by two timers', async 
 
 t.test('a link is looked at within a period of its coming, and told when that was due', async (t) => {
   const clock = new ManualClock()
-  const rounds = new LookRounds(clock, 2_000)
+  const rounds = new Rounds(clock, 2_000)
   rounds.add(() => undefined)
   clock.advance(1_500)
   const late: number[] = []
@@ -40,7 +40,7 @@ t.test('a link is looked at within a period of its coming, and told when that wa
 
 t.test('a link that ends while its round goes on is not looked at any more, and its place is taken by another', async (t) => {
   const clock = new ManualClock()
-  const rounds = new LookRounds(clock, 2_000)
+  const rounds = new Rounds(clock, 2_000)
   const looked: string[] = []
   let endSecond = (): void => undefined
   rounds.add(() => {
