@@ -105,10 +105,15 @@ export class Holdings {
     return this.#owners.get(owner)?.summary ?? nothing
   }
 
-  /** The own first. @param listed owners of a listed range */
+  /** Of all or some buckets the own first; of a listed range, `listed` in its order. */
   *inRange(range: Range, listed: ReadonlyMap<string, Summary>): Generator<Keyspace, void> {
-    for (const [owner, keyspace] of this.#owners) {
-      if (range.of === 'listed' ? listed.has(owner) : isIn(range, owner)) yield keyspace
+    if (range.of !== 'listed') {
+      for (const [owner, keyspace] of this.#owners) if (isIn(range, owner)) yield keyspace
+      return
+    }
+    for (const owner of listed.keys()) {
+      const keyspace = this.#owners.get(owner)
+      if (keyspace !== undefined) yield keyspace
     }
   }
 
