@@ -1,5 +1,7 @@
 /** A group of members, each a process of its own on this machine. */
 import { type ChildProcess, spawn } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { unreachable } from '../../lib/base/assert.js'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
@@ -9,14 +11,18 @@ import type { MemberCounts, MemberNews, MemberOrder, MemberSetup } from './membe
 import { monotonicMs } from './monotonic.js'
 
 const cluster = 'bench0000000'
-/** One file with all it needs, as an app is deployed. @see docs/operations.md, Small machines */
-const memberFile = fileURLToPath(new URL('./member.bundle.cjs', import.meta.url))
+/** Starts one file with all it needs, as an app is deployed, from V8's code cache. @see docs/operations.md, Small machines */
+const memberFile = fileURLToPath(new URL('./start.cjs', import.meta.url))
+/** Without the certificates that Node would read in each process before it begins: no link believes them. @see docs/operations.md, Small machines */
+const memberEnv = { ...process.env, NODE_EXTRA_CA_CERTS: '' }
 /** A process for each member on a few processors: the helper threads of V8's collector would mostly wait for each other. @see docs/operations.md, Small machines */
 export const nodeFlags: readonly string[] = ['--single-threaded-gc']
 /** More at once and a start finds no processor; fewer, and those that are there gossip about each that comes. */
 const startsMax = 32
 /** Members that others come in through, as workers do through managers. */
 const seedsMax = 3
+/** Enough that all of what a member does as its group forms is done. */
+const warmers = 8
 
 export interface Member {
   readonly number: number
@@ -97,6 +103,18 @@ export class MemberGroup {
     }
   }
 
+  /** Lets a small group write the code cache, if no process of this build did: those that come after start as on a machine where the app ran before. */
+  static async warm(): Promise<void> {
+    const isWarm = (): boolean => readdirSync(dirname(memberFile)).some((name) => name.endsWith('.cache'))
+    if (isWarm()) return
+    const group = await MemberGroup.form({ members: warmers })
+    try {
+      await until('a member has written the code cache', isWarm)
+    } finally {
+      await group.stop()
+    }
+  }
+
   get members(): readonly Member[] {
     return [...this.#running.values()].map(({ number, node, address, child }) => {
       return { number, node, address, pid: child.pid as number }
@@ -122,7 +140,7 @@ export class MemberGroup {
       members: this.size,
     }
     const [file, args] = this.#network.command(number, process.execPath, [...nodeFlags, memberFile, JSON.stringify(setup)])
-    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
+    const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: memberEnv })
     const running: Running = { number, node, epoch, child, address: setup.listen, isListening: false, isComplete: false }
     this.#running.set(number, running)
     await new Promise<void>((resolve, reject) => {

@@ -51,6 +51,7 @@ export async function processRows(
       formedMs.push(group.formedMs)
       return group
     }
+    if (wants('formed')) await MemberGroup.warm()
     for (let earlier = 1; wants('formed') && earlier < formations; earlier++) await (await form()).stop()
     const group = await form()
     try {
