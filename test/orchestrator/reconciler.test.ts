@@ -73,6 +73,22 @@ t.test('it fills a service, places it, and then sleeps', async (t) => {
   await bench.reconciler.stop()
 })
 
+t.test('while nothing changes it looks at the tables once a minute', async (t) => {
+  const bench = new Bench()
+  bench.cluster.nodes(3)
+  bench.cluster.service('web', { replicas: 3 })
+  await bench.start()
+  await bench.clock.advance(10_000)
+  let planners = 0
+  bench.view = () => {
+    planners++
+    return bench.cluster.tables
+  }
+  await bench.clock.advance(10 * 60_000)
+  t.equal(planners, 10 * 4, 'four planners each time')
+  await bench.reconciler.stop()
+})
+
 t.test('a change wakes it; many changes at once wake it once', async (t) => {
   const bench = await new Bench().start()
   await bench.clock.advance(10)

@@ -51,7 +51,7 @@ export type Standing = 'alive' | 'failed' | 'left' | 'removed'
 /** A reader of more owners than this compares itself that much more seldom: pushes go over links and are hardly ever lost. */
 const ownersPerReaderSync = 50
 /** Who is no holder waits twice as long after each comparison that nothing happened before, up to so many times `syncMs`. */
-const calmMax = 4
+const calmMax = 8
 /** News of others passed on in one flush; own news goes first and is not counted. */
 const relayBytes = 64 * 1024
 /** So many rows learned by comparison are passed on as news; more is one who catches up. */
