@@ -1,10 +1,11 @@
 /**
  * Membership beside hashicorp's memberlist: the table of targets in the simulator, and members that are processes of this machine.
  *
- *     npm run bench:overlay -- [--format text|json] [--only PARTS] [--sim] [--targets T3,T5] [--sizes 3,1000] [--members 100] [--kills 20] [--minutes 10]
+ *     npm run bench:overlay -- [--format text|json] [--only PARTS] [--sim] [--targets T3,T5] [--sizes 3,1000] [--seeds 2-4] [--members 100] [--kills 20] [--minutes 10]
  *
  * The simulator is short by default (a minute or two); `--sim` takes 30 seeds for each figure up to 1,000 members and 4 at 10,000 (hours);
- * what each seed gave is printed as it ends, and `--targets` and `--sizes` choose among the figures.
+ * what each seed gave is printed as it ends, and `--targets` and `--sizes` choose among the figures, `--seeds`
+ * among the seeds of T1 to T7 and T14 to T17.
  * The processes take about two minutes for `formed,traffic`, two for `stopped`, two for 20 `killed`, and `--minutes` for `loss`.
  * memberlist's figures in the simulator's rows are those of version 0.2.2 with its LAN settings: abrupt ends of real members on one machine
  * at 3 and 100; from a model within 9 % of the real thing at 1,000 and 10,000, and for loss and pauses.

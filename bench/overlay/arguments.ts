@@ -14,13 +14,24 @@ export interface Arguments {
   readonly targets: ReadonlySet<string>
   /** Groups the simulator makes; empty for all it has. */
   readonly sizes: ReadonlySet<number>
+  /** Which seeds each figure of the simulator takes; undefined: as many as the form asks for. */
+  readonly seeds: readonly number[] | undefined
 }
 
-const usage = `known are --format text|json, --sim, --only ${parts.join(',')}, --members N, --kills N, --minutes M, --targets T1,T5, --sizes 3,100`
+const usage = `known are --format text|json, --sim, --only ${parts.join(',')}, --members N, --kills N, --minutes M, --targets T1,T5, --sizes 3,100, --seeds 2 or 2-4`
 
 /** @throws on anything it does not know, naming it */
 export function parse(args: readonly string[]): Arguments {
-  const known = { format: 'text', only: parts.join(','), members: '100', kills: '20', minutes: '10', targets: '', sizes: '' }
+  const known = {
+    format: 'text',
+    only: parts.join(','),
+    members: '100',
+    kills: '20',
+    minutes: '10',
+    targets: '',
+    sizes: '',
+    seeds: '',
+  }
   let form: Arguments['form'] = 'short'
   for (let at = 0; at < args.length; at++) {
     if (args[at] === '--sim') {
@@ -40,7 +51,15 @@ export function parse(args: readonly string[]): Arguments {
   const targets = new Set(listed(known.targets).map(targetNamed))
   const sizes = new Set(listed(known.sizes).map((size) => integer('sizes', size, 1, 10_000)))
   const [kills, minutes] = [integer('kills', known.kills, 1, 1000), minutesOf(known.minutes)]
-  return { format, form, only, members, kills, minutes, targets, sizes }
+  const seeds = known.seeds === '' ? undefined : seedsNamed(known.seeds)
+  return { format, form, only, members, kills, minutes, targets, sizes, seeds }
+}
+
+function seedsNamed(text: string): number[] {
+  const [, first, last = first] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? []
+  const count = Number(last) - Number(first) + 1
+  if (Number(first) >= 1 && count >= 1 && count <= 1000) return Array.from({ length: count }, (_, at) => Number(first) + at)
+  throw new Error(`--seeds ${text}: expected one seed from 1, or the first and last of some as in 2-4`)
 }
 
 function partNamed(name: string): Part {

@@ -18,6 +18,7 @@ const sizes = [3, 100, 1000, 10_000] as const
 type Size = (typeof sizes)[number]
 type BySize = Readonly<Partial<Record<Size, number>>>
 type Form = Arguments['form']
+type Wanted = Pick<Arguments, 'form' | 'targets' | 'sizes' | 'seeds'>
 type Note = (what: string, result: object) => void
 
 /** One figure of a scenario by size of the group: its bars and memberlist's milliseconds. */
@@ -133,13 +134,14 @@ function seedsOf({ isLong }: Scenario, size: Size, form: Form): number[] {
   return Array.from({ length: count }, (_, at) => at + 1)
 }
 
-function scenarioCell(scenario: Scenario, size: Size, form: Form): Cell[] {
+function scenarioCell(scenario: Scenario, size: Size, { form, seeds: wanted }: Wanted): Cell[] {
   const figures = scenario.figures.flatMap(({ bars, ...figure }, at) => {
     const bar = bars[size]
     return bar === undefined ? [] : [{ ...figure, at, bar }]
   })
-  const seeds = seedsOf(scenario, size, form)
-  if (figures.length === 0 || seeds.length === 0) return []
+  const usual = seedsOf(scenario, size, form)
+  if (figures.length === 0 || usual.length === 0) return []
+  const seeds = wanted ?? usual
   const rows = (note: Note): Row[] => {
     const runs = seeds.map((seed) => {
       const run = scenario.run(size, seed)
@@ -248,11 +250,9 @@ function costCells(form: Form): Cell[] {
     })
 }
 
-export function simulatorRows(
-  { form, targets, sizes: wanted }: Pick<Arguments, 'form' | 'targets' | 'sizes'>,
-  note: Note,
-): Row[] {
-  const cells = scenarios.flatMap((scenario) => sizes.flatMap((size) => scenarioCell(scenario, size, form)))
+export function simulatorRows(given: Wanted, note: Note): Row[] {
+  const { form, targets, sizes: wanted } = given
+  const cells = scenarios.flatMap((scenario) => sizes.flatMap((size) => scenarioCell(scenario, size, given)))
   for (const more of [lossCells, pauseCells, stallCells, costCells]) cells.push(...more(form))
   const chosen = cells
     .filter(({ members }) => wanted.size === 0 || wanted.has(members))
