@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { createSocket } from 'node:dgram'
 import t from 'tap'
 import { below, seededRandom } from '../../../lib/base/random.js'
 import { foundKeyring, type Keyring, rotateKeyring } from '../../../lib/model/keyring.js'
@@ -334,4 +335,42 @@ t.test('over UDP: sealed packets go to and fro, the port is refused when taken, 
   const again = await UdpSocket.bind(address)
   t.equal(again.address, address)
   await again.close()
+})
+
+t.test('over UDP: whatever a stranger sends to the port, nothing comes back', async (t) => {
+  const node = 'bbbbbbbbbbbb'
+  const lane = new DatagramLane(await UdpSocket.bind('127.0.0.1:0'), { node, cluster, epoch: 1, keyring: () => firstRing })
+  t.teardown(() => lane.close())
+  const stranger = createSocket('udp4')
+  t.teardown(() => stranger.close())
+  stranger.on('message', () => t.fail('it was answered'))
+  const sealed = new Sealing({
+    node: 'aaaaaaaaaaaa',
+    cluster,
+    epoch: 1,
+    keyring: () => foundKeyring([randomBytes(32), randomBytes(32)], 0),
+  })
+  const sent = [
+    Buffer.from('hello?'),
+    Buffer.alloc(0),
+    randomBytes(1_200),
+    randomBytes(1_400),
+    sealed.seal(Buffer.from('x')) as Uint8Array,
+  ]
+  const [host, port] = lane.address.split(':') as [string, string]
+  for (const bytes of sent) await new Promise((resolve) => stranger.send(bytes, Number(port), host, resolve))
+  const count = (): number => Object.values(lane.counters.dropped).reduce((sum, each) => sum + each, 0)
+  while (count() < sent.length) await new Promise((resolve) => setImmediate(resolve))
+  // Had it answered the last one, that would be here before the answer to a member.
+  const member = new DatagramLane(await UdpSocket.bind('127.0.0.1:0'), {
+    node: 'aaaaaaaaaaaa',
+    cluster,
+    epoch: 1,
+    keyring: () => firstRing,
+  })
+  t.teardown(() => member.close())
+  const answered = new Promise<Packet>((resolve) => member.onPacket(resolve))
+  lane.onPacket(({ from, payload }) => lane.send(from, payload))
+  member.send(lane.address, Buffer.from('ping'))
+  t.equal(text((await answered).payload), 'ping')
 })
