@@ -74,6 +74,8 @@ export class LinkPool implements AsyncDisposable {
   /** Every link that has not ended yet, in whatever state. */
   readonly #open = new Set<Link>()
   readonly #shaking = new Set<Link>()
+  /** Taken from who has no certificate, the oldest first. */
+  readonly #newcomers = new Set<Link>()
   readonly #keepers = new Map<string, Keeper>()
   /** Who wants the link of each keeper. */
   readonly #users = new Map<string, Set<string>>()
@@ -386,6 +388,7 @@ export class LinkPool implements AsyncDisposable {
     if (side === 'acceptor') this.#shaking.add(link)
     void link.ended.then(() => {
       this.#open.delete(link)
+      this.#newcomers.delete(link)
       this.#dropped += link.dropped
     })
     link.start()
@@ -394,7 +397,8 @@ export class LinkPool implements AsyncDisposable {
 
   /** The link to use from now on to that peer: this one, or the one there was. */
   #adopt(link: Link): Link {
-    const { node } = link.identity
+    const { node, role } = link.identity
+    if (role === 'newcomer') this.#makeRoomFor(link)
     // Clients and newcomers have no id to be found by; a bulk link is whoever's asked for it.
     if (node === '' || link.purpose === 'bulk' || mustRenew(link.identity)) return link
     const before = this.#links.get(node)
@@ -416,6 +420,16 @@ export class LinkPool implements AsyncDisposable {
     for (const waiter of this.#waiting.get(node) ?? []) waiter.resolve(link)
     this.#waiting.delete(node)
     return link
+  }
+
+  /** Who is honest asks its one question in milliseconds: nobody who only knows the cluster's name keeps others out. */
+  #makeRoomFor(newcomer: Link): void {
+    const [oldest] = this.#newcomers
+    if (oldest !== undefined && this.#newcomers.size >= this.#options.newcomersMax) {
+      this.#newcomers.delete(oldest)
+      oldest.close('too many newcomers')
+    }
+    this.#newcomers.add(newcomer)
   }
 
   /**

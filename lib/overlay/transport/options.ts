@@ -14,6 +14,8 @@ export interface LinkOptions {
   readonly handshakeTimeoutMs?: number
   /** Connections taken that may be in their handshake at once; the next one is cut off. Default 256. */
   readonly handshakesMax?: number
+  /** Links of newcomers that may be up at once; for the next one the oldest ends. Default 256. */
+  readonly newcomersMax?: number
   /** Links that may be up at once; the next newcomer is refused with ERR_SKEIN_BUSY. Default 16,384. */
   readonly linksMax?: number
   /** Milliseconds between looks at a link: nothing heard since the last one means a ping. Default 2,000. */
@@ -37,6 +39,7 @@ export function resolveLinkOptions(options: LinkOptions): ResolvedLinkOptions {
     transport: new WsTransport({ clock }),
     handshakeTimeoutMs: 5000,
     handshakesMax: 256,
+    newcomersMax: 256,
     linksMax: 16_384,
     keepAliveMs: 2000,
     silentAfterMs: 8000,

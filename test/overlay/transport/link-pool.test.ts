@@ -305,6 +305,26 @@ for (const network of networks()) {
       await pools.client('four', makeHost()).dial(server.address)
     })
 
+    t.test('newcomers that stay make room for the next one, and take none from members', async (t) => {
+      const pools = new Pools(t, network)
+      const serverHost = makeHost({ handlers: { 'join.join': async () => 'welcome' } })
+      const server = await pools.listen('server', serverHost, { newcomersMax: 3, linksMax: 5 })
+      const member = await pools.client('member', makeHost()).dial(server.address)
+      const stranger = pools.client('stranger', makeHost({ role: 'newcomer' }))
+      const idle: Link[] = []
+      for (let each = 0; each < 8; each++) {
+        idle.push(await stranger.dial(server.address))
+        await idle.at(-4)?.ended
+      }
+      t.same(
+        idle.map(({ isUp }) => isUp),
+        [false, false, false, false, false, true, true, true],
+      )
+      const late = await pools.client('late', makeHost({ role: 'newcomer' })).dial(server.address)
+      t.equal(await late.call('join.join', null), 'welcome')
+      t.ok(member.isUp)
+    })
+
     t.test('an observer that throws ends the pool with its error', async (t) => {
       const pools = new Pools(t, network)
       const server = await pools.listen('server', makeHost())
