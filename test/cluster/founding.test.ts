@@ -104,7 +104,9 @@ t.test('one of the first comes back with the same options, as the same node', { 
   const again = await Promise.all(options.map((each) => startPeer(t, each)))
   t.equal(again[1]?.id, id)
   t.equal(again[1]?.status().cluster, first.status().cluster)
-  t.equal(Buffer.from((await again[0]?.kv.get('kept'))?.value ?? []).toString(), 'here')
+  // Two voters on a busy machine may lose each other for a moment.
+  const kept = await eventually('it reads', async () => again[0]?.kv.get('kept'))
+  t.equal(Buffer.from(kept.value).toString(), 'here')
 })
 
 t.test('one seed address is enough: the others are heard of there', { timeout: 180_000 }, async (t) => {
