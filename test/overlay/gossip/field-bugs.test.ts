@@ -1,7 +1,9 @@
 /** What went wrong elsewhere with gossiped tables (moby's NetworkDB), as scenarios here. Times are virtual. */
 import t from 'tap'
+import { seededRandom } from '../../../lib/base/random.js'
 import { ownersPerDigest } from '../../../lib/overlay/gossip/comparison.js'
 import { gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
+import { Space } from '../../../lib/overlay/gossip/space.js'
 import { GossipNet } from './gossip-net.js'
 
 const idOf = (number: number): string => `n${String(number).padStart(11, '0')}`
@@ -101,6 +103,33 @@ t.test('while a node that joins takes 10,000 rows in, a row written elsewhere re
   t.ok(until(net, 60_000, () => net.agrees) < 60_000, 'and the newcomer has it all in the end')
 })
 
+t.test(
+  'own news goes first, and of what others wrote no more goes at once than the budget of a flush (moby#50193)',
+  async (t) => {
+    const random = seededRandom(3)
+    const space = new Space({ scope: 's', self: 'm1', epoch: 1, part: 'holder', random, accepts: () => true })
+    space.partners(['m2'])
+    space.tick(0)
+    const writers = Array.from({ length: 20 }, (_each, number) => idOf(number))
+    for (const owner of writers) {
+      const rows = [1, 2, 3].map((version) => ({ table: 'table', key: `k${version}`, version, value: new Uint8Array(15_000) }))
+      const delta = { owner, epoch: 1, from: 0, to: 3, gc: 0, max: 3, reset: false, rows }
+      space.receive('m2', { type: 'deltas', scope: 's', deltas: [delta], push: true })
+    }
+    space.write('table', 'own', Buffer.from('x'))
+    const told = new Set<string>()
+    for (let flush = 1; flush <= 60; flush++) {
+      // Between two comparisons: what goes is what is new.
+      const deltas = space.tick(flush).flatMap(({ message }) => (message.type === 'deltas' ? message.deltas : []))
+      if (flush === 1) t.equal(deltas[0]?.owner, 'm1', 'before twenty that were there earlier')
+      const bytes = deltas.flatMap(({ rows }) => rows).reduce((sum, { value }) => sum + (value?.length ?? 0), 0)
+      t.ok(bytes <= 112 * 1024, `${bytes} bytes`)
+      for (const { owner } of deltas) told.add(owner)
+    }
+    t.same([...told].sort(), ['m1', ...writers].sort(), 'and everybody’s has its turn')
+  },
+)
+
 t.test('100,000 rows are taken in in chunks: no message is over its bound (moby#52661)', async (t) => {
   const pair = new GossipNet(7)
   pair.start(idOf(0))
@@ -162,7 +191,11 @@ t.test('a row deleted while a node was away longer than tombstones are kept does
   net.run(3_000)
   net.split(new Map([[idOf(4), 1], ...[0, 1, 2, 3].map((number) => [idOf(number), 0] as const)]))
   net.remove(idOf(0), 'dead')
-  net.run(10_000)
+  const forgotten = (): number => net.node(idOf(0)).space.summary(idOf(0))?.gc ?? 0
+  net.run(1_900)
+  t.equal(forgotten(), 0, 'a tombstone is kept for its time')
+  net.run(8_100)
+  t.ok(forgotten() > 0, 'and not for ever')
   net.heal()
   t.ok(until(net, 10_000, () => net.agrees) < 10_000)
   t.equal(net.shown(idOf(1)), `${idOf(0)}/live=x`)
