@@ -199,6 +199,18 @@ t.test('packets of another cluster, of another key and of nobody are counted, dr
   t.ok(town.isOne())
 })
 
+t.test('whom a leader cannot hear itself, and others hear, counts for it as heard just now', async (t) => {
+  const town = new Town(t)
+  await town.form(12)
+  const [leader, worker] = [town.residents[0], town.residents[6]] as [Resident, Resident]
+  town.switchboard.cut(leader.name, worker.name)
+  await town.pass(15_000)
+  const sign = leader.membership.member(worker.node)
+  t.equal(sign?.state, 'alive')
+  const agoMs = town.clock.now() - (sign?.heardMs ?? 0)
+  t.ok(agoMs <= 4_000, `heard ${agoMs} ms ago`)
+})
+
 t.test(
   'where another cluster answers at the address of a member that is gone, each stays its own (alertmanager#2250)',
   async (t) => {
