@@ -7,12 +7,12 @@ import { ManualClock } from '../../../lib/testing/manual-clock.js'
 const settled = () => new Promise((resolve) => setImmediate(resolve))
 
 /** A keeper against a world in which dialling fails with `error`, or brings the link up when there is none. */
-function world(error: () => SkeinError | undefined) {
+function world(error: () => SkeinError | undefined, random = () => 1) {
   const clock = new ManualClock()
   const dials: { readonly atMs: number; readonly address: string }[] = []
   const state = { up: false }
-  // Chance at its upper end: pauses are 100, 200, 400, … up to 1,000 ms.
-  const options = resolveLinkOptions({ clock, random: () => 1, redial: { firstMs: 100, maxMs: 1000 } })
+  // With chance at its upper end pauses are 100, 200, 400, … up to 1,000 ms.
+  const options = resolveLinkOptions({ clock, random, redial: { firstMs: 100, maxMs: 1000 } })
   const keeper: Keeper = new Keeper('a:1', {
     options,
     dial: async (address) => {
@@ -48,6 +48,25 @@ t.test('pauses double up to their bound', async (t) => {
   t.strictSame(times(), [0, 100, 300, 700, 1500, 2500, 3500])
   keeper.stop()
   t.equal(clock.pending, 0)
+})
+
+t.test('pauses are drawn by chance, so that many who lost the same peer do not come back at once', async (t) => {
+  const dialled = await Promise.all(
+    [0, 1].map(async (chance) => {
+      const { keeper, pass, times } = world(
+        () => refused,
+        () => chance,
+      )
+      keeper.start()
+      await pass(1400)
+      keeper.stop()
+      return times()
+    }),
+  )
+  t.strictSame(dialled, [
+    [0, 50, 150, 350, 750, 1250],
+    [0, 100, 300, 700],
+  ])
 })
 
 t.test('a refusal only an operator can lift is asked about no faster than the slowest redial', async (t) => {
