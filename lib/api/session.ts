@@ -12,8 +12,12 @@ export interface SessionApi {
    * @throws ERR_SKEIN_NOT_LEADER (detail.leader, detail.address), ERR_SKEIN_REMOVED, ERR_SKEIN_NOT_FOUND, ERR_SKEIN_BUSY (detail.retryAfterMs)
    */
   open(node: string, hello: SessionHello): Promise<SessionOpened>
-  /** Keeps the session alive. @throws ERR_SKEIN_SESSION_INVALID, ERR_SKEIN_NOT_LEADER */
-  beat(node: string, session: string): Promise<{ readonly heartbeatMs: number }>
+  /**
+   * Keeps the session alive.
+   * @param agoMs milliseconds since it was heard, where it was passed on; default 0
+   * @throws ERR_SKEIN_SESSION_INVALID, ERR_SKEIN_NOT_LEADER
+   */
+  beat(node: string, session: string, agoMs?: number): Promise<{ readonly heartbeatMs: number }>
   /** First one `complete` message, then `incremental` ones. @throws ERR_SKEIN_SESSION_INVALID */
   assignments(node: string, session: string, signal: AbortSignal): AsyncIterable<Assignments>
   /** Observed states; `forget` names tasks the cluster does not know: the agent stops and forgets them. */

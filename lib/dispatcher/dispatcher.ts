@@ -30,8 +30,8 @@ export class Dispatcher implements SessionApi {
     return await this.#leading().open(node, hello)
   }
 
-  async beat(node: string, session: string): Promise<{ readonly heartbeatMs: number }> {
-    return this.#leading().beat(node, session)
+  async beat(node: string, session: string, agoMs?: number): Promise<{ readonly heartbeatMs: number }> {
+    return this.#leading().beat(node, session, agoMs)
   }
 
   /** Refusals come with the first item asked for. */

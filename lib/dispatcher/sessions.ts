@@ -36,12 +36,13 @@ export class Sessions {
     return this.#entries.get(node)?.session === session
   }
 
-  /** A sign of life; false when the session is not, or no longer, the node's. */
-  beat(node: string, session: string, nowMs: number): boolean {
+  /** A sign of life, heard at `atMs`, which may be a moment ago; false when the session is not, or no longer, the node's. */
+  beat(node: string, session: string, atMs: number): boolean {
     const entry = this.#entries.get(node)
     if (entry === undefined || entry.session !== session) return false
-    entry.heardMs = nowMs
-    entry.ended = undefined
+    entry.heardMs = Math.max(entry.heardMs, atMs)
+    // A beat that was on its way when the link ended proves nothing.
+    if (entry.ended !== undefined && entry.ended.atMs <= atMs) entry.ended = undefined
     return true
   }
 

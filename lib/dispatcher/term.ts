@@ -158,8 +158,8 @@ export class Term {
     return { session, heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random), managers: this.#world.managers() }
   }
 
-  beat(node: string, session: string): { readonly heartbeatMs: number } {
-    this.#signOfLife(node, session)
+  beat(node: string, session: string, agoMs = 0): { readonly heartbeatMs: number } {
+    this.#signOfLife(node, session, agoMs)
     return { heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random) }
   }
 
@@ -279,9 +279,9 @@ export class Term {
     this.#streams.get(node)?.woken.resolve()
   }
 
-  #signOfLife(node: string, session: string): void {
+  #signOfLife(node: string, session: string, agoMs = 0): void {
     if (this.#ending.signal.aborted) throw notLeading()
-    if (!this.#sessions.beat(node, session, this.#world.clock.now())) throw sessionInvalid(node)
+    if (!this.#sessions.beat(node, session, this.#world.clock.now() - agoMs)) throw sessionInvalid(node)
     this.#watch.heard(node)
   }
 

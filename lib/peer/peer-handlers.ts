@@ -5,10 +5,12 @@ import { readParams, readStreamParams, streamVerbs, verbs } from '../api/control
 import { readCredentialRequest, readJoinRequest, readKeyRequest } from '../api/join.js'
 import type { ManagerAddress } from '../api/session.js'
 import type { LogLine } from '../api/types.js'
+import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool, RpcHandler } from '../overlay/transport/index.js'
 import { authorizeNode, mustRenew } from '../security/index.js'
+import { read } from './read-parameters.js'
 import { installSessionHandlers } from './session-handlers.js'
 
 export interface HandlerWorld {
@@ -17,6 +19,7 @@ export interface HandlerWorld {
   /** Managers as last heard of, for who asks a worker. */
   managers(): readonly ManagerAddress[]
   pool(): LinkPool
+  readonly clock: Clock
   /** How a worker passes its clients' calls on. */
   readonly relay: ControlCaller
   /** Answers somebody who holds a founding token and asks whether there is a cluster. */
@@ -79,7 +82,7 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
   handlers.set('join.trust', (_value, { identity, signal }) =>
     manager().trustNews(mustRenew(identity) ? 'stranger' : 'member', signal),
   )
-  installSessionHandlers(handlers, { manager, pool: world.pool })
+  installSessionHandlers(handlers, { manager, pool: world.pool, clock: world.clock })
   handlers.set('agent.logs', (value, { signal }) => {
     const { task, request } = read(agentLogsSchema, value)
     return world.localLogs(task, readStreamParams('logs', request), signal)
@@ -88,11 +91,4 @@ export function installHandlers(handlers: Map<string, RpcHandler>, world: Handle
     const { from, piece } = read(snapshotSchema, value)
     return await manager().raft.receiveSnapshotPiece(from, piece)
   })
-}
-
-function read<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
-  const result = v.safeParse(schema, value)
-  if (result.success) return result.output
-  const path = v.getDotPath(result.issues[0]) ?? 'parameters'
-  throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `${path}: ${result.issues[0].message}`, { path })
 }

@@ -196,6 +196,7 @@ class RunningPeer implements Peer {
       manager: () => this.#manager,
       managers: () => this.#managerAddresses(),
       pool: () => this.#thePool(),
+      clock: this.#clock,
       relay: this.#relay,
       meet: (question) => this.#comingIn.asked(question, this.#ownKeys()),
       localLogs: (task, request, signal) => localLogs(this.#agent, task, request, signal),

@@ -12,15 +12,19 @@ import {
   type SessionOpened,
   type TaskReport,
 } from '../api/session.js'
+import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Manager } from '../manager/index.js'
-import type { CallOptions, LinkPool, RpcHandler } from '../overlay/transport/index.js'
+import type { LinkPool, RpcHandler } from '../overlay/transport/index.js'
+import { answerBeats, BeatRelay } from './beat-relay.js'
+import { read } from './read-parameters.js'
 import { leaderWaitMs } from './session-finder.js'
 
 export interface SessionHandlerWorld {
   /** @throws {SkeinError} ERR_SKEIN_NOT_LEADER on a worker */
   manager(): Manager
-  pool(): Pick<LinkPool, 'call' | 'stream'>
+  pool(): Pick<LinkPool, 'call' | 'stream' | 'ended'>
+  readonly clock: Clock
 }
 
 const resources = v.object({ cpuNanos: v.number(), memoryBytes: v.number() })
@@ -57,40 +61,45 @@ type Act = keyof SessionApi
 export function installSessionHandlers(handlers: Map<string, RpcHandler>, world: SessionHandlerWorld): void {
   const { manager, pool } = world
 
-  const perform = async (act: Exclude<Act, 'assignments'>, node: string, params: unknown): Promise<unknown> => {
+  const beats = new BeatRelay(world)
+  const perform = async (act: Exclude<Act, 'assignments' | 'beat'>, node: string, params: unknown): Promise<unknown> => {
     const api = manager().sessions()
     if (act === 'open') return await api.open(node, helloOf(params))
     if (act === 'report') {
       const { session, reports } = read(reportsSchema, params)
       return await api.report(node, session, reports.map(known))
     }
-    const { session } = read(sessionSchema, params)
-    if (act === 'beat') return await api.beat(node, session)
-    await api.leave(node, session)
+    await api.leave(node, read(sessionSchema, params).session)
     return null
   }
   const listen = (node: string, params: unknown, signal: AbortSignal): AsyncIterable<Assignments> =>
     manager().sessions().assignments(node, read(sessionSchema, params).session, signal)
 
-  for (const act of ['open', 'beat', 'report', 'leave'] as const) {
-    // A signal is not asked for where none is needed: beats are what a leader hears most, and it would cost more than they do.
-    handlers.set(`session.${act}`, async (params, context) => {
-      const { node } = context.identity
-      if (act === 'open') await manager().servingWithin(leaderWaitMs, context.signal)
+  for (const act of ['open', 'report', 'leave'] as const) {
+    handlers.set(`session.${act}`, async (params, { identity, signal }) => {
+      if (act === 'open') await manager().servingWithin(leaderWaitMs, signal)
       const leader = relayTo(manager())
       const answer =
         leader === undefined
-          ? await perform(act, node, params)
-          : await passedOn(pool().call(leader, `relay.${act}`, { node, params }, relayOptions(act, context.signal)))
+          ? await perform(act, identity.node, params)
+          : await passedOn(pool().call(leader, `relay.${act}`, { node: identity.node, params }, { deadlineMs: relayMs, signal }))
       return act === 'open' && leader !== undefined ? { ...(answer as SessionOpened), leader } : answer
     })
-    handlers.set(`relay.${act}`, async (value, context) => {
+    handlers.set(`relay.${act}`, async (value, { signal }) => {
       const { node, params } = read(relayedSchema, value)
-      if (act === 'open') await manager().servingWithin(leaderWaitMs, context.signal)
+      if (act === 'open') await manager().servingWithin(leaderWaitMs, signal)
       // Never passed on twice: two managers that take each other for the leader must not play ball.
       return await perform(act, node, params)
     })
   }
+  // Its signal is not asked for: beats are what a leader hears most, and one signal would cost more than one of them.
+  handlers.set('session.beat', async (params, { identity }) => {
+    const { session } = read(sessionSchema, params)
+    const leader = relayTo(manager())
+    if (leader === undefined) return await manager().sessions().beat(identity.node, session)
+    return await passedOn(beats.beat(leader, identity.node, session))
+  })
+  handlers.set('relay.beats', async (value) => await answerBeats(manager().sessions(), value))
   handlers.set('session.assignments', (params, { identity, signal }) => {
     const leader = relayTo(manager())
     if (leader === undefined) return listen(identity.node, params, signal)
@@ -100,10 +109,6 @@ export function installSessionHandlers(handlers: Map<string, RpcHandler>, world:
     const { node, params } = read(relayedSchema, value)
     return listen(node, params, signal)
   })
-}
-
-function relayOptions(act: Act, signal: AbortSignal): CallOptions {
-  return { deadlineMs: relayMs, signal, channel: act === 'beat' ? 'session' : 'rpc' }
 }
 
 /** The manager to pass a worker's words on to; undefined: this one answers, or refuses, itself. */
@@ -143,11 +148,4 @@ function helloOf(params: unknown): SessionHello {
 
 function known({ exitCode, ...rest }: v.InferOutput<typeof report>): TaskReport {
   return { ...rest, ...(exitCode !== undefined && { exitCode }) }
-}
-
-function read<S extends v.GenericSchema>(schema: S, value: unknown): v.InferOutput<S> {
-  const result = v.safeParse(schema, value)
-  if (result.success) return result.output
-  const path = v.getDotPath(result.issues[0]) ?? 'parameters'
-  throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', `${path}: ${result.issues[0].message}`, { path })
 }

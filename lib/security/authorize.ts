@@ -85,7 +85,7 @@ export const permissions: Readonly<Record<string, Row>> = {
   'session.leave': peers,
   // The same, as a manager that does not lead passes it on: it vouches for whose words they are.
   'relay.open': managers,
-  'relay.beat': managers,
+  'relay.beats': managers,
   'relay.assignments': managers,
   'relay.report': managers,
   'relay.leave': managers,

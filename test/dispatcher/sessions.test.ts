@@ -96,3 +96,15 @@ t.test('a session that did not come about leaves the node expected', async (t) =
   sessions.withdraw('a', session, 300)
   t.equal(sessions.holds('a', next), true, 'a late withdrawal does not touch the next session')
 })
+
+t.test('a beat that was heard before the link ended, and is told after, does not speak for the time since', async (t) => {
+  const sessions = new Sessions(seededRandom(1))
+  const session = sessions.register('a', 0)
+  sessions.linkDown('a', 'reset', 1_000)
+  t.equal(sessions.beat('a', session, 950), true, 'it is a beat all the same')
+  t.match(sessions.signs('a'), { heardMs: 950, ended: { evidence: 'reset' } })
+  sessions.beat('a', session, 1_040)
+  t.same(sessions.signs('a'), { session: 'registered', heardMs: 1_040, ended: undefined })
+  sessions.beat('a', session, 1_020)
+  t.equal(sessions.signs('a')?.heardMs, 1_040, 'beats over two ways may come in either order')
+})

@@ -1,8 +1,10 @@
 import t from 'tap'
 import type { Assignments, SessionApi } from '../../lib/api/session.js'
+import { deferred } from '../../lib/base/deferred.js'
 import { type ErrorCode, SkeinError } from '../../lib/base/errors.js'
 import type { CallOptions, RpcContext, RpcHandler } from '../../lib/overlay/transport/index.js'
 import { installSessionHandlers } from '../../lib/peer/session-handlers.js'
+import { ManualClock } from '../../lib/testing/manual-clock.js'
 
 const hello = {
   address: 'w:1',
@@ -16,6 +18,9 @@ const notLeader = new SkeinError('ERR_SKEIN_NOT_LEADER', 'not I', { leader: unde
 function managers() {
   const asked: string[] = []
   const ahead: string[] = []
+  const agesMs: (number | undefined)[] = []
+  const clock = new ManualClock()
+  const ended = deferred<unknown>()
   const world = {
     leader: 'ma' as string | undefined,
     thinks: new Map<string, string>(),
@@ -26,8 +31,10 @@ function managers() {
       asked.push(`open ${node} ${address}`)
       return { session: 's1', heartbeatMs: 1_000, managers: [] }
     },
-    beat: async (node, session) => {
+    beat: async (node, session, agoMs) => {
       asked.push(`beat ${node} ${session}`)
+      agesMs.push(agoMs)
+      if (session === 'over') throw new SkeinError('ERR_SKEIN_SESSION_INVALID', 'over', { node })
       return { heartbeatMs: 900 }
     },
     async *assignments(node, session) {
@@ -69,9 +76,11 @@ function managers() {
       return handlerOf(to, method)(params, context(self, 'manager'))
     }
     installSessionHandlers(own, {
+      clock,
       manager: () => manager as never,
       pool: () =>
         ({
+          ended: ended.promise,
           call: async (to: string, method: string, params: unknown, { channel }: CallOptions = {}) => {
             if (channel === 'session') ahead.push(method)
             return await (ask(to, method, params) as Promise<unknown>)
@@ -80,15 +89,26 @@ function managers() {
         }) as never,
     })
   }
-  const say = (to: string, method: string, params: unknown): ReturnType<RpcHandler> =>
-    handlerOf(to, method)(params, context('worker000001', 'worker'))
+  const say = (to: string, method: string, params: unknown, worker = 'worker000001'): ReturnType<RpcHandler> =>
+    handlerOf(to, method)(params, context(worker, 'worker'))
   return {
     world,
     asked,
     /** Calls that went ahead of others. */
     ahead,
     say,
-    tell: async (to: string, method: string, params: unknown) => await (say(to, method, params) as Promise<unknown>),
+    /** Beats that are passed on wait for others: their time passes. */
+    tell: async (to: string, method: string, params: unknown) => {
+      const answer = say(to, method, params) as Promise<unknown>
+      answer.catch(() => undefined) // it is awaited a moment later
+      clock.advance(100)
+      return await answer
+    },
+    /** How long ago each beat was heard, as the leader's dispatcher was told. */
+    agesMs,
+    clock,
+    /** The links end. */
+    end: () => ended.resolve(undefined),
   }
 }
 
@@ -110,7 +130,7 @@ t.test('a manager that does not lead passes a session on under the name its link
     'leave worker000001',
     'assignments worker000001 s1',
   ])
-  t.same(ahead, ['relay.beat'], 'no large report of another worker keeps a heartbeat waiting')
+  t.same(ahead, ['relay.beats'], 'no large report of another worker keeps a heartbeat waiting')
 })
 
 t.test('the leader itself answers, and needs to name nobody', async (t) => {
@@ -140,4 +160,47 @@ t.test('a leader lost on the way is told as a leader that is gone; any other ref
     detail: { path: 'address' },
   })
   t.throws(() => say('ma', 'session.assignments', {}), { code: 'ERR_SKEIN_BAD_MESSAGE' })
+})
+
+t.test('beats of a tenth of a second are passed on together, each with its age, and answered each by itself', async (t) => {
+  const { asked, ahead, agesMs, clock, say } = managers()
+  const beat = (worker: string, session = 's1'): Promise<unknown> => {
+    const answer = say('mb', 'session.beat', { session }, worker) as Promise<unknown>
+    answer.catch(() => undefined) // awaited below
+    return answer
+  }
+  const first = beat('worker000001')
+  clock.advance(60)
+  const second = beat('worker000002', 'over')
+  const third = beat('worker000003')
+  clock.advance(39)
+  t.same(ahead, [], 'not yet')
+  clock.advance(1)
+  t.same(await first, { heartbeatMs: 900 })
+  await t.rejects(second, { code: 'ERR_SKEIN_SESSION_INVALID', detail: { node: 'worker000002' } })
+  t.same(await third, { heartbeatMs: 900 })
+  t.same(ahead, ['relay.beats'], 'the leader was woken once')
+  t.same(asked, ['beat worker000001 s1', 'beat worker000002 over', 'beat worker000003 s1'])
+  t.same(agesMs, [100, 40, 40])
+  const next = beat('worker000001')
+  clock.advance(100)
+  await next
+  t.equal(ahead.length, 2)
+})
+
+t.test('a thousand beats do not wait for the tenth of a second to be over', async (t) => {
+  const { ahead, clock, say } = managers()
+  const beats = Array.from({ length: 1_000 }, (_, at) => say('mb', 'session.beat', { session: 's1' }, `worker${at}`) as Promise<unknown>)
+  await Promise.all(beats)
+  t.same(ahead, ['relay.beats'])
+  t.equal(clock.pending, 0)
+})
+
+t.test('when the links end, a beat that waits is answered and leaves no timer behind', async (t) => {
+  const { world, clock, say, end } = managers()
+  const beat = say('mb', 'session.beat', { session: 's1' }) as Promise<unknown>
+  world.fails = 'ERR_SKEIN_STOPPED'
+  end()
+  await t.rejects(beat, { code: 'ERR_SKEIN_NOT_LEADER' })
+  t.equal(clock.pending, 0)
 })

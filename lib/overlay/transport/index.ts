@@ -13,6 +13,7 @@ export { everybody, type LinkFault, LinkFaults } from './link-faults.js'
 export { type DialOptions, type LinkCounters, type LinkEvent, LinkPool } from './link-pool.js'
 export { Switchboard } from './memory-transport.js'
 export { type LinkOptions, wireVersions } from './options.js'
+export { errorFromWire, errorToWire } from './remote-errors.js'
 export type { CallOptions, RpcContext, RpcHandler, RpcHandlers, RpcLink } from './rpc.js'
 export {
   type Connection,
