@@ -314,11 +314,13 @@ export class Prober {
     this.#local.awareness.add(relays === 0 ? 1 : unheard.size)
     // What was not there has started again meanwhile: that says nothing of the new process.
     const isReplaced = this.#local.table.get(probe.id)?.epoch !== probe.epoch
-    if (probe.triage === 'local' || isReplaced) return
+    // Relays that answered show that our network works: then it is the way to this one that fails (no route, a name that went with its host).
+    const isOurFault = probe.triage === 'local' && unheard.size === relays
+    if (isOurFault || isReplaced) return
     // One of several that says nothing has perhaps gone with the other: where many do at once, chance finds the last of them late.
     const [silent] = unheard
     if (silent !== undefined && unheard.size < relays && this.underWay < pursuedMax) this.check(silent)
-    this.#verdict(probe.id, probe.triage ?? 'silent')
+    this.#verdict(probe.id, probe.triage === undefined || probe.triage === 'local' ? 'silent' : probe.triage)
   }
 
   #end(probe: Probe): void {

@@ -3,9 +3,9 @@ import type { MemberRecord } from './member.js'
 import { briefBytes, recordBytes } from './record-bytes.js'
 
 interface Rumour {
-  readonly record: MemberRecord
-  readonly kind: number
-  readonly sizeBytes: number
+  record: MemberRecord
+  kind: number
+  sizeBytes: number
   sent: number
   before: Rumour | undefined
   after: Rumour | undefined
@@ -69,9 +69,19 @@ export class Rumours {
   }
 
   add(record: MemberRecord): void {
-    this.drop(record.id)
-    if (this.size >= rumoursMax) this.#dropMostTold()
     const kind = record.id === this.#own ? 0 : record.state === 'alive' || record.state === 'left' ? 1 : 2
+    const known = this.#byMember.get(record.id)
+    if (known !== undefined) {
+      // Most words on a member follow others: the rumour is used again, and leaves nothing behind.
+      this.#shelf(known).delete(known)
+      known.record = record
+      known.kind = kind
+      known.sizeBytes = recordBytes(record)
+      known.sent = 0
+      this.#shelf(known).add(known)
+      return
+    }
+    if (this.size >= rumoursMax) this.#dropMostTold()
     const rumour: Rumour = { record, kind, sizeBytes: recordBytes(record), sent: 0, before: undefined, after: undefined }
     this.#byMember.set(record.id, rumour)
     this.#shelf(rumour).add(rumour)

@@ -155,3 +155,15 @@ t.test('a member whose machine takes connections is asked once more before it is
   one.pass(1_000)
   t.equal(one.core.member(peer)?.state, 'degraded', 'and is, when it does not answer that either')
 })
+
+t.test(
+  'a host that no route leads to any more, or whose name went with it, is missed: relays that answer show that our own network works',
+  async (t) => {
+    const one = new Lonely(10)
+    for (let ms = 0; ms < 10_000; ms++) {
+      for (const { to, message } of of(one.pass(1), 'ping-req')) one.receive(Number(to), { type: 'nack', seq: message.seq })
+      for (const peer of one.triages.splice(0)) one.evidence(peer, 'local')
+    }
+    t.ok(one.core.members().some(({ state }) => state === 'suspect'))
+  },
+)
