@@ -17,7 +17,8 @@ t.test(
     await worker.stop()
     await manager.stop()
     const starts: readonly PeerOptions[] = [{ dir }, { name: 'alone' }, { name: 'alone', dir: freshDir(t) }]
-    const before = held()
+    const isAllGone = async (): Promise<boolean> => held() <= 1 // the wait of `eventually` itself
+    await eventually('the first two are gone', isAllGone)
     let aborted = 0
     for (const options of starts) {
       for (const delayMs of [0, 4, 8, 15, 30, 60, 120]) {
@@ -28,7 +29,7 @@ t.test(
           (peer) => peer.stop(), // it was quicker
           () => aborted++,
         )
-        await eventually(`nothing is left after ${delayMs} ms`, async () => held() <= before + 1) // the wait of `eventually` itself
+        await eventually(`nothing is left after ${delayMs} ms`, isAllGone)
       }
     }
     t.ok(aborted > 7, `${aborted} of ${3 * 7} starts were aborted`)
