@@ -89,7 +89,7 @@ export interface Node extends Meta {
   readonly load: NodeLoad | undefined
 }
 
-/** What a node says of its machine and its process, whenever that differs by a tenth and once a minute; nothing is decided by it. */
+/** What a node says of its machine and its process, when that differs by a tenth (at most every 10 s) and once a minute; nothing is decided by it. */
 export interface NodeLoad {
   /** Used part of the machine's CPU, 0..1, a moving average over some seconds. */
   readonly cpu: number

@@ -23,6 +23,8 @@ const newest = 0.3
 /** Told when something differs by more than this part of what was told, of all CPUs, or so many milliseconds: less is weather. */
 const difference = 0.1
 const lagDifferenceMs = 50
+/** At least so long between two statements of the weather: a machine that is busy by turns is no reason to tell everybody each time. */
+const pauseMs = 10_000
 
 export class LoadMeter {
   readonly #world: LoadMeterWorld
@@ -66,11 +68,22 @@ export class LoadMeter {
       memoryFreeBytes: memoryFreeBytes(),
       ...unreserved(),
     }
-    if (this.#told !== undefined && nowMs - this.#toldMs < loadPeriodMs && !differs(this.#told, load)) return
+    if (this.#told !== undefined && !isNews(this.#told, load, nowMs - this.#toldMs)) return
     this.#told = load
     this.#toldMs = nowMs
     tell(load)
   }
+}
+
+function isNews(told: LoadRow, now: LoadRow, sinceMs: number): boolean {
+  if (sinceMs >= loadPeriodMs || isOtherwiseReserved(told, now)) return true
+  return sinceMs >= pauseMs && differs(told, now)
+}
+
+function isOtherwiseReserved(a: LoadRow, b: LoadRow): boolean {
+  return (
+    a.tasks !== b.tasks || a.unreservedCpuNanos !== b.unreservedCpuNanos || a.unreservedMemoryBytes !== b.unreservedMemoryBytes
+  )
 }
 
 function differs(a: LoadRow, b: LoadRow): boolean {
@@ -78,9 +91,6 @@ function differs(a: LoadRow, b: LoadRow): boolean {
   return (
     Math.abs(a.cpu - b.cpu) > difference ||
     Math.abs(a.lagMs - b.lagMs) > lagDifferenceMs ||
-    a.tasks !== b.tasks ||
-    moved(a.memoryFreeBytes, b.memoryFreeBytes) ||
-    a.unreservedCpuNanos !== b.unreservedCpuNanos ||
-    a.unreservedMemoryBytes !== b.unreservedMemoryBytes
+    moved(a.memoryFreeBytes, b.memoryFreeBytes)
   )
 }
