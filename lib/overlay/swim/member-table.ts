@@ -1,6 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import { below, type Random } from '../../base/random.js'
-import { hashId, hashRecord, isHere, type MemberRecord, mix } from './member.js'
+import { hashId, hashRecord, isHere, type MemberRecord } from './member.js'
 
 /** Parts of the digest: a difference in one record shows in one of them. */
 export const bucketCount = 256
@@ -18,6 +18,7 @@ export class Roster {
   readonly records: readonly MemberRecord[]
   readonly pages: readonly (readonly (MemberRecord | undefined)[])[]
   readonly buckets: Uint32Array
+  readonly digest: number
   readonly hereCount: number
   readonly deadCount: number
   /** Slots by bucket. */
@@ -30,7 +31,14 @@ export class Roster {
     const pageCount = Math.ceil(this.records.length / (1 << pageBits))
     this.pages = Array.from({ length: pageCount }, (_, at) => this.records.slice(at << pageBits, (at + 1) << pageBits))
     this.buckets = new Uint32Array(bucketCount)
-    for (const record of this.records) toggle(this.buckets, record)
+    let digest = 0
+    for (const record of this.records) {
+      const idHash = hashId(record.id)
+      const hash = hashRecord(record, idHash)
+      toggle(this.buckets, idHash, hash)
+      digest ^= hash
+    }
+    this.digest = digest >>> 0
     this.hereCount = this.records.filter(isHere).length
     this.deadCount = this.records.filter(isDead).length
     const shelves = Array.from({ length: bucketCount }, () => [] as number[])
@@ -71,12 +79,13 @@ export class MemberTable {
   #size: number
   #hereCount: number
   #deadCount: number
-  #digest: number | undefined
+  #digest: number
 
   constructor(roster: Roster = Roster.empty) {
     this.#roster = roster
     this.#pages = roster.pages.slice()
     this.#buckets = roster.buckets.slice()
+    this.#digest = roster.digest
     this.#slotCount = roster.records.length
     this.#size = this.#slotCount
     this.#hereCount = roster.hereCount
@@ -106,13 +115,8 @@ export class MemberTable {
     return this.#buckets
   }
 
-  /** Equal on two tables that hold the same; 32 bits of all buckets. */
+  /** Equal on two tables that hold the same: 32 bits of all records together. */
   get digest(): number {
-    if (this.#digest === undefined) {
-      let digest = 0
-      for (const bucket of this.#buckets) digest = mix(digest ^ bucket)
-      this.#digest = digest
-    }
     return this.#digest
   }
 
@@ -230,9 +234,10 @@ export class MemberTable {
   }
 
   #account(before: MemberRecord | undefined, after: MemberRecord | undefined): void {
-    if (before !== undefined) toggle(this.#buckets, before)
-    if (after !== undefined) toggle(this.#buckets, after)
-    this.#digest = undefined
+    const idHash = hashId(((after ?? before) as MemberRecord).id)
+    const change = (before === undefined ? 0 : hashRecord(before, idHash)) ^ (after === undefined ? 0 : hashRecord(after, idHash))
+    toggle(this.#buckets, idHash, change)
+    this.#digest = (this.#digest ^ change) >>> 0
     this.#size += Number(after !== undefined) - Number(before !== undefined)
     this.#hereCount += Number(after !== undefined && isHere(after)) - Number(before !== undefined && isHere(before))
     this.#deadCount += Number(after !== undefined && isDead(after)) - Number(before !== undefined && isDead(before))
@@ -279,10 +284,9 @@ export function foldBuckets(buckets: Uint32Array, count: number): Uint32Array {
   return folded
 }
 
-function toggle(buckets: Uint32Array, record: MemberRecord): void {
-  const idHash = hashId(record.id)
+function toggle(buckets: Uint32Array, idHash: number, change: number): void {
   const at = idHash % bucketCount
-  buckets[at] = (buckets[at] as number) ^ hashRecord(record, idHash)
+  buckets[at] = (buckets[at] as number) ^ change
 }
 
 /** The first place in a sorted list whose id is not below. */
