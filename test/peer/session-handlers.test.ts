@@ -190,7 +190,10 @@ t.test('beats of a tenth of a second are passed on together, each with its age, 
 
 t.test('a thousand beats do not wait for the tenth of a second to be over', async (t) => {
   const { ahead, clock, say } = managers()
-  const beats = Array.from({ length: 1_000 }, (_, at) => say('mb', 'session.beat', { session: 's1' }, `worker${at}`) as Promise<unknown>)
+  const beats = Array.from(
+    { length: 1_000 },
+    (_, at) => say('mb', 'session.beat', { session: 's1' }, `worker${at}`) as Promise<unknown>,
+  )
   await Promise.all(beats)
   t.same(ahead, ['relay.beats'])
   t.equal(clock.pending, 0)

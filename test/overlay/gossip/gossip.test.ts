@@ -225,19 +225,22 @@ function settled(workersTotal: number): World {
   return w
 }
 
-t.test('while nothing changes a worker speaks every eight seconds and wakes no more often, a manager once a second', async (t) => {
-  const w = settled(30)
-  const [manager, worker] = [w.nodes.get('m1'), w.nodes.get('worker000003')] as [Gossip, Gossip]
-  const before = { worker: worker.counters, manager: manager.counters, wakes: w.ticks('worker000003') }
-  w.clock.advance(60_000)
-  const said = worker.counters.sent - before.worker.sent
-  t.ok(said >= 6 && said <= 10, `${said} messages of a worker in a minute`)
-  t.equal(w.ticks('worker000003') - before.wakes, said, 'it wakes to speak, and for nothing else')
-  t.ok(worker.counters.sentBytes - before.worker.sentBytes < 60 * 15, 'less than 15 bytes a second')
-  const managers = manager.counters.sent - before.manager.sent
-  t.ok(managers >= 45 && managers <= 80, `${managers} messages of a manager in a minute`)
-  t.ok((manager.counters.sentBytes - before.manager.sentBytes) / managers < 60, 'a fingerprint each')
-})
+t.test(
+  'while nothing changes a worker speaks every eight seconds and wakes no more often, a manager once a second',
+  async (t) => {
+    const w = settled(30)
+    const [manager, worker] = [w.nodes.get('m1'), w.nodes.get('worker000003')] as [Gossip, Gossip]
+    const before = { worker: worker.counters, manager: manager.counters, wakes: w.ticks('worker000003') }
+    w.clock.advance(60_000)
+    const said = worker.counters.sent - before.worker.sent
+    t.ok(said >= 6 && said <= 10, `${said} messages of a worker in a minute`)
+    t.equal(w.ticks('worker000003') - before.wakes, said, 'it wakes to speak, and for nothing else')
+    t.ok(worker.counters.sentBytes - before.worker.sentBytes < 60 * 15, 'less than 15 bytes a second')
+    const managers = manager.counters.sent - before.manager.sent
+    t.ok(managers >= 45 && managers <= 80, `${managers} messages of a manager in a minute`)
+    t.ok((manager.counters.sentBytes - before.manager.sentBytes) / managers < 60, 'a fingerprint each')
+  },
+)
 
 t.test('what is new wakes a quiet worker at once, and makes it compare itself within two seconds', async (t) => {
   const w = settled(30)
