@@ -5,4 +5,5 @@
  * @module
  */
 export { ControlServer, type ControlWorld } from './control-server.js'
-export { type Founding, Manager, type ManagerOptions } from './manager.js'
+export { Manager } from './manager.js'
+export type { Founding, ManagerOptions } from './options.js'

@@ -2,102 +2,31 @@ import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '.
 import type { TrustNews } from '../api/join.js'
 import type { ManagerAddress, SessionApi } from '../api/session.js'
 import type { Endpoint, LogLine, NodeLoad, Status, Why } from '../api/types.js'
-import type { Rows, TaskRow } from '../api/worker-rows.js'
-import type { Clock } from '../base/clock.js'
 import { type Deferred, deferred } from '../base/deferred.js'
 import { messageOf, SkeinError } from '../base/errors.js'
-import type { Logger } from '../base/logger.js'
-import type { Random } from '../base/random.js'
 import { Dispatcher, type DispatcherWorld, type Membership } from '../dispatcher/index.js'
-import type { Access } from '../model/access.js'
 import { type ClusterSettings, defaultClusterSettings } from '../model/cluster.js'
 import type { Availability, NodeRole } from '../model/node.js'
 import { isTerminal, type Task as TaskRecord } from '../model/task.js'
 import { isCurrent, Reconciler, slotEnd } from '../orchestrator/index.js'
 import type { Evidence, LinkPool } from '../overlay/transport/index.js'
-import { RaftRunner } from '../raft/runner/index.js'
+import type { RaftRunner } from '../raft/runner/index.js'
 import { describeReason, summaryOf } from '../scheduler/index.js'
 import { digestOf, formatJoinString, type Identity, issuingRoot, sealSecret, tokenSecret } from '../security/index.js'
-import type { Storage } from '../storage/index.js'
-import { Store } from '../store/index.js'
+import type { Store } from '../store/index.js'
 import { ControlServer, type ControlWorld } from './control-server.js'
 import { certificateFacts, JoinServer } from './join-server.js'
 import { KeyringKeeper } from './keyring-keeper.js'
 import { type Duty, Leadership } from './leadership.js'
 import { Mesh } from './mesh.js'
+import type { Founding, ManagerOptions } from './options.js'
 import { checkDemotable, checkRemovable, type QuorumView } from './quorum-guard.js'
-import { RaftLinks } from './raft-links.js'
+import type { RaftLinks } from './raft-links.js'
+import { openReplica, type Replica } from './replica.js'
 import { RoleKeeper } from './role-keeper.js'
 import { RootKeeper } from './root-keeper.js'
 import { secretOpener } from './secret-opener.js'
 import { VoterKeeper } from './voter-keeper.js'
-
-/** The first records of a new cluster, written by its first leader. Everyone who founds it has the same. */
-export interface Founding {
-  readonly access: Access
-  readonly members: readonly FoundingMember[]
-}
-
-export interface FoundingMember {
-  readonly id: string
-  readonly raftId: number
-  /** DER. */
-  readonly certificate: Uint8Array
-  readonly name: string
-  readonly address: string
-  readonly availability: Availability
-  readonly labels: Readonly<Record<string, string>>
-}
-
-export interface ManagerOptions {
-  readonly node: string
-  readonly cluster: string
-  readonly raftId: number
-  /** Unseals what is secret in the cluster's record. */
-  readonly dataKey: Uint8Array
-  /** Only the very first peers of a cluster, until the first records are written. */
-  readonly founding: Founding | undefined
-  /** Where the raft log lies; undefined: memory only. */
-  readonly raftDir: string | undefined
-  /** Applied state; its keys are the store's alone. */
-  readonly storage: Storage
-  readonly pool: LinkPool
-  /** Managers known from joining, before the own tables say so. */
-  readonly managers: readonly ManagerAddress[]
-  readonly clock: Clock
-  readonly random: Random
-  readonly tickMs: number
-  readonly electionTicks: number
-  /** Voters to keep among the managers while this one leads; undefined: all of them vote. */
-  readonly votersWanted: number | undefined
-  readonly logger: Logger
-  /** Who is alive by the word of many; undefined: only sessions and links tell. */
-  readonly membership: Membership | undefined
-  /** What workers say of their tasks besides, as every manager holds it. */
-  readonly rows: Rows<TaskRow>
-  /** How busy a node says it is; undefined: it did not lately. */
-  load(node: string): NodeLoad | undefined
-  /** Where a service's tasks answer, by what their nodes say. */
-  endpoints(service: string): readonly Endpoint[]
-  /** This peer's own tasks' lines; others are asked over links. */
-  localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
-  /** Connects to an address and hangs up; never rejects. */
-  readonly dial: NonNullable<DispatcherWorld['dial']>
-  /** A call to another manager's control server. */
-  forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
-  forwardStream<V extends StreamVerb>(
-    node: string,
-    verb: V,
-    params: ControlStreams[V][0],
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<ControlStreams[V][1]>
-  remoteLogs(
-    node: string,
-    task: string,
-    request: ControlStreams['logs'][0],
-    signal: AbortSignal,
-  ): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
-}
 
 /** Election timeouts a call waits for a leader: an election with a split vote or two fits in. */
 const leaderWaitElections = 5
@@ -124,7 +53,7 @@ export class Manager {
   #managersKnown: { readonly version: number; readonly known: readonly ManagerAddress[] } | undefined
   #undo: (() => void)[] = []
 
-  private constructor(options: ManagerOptions, store: Store, raft: RaftRunner, links: RaftLinks) {
+  private constructor(options: ManagerOptions, { store, raft, links }: Replica) {
     this.#o = options
     this.store = store
     this.raft = raft
@@ -147,41 +76,9 @@ export class Manager {
     })
   }
 
+  /** @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_OTHER_CLUSTER, ERR_SKEIN_DIR_UNUSABLE, ERR_SKEIN_STORAGE */
   static async open(options: ManagerOptions): Promise<Manager> {
-    const links = new RaftLinks(options.raftId, options.pool)
-    // The store proposes through the runner and the runner applies to the store: the one knot, tied here.
-    const late: { raft?: RaftRunner } = {}
-    const store = await Store.open({
-      storage: options.storage,
-      clock: options.clock,
-      random: options.random,
-      propose: (bytes, o) => {
-        if (late.raft === undefined) throw new SkeinError('ERR_SKEIN_STOPPED', 'raft is not open yet', { what: 'raft' })
-        return late.raft.propose(bytes, o)
-      },
-    })
-    const raft = await RaftRunner.open({
-      id: options.raftId,
-      clusterId: options.cluster,
-      dir: options.raftDir,
-      ...(options.founding && {
-        bootstrap: {
-          voters: options.founding.members.map(({ raftId }) => raftId),
-          votersOutgoing: [],
-          learners: [],
-          learnersNext: [],
-          autoLeave: false,
-        },
-      }),
-      stateMachine: store,
-      transport: links,
-      clock: options.clock,
-      random: options.random,
-      tickMs: options.tickMs,
-      electionTicks: options.electionTicks,
-    })
-    late.raft = raft
-    return new Manager(options, store, raft, links)
+    return new Manager(options, await openReplica(options))
   }
 
   /** Begins to take part. Leadership, if it comes, comes later. */

@@ -10,6 +10,7 @@ export { keyBytesMax, valueBytesMax } from './apply-cluster.js'
 export type { Change, ChangeKind, StoreChange } from './changes.js'
 export { commandBytesMax, decodeCommand, encodeCommand } from './command-codec.js'
 export { brokenInvariants } from './invariants.js'
+export { readTables } from './persister.js'
 export {
   managersOf,
   newestTask,
@@ -32,6 +33,7 @@ export {
   type StoreOptions,
   type SubmitOptions,
 } from './store.js'
+export { type RowSealing, tableLayout } from './table-layout.js'
 export { requestsKept, Tables } from './tables.js'
 export { type Transaction, type TransactionOptions, transact } from './transaction.js'
 export type { KeyValue, View } from './view.js'

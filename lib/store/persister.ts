@@ -6,13 +6,14 @@ import { setImmediate } from 'node:timers/promises'
 import type { Clock } from '../base/clock.js'
 import { deferred } from '../base/deferred.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
-import { keysUnder, makeKey, type Storage, type Write } from '../storage/index.js'
+import type { Storage, Write } from '../storage/index.js'
 import { decode, encode } from '../wire/codec.js'
 import { anything, array, natural, read } from '../wire/decode.js'
 import { forgetTables, tablesRoot } from './forget-tables.js'
 import { brokenInvariants } from './invariants.js'
 import { packRow, unpackRow } from './row-codec.js'
-import { type Row, type RowRef, rowKinds } from './rows.js'
+import type { Row, RowRef } from './rows.js'
+import type { TableLayout } from './table-layout.js'
 import { Tables } from './tables.js'
 
 /** Changes wait this long for more of their kind. */
@@ -23,10 +24,9 @@ const rowsWaitingMax = 20_000
 const rowsPerSlice = 500
 const rowBytesMax = 4 * 1024 * 1024
 
-const appliedKey = makeKey(tablesRoot, 'applied')
-
 export class Persister {
   readonly #storage: Storage
+  readonly #layout: TableLayout
   readonly #clock: Clock
   readonly #tables: () => Tables
   readonly #changed = new Map<string, RowRef>()
@@ -38,8 +38,9 @@ export class Persister {
   #stopped = false
   #failure: unknown
 
-  constructor(storage: Storage, clock: Clock, tables: () => Tables) {
+  constructor(storage: Storage, layout: TableLayout, clock: Clock, tables: () => Tables) {
     this.#storage = storage
+    this.#layout = layout
     this.#clock = clock
     this.#tables = tables
   }
@@ -73,7 +74,7 @@ export class Persister {
    */
   async rewrite(tables: Tables): Promise<void> {
     await this.flush()
-    this.#queue(() => rewriteAll(this.#storage, tables))
+    this.#queue(() => rewriteAll(this.#storage, this.#layout, tables))
     await this.#writing
     if (this.#failure !== undefined) throw this.#failure
   }
@@ -117,32 +118,41 @@ export class Persister {
     this.#behind = false
     const writes: Write[] = []
     for (const [index, row] of rows.entries()) {
-      writes.push(writeOf(row))
+      writes.push(writeOf(row, this.#layout))
       if (index % rowsPerSlice === rowsPerSlice - 1) await setImmediate()
     }
-    writes.push({ type: 'put', key: appliedKey, value: encode(version) })
+    writes.push(appliedAt(version, this.#layout))
     await this.#storage.batch(writes, { sync: false })
   }
 }
 
 /**
- * The tables as last written; empty ones when there are none, or when a rewrite was cut short.
- * @throws {SkeinError} ERR_SKEIN_CORRUPT when what is there does not decode or hold together; ERR_SKEIN_STORAGE
+ * The tables as last written; empty ones when there are none, when a rewrite was cut short, or when those that are there lie open and this
+ * layout is sealed (they are cleared away, and built again from the raft log).
+ * @throws {SkeinError} as `readTables`
  */
-export async function loadTables(storage: Storage): Promise<Tables> {
-  const tables = new Tables()
+export async function loadTables(storage: Storage, layout: TableLayout): Promise<Tables> {
+  const tables = await readTables(storage, layout)
+  if (tables === undefined) await forgetTables(storage)
+  return tables ?? new Tables()
+}
+
+/**
+ * The tables as last written; undefined when there are none. Changes nothing.
+ * @throws {SkeinError} ERR_SKEIN_CORRUPT when what is there does not open, decode or hold together; ERR_SKEIN_STORAGE
+ */
+export async function readTables(storage: Storage, { appliedKey, rows, open }: TableLayout): Promise<Tables | undefined> {
   const applied = await storage.get(appliedKey)
-  if (applied === undefined) {
-    await forgetTables(storage)
-    return tables
-  }
+  if (applied === undefined) return undefined
+  const tables = new Tables()
   try {
-    tables.version = read(natural, decode(applied, rowBytesMax), 'applied')
-    for await (const { key, value } of storage.range(keysUnder(tablesRoot, 'row'))) {
-      tables.write(unpackRow(read(array(anything), decode(value, rowBytesMax), 'row'), `row ${Buffer.from(key).toString('hex')}`))
+    tables.version = read(natural, decode(open(applied, appliedKey), rowBytesMax), 'applied')
+    for await (const { key, value } of storage.range(rows)) {
+      const row = read(array(anything), decode(open(value, key), rowBytesMax), 'row')
+      tables.write(unpackRow(row, `row ${Buffer.from(key).toString('hex')}`))
     }
   } catch (error) {
-    if (isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw corrupt(error.message, error)
+    if (isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE') || isSkeinError(error, 'ERR_SKEIN_CORRUPT')) throw corrupt(error.message, error)
     throw error
   }
   const broken = brokenInvariants(tables)
@@ -150,23 +160,27 @@ export async function loadTables(storage: Storage): Promise<Tables> {
   return tables
 }
 
-async function rewriteAll(storage: Storage, tables: Tables): Promise<void> {
-  await storage.batch([{ type: 'delete', key: appliedKey }], { sync: false })
+async function rewriteAll(storage: Storage, layout: TableLayout, tables: Tables): Promise<void> {
+  await storage.batch([{ type: 'delete', key: layout.appliedKey }], { sync: false })
   await forgetTables(storage)
   let writes: Write[] = []
   for (const row of tables.rows()) {
-    writes.push(writeOf(row))
+    writes.push(writeOf(row, layout))
     if (writes.length < rowsPerSlice) continue
     await storage.batch(writes, { sync: false })
     writes = []
   }
-  writes.push({ type: 'put', key: appliedKey, value: encode(tables.version) })
+  writes.push(appliedAt(tables.version, layout))
   await storage.batch(writes, { sync: false })
 }
 
-function writeOf(row: Row): Write {
-  const key = makeKey(tablesRoot, 'row', rowKinds.indexOf(row.kind), row.key)
-  return row.record === undefined ? { type: 'delete', key } : { type: 'put', key, value: encode(packRow(row)) }
+function writeOf(row: Row, { keyOf, seal }: TableLayout): Write {
+  const key = keyOf(row)
+  return row.record === undefined ? { type: 'delete', key } : { type: 'put', key, value: seal(encode(packRow(row)), key) }
+}
+
+function appliedAt(version: number, { appliedKey: key, seal }: TableLayout): Write {
+  return { type: 'put', key, value: seal(encode(version), key) }
 }
 
 function corrupt(words: string, cause?: unknown): SkeinError<'ERR_SKEIN_CORRUPT'> {

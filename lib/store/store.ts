@@ -13,6 +13,7 @@ import type { Change, StoreChange } from './changes.js'
 import { decodeCommand, encodeCommand } from './command-codec.js'
 import { loadTables, Persister } from './persister.js'
 import { snapshotChunks, tablesFromChunks } from './snapshot.js'
+import { type RowSealing, tableLayout } from './table-layout.js'
 import { Tables } from './tables.js'
 import type { View } from './view.js'
 import { Watchers, type WatchOptions } from './watch.js'
@@ -26,6 +27,8 @@ export type Propose = (
 export interface StoreOptions {
   /** Where the tables are kept; without it in memory only, and rebuilt from the raft log. */
   readonly storage?: Storage
+  /** Seals what is kept there; without it rows lie open. */
+  readonly sealing?: RowSealing
   /** Without it the store only follows: every submit is refused with ERR_SKEIN_NOT_LEADER. */
   readonly propose?: Propose
   readonly clock: Clock
@@ -65,16 +68,17 @@ export class Store implements AsyncDisposable {
    * @throws {SkeinError} ERR_SKEIN_CORRUPT, ERR_SKEIN_STORAGE
    */
   static async open(options: StoreOptions): Promise<Store> {
-    return new Store(options, options.storage === undefined ? new Tables() : await loadTables(options.storage))
+    const { storage, sealing } = options
+    return new Store(options, storage === undefined ? new Tables() : await loadTables(storage, tableLayout(sealing)))
   }
 
-  private constructor({ storage, propose, clock, random }: StoreOptions, tables: Tables) {
+  private constructor({ storage, sealing, propose, clock, random }: StoreOptions, tables: Tables) {
     this.#clock = clock
     this.#random = random
     this.#propose = propose
     this.#tables = tables
     this.#watchers = new Watchers(clock, tables.version)
-    this.#persister = storage && new Persister(storage, clock, () => this.#tables)
+    this.#persister = storage && new Persister(storage, tableLayout(sealing), clock, () => this.#tables)
   }
 
   /** Raft index of the last entry the tables hold: raft goes on after it. */
