@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
-import { noRecords } from '../security/index.js'
+import { keyFile, noRecords } from '../security/index.js'
 import type { Storage } from '../storage/index.js'
 import { foundingOf } from './coming-in.js'
 import { managerCalls } from './manager-calls.js'
@@ -62,7 +62,11 @@ export class ManagerPart {
     const { node, cluster, raftId, managers } = self()
     const { dataKey, certificate } = own
     const { tickMs, electionTicks, votersWanted, logger } = options
-    if (raftId === undefined || dataKey === undefined || certificate === undefined) {
+    if (dataKey === undefined) {
+      const words = `${options.dir}: keys.json holds no data key, and without it this manager's log and tables do not open; put back the keys.json that belongs to them, or remove the directory and join again as a new node`
+      throw new SkeinError('ERR_SKEIN_CORRUPT', words, { file: keyFile })
+    }
+    if (raftId === undefined || certificate === undefined) {
       const words = `the identity in ${options.dir} lacks what a manager needs; remove the directory and join again`
       throw new SkeinError('ERR_SKEIN_CORRUPT', words, { file: 'identity.json' })
     }

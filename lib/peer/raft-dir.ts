@@ -4,8 +4,10 @@ import { join } from 'node:path'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import type { Op } from '../model/command.js'
 import { type Damage, inspectLog, type LogItem, type LogReport, listLog, lockDir, lockName } from '../raft/wal/index.js'
+import { isSealed, LogSealing, type RecordSealing } from '../security/index.js'
 import { LevelStorage } from '../storage/index.js'
 import { decodeCommand } from '../store/index.js'
+import { dirSealing } from './dir-sealing.js'
 import { readIdentity, stateDirAt } from './state-dir.js'
 
 export interface RaftDirReport extends LogReport {
@@ -18,19 +20,24 @@ export interface DumpOptions {
   readonly from?: number
   /** Only entries up to this index. */
   readonly to?: number
+  /** Opens the directory's keys where one seals them. */
+  readonly passphrase?: string | undefined
 }
 
 /** One line of a dump. `ops` only of a command of the store: what it does to what, never the values. */
 export interface DumpLine {
   readonly file: string
   readonly offset: number
-  readonly type: 'command' | 'data' | 'empty' | 'conf' | 'snapshot' | 'hardState' | 'seal'
+  /** `sealed`: a command that does not open with the keys in this directory. */
+  readonly type: 'command' | 'sealed' | 'data' | 'empty' | 'conf' | 'snapshot' | 'hardState' | 'seal'
   readonly index?: number
   readonly term?: number
   readonly sizeBytes?: number
   /** A later record took its place. */
   readonly replaced?: boolean
   readonly ops?: readonly string[]
+  /** Of one that is sealed: what it takes to open it. */
+  readonly remedy?: string
   readonly change?: string
   readonly vote?: number
   readonly commit?: number
@@ -49,15 +56,19 @@ export function verifyRaftDir(path: string): Promise<RaftDirReport> {
   })
 }
 
-/** What the log says, in the order it was written. @throws {SkeinError} as `verifyRaftDir` */
+/**
+ * What the log says, in the order it was written.
+ * @throws {SkeinError} as `verifyRaftDir`; ERR_SKEIN_LOCKED (the passphrase does not open the keys), ERR_SKEIN_DIR_UNUSABLE
+ */
 export function dumpRaftDir(path: string, options: DumpOptions = {}): Promise<readonly DumpLine[]> {
   return whileStopped(path, async ({ raftDir: dir }) => {
-    const { from, to } = options
+    const { from, to, passphrase } = options
     const isAll = from === undefined && to === undefined
     const items = await listLog(dir)
     const isWanted = (item: LogItem): boolean =>
       isAll || (item.type === 'entry' && item.entry.index >= (from ?? 0) && item.entry.index <= (to ?? Number.POSITIVE_INFINITY))
-    return items.filter(isWanted).map(lineOf)
+    const opener = await openerOf(path, passphrase)
+    return items.filter(isWanted).map((item) => lineOf(item, opener))
   })
 }
 
@@ -144,7 +155,33 @@ async function foreign(path: string, { segments }: LogReport): Promise<readonly 
   })
 }
 
-export function lineOf(item: LogItem): DumpLine {
+/** Opens commands of a log, or says why they stay shut. */
+export interface LogOpener {
+  readonly sealing: LogSealing | undefined
+  readonly remedy: string
+}
+
+const otherKey = 'put back the keys.json that was written with this log: that in the directory does not open it'
+const noKey = 'put identity.json and keys.json of this manager beside raft/: they hold the data key'
+const locked = 'set SKEIN_PASSPHRASE to the passphrase of keys.json'
+
+export function logOpener(sealing: RecordSealing | undefined): LogOpener {
+  return sealing === undefined
+    ? { sealing: undefined, remedy: noKey }
+    : { sealing: new LogSealing(sealing), remedy: otherKey }
+}
+
+/** Who gives no passphrase looks at what lies open. @throws {SkeinError} as `dirSealing` */
+async function openerOf(path: string, passphrase: string | undefined): Promise<LogOpener> {
+  try {
+    return logOpener(await dirSealing(path, passphrase))
+  } catch (error) {
+    if (passphrase !== undefined || !isSkeinError(error, 'ERR_SKEIN_LOCKED')) throw error
+    return { sealing: undefined, remedy: locked }
+  }
+}
+
+export function lineOf(item: LogItem, opener: LogOpener): DumpLine {
   const { file, offset } = item
   switch (item.type) {
     case 'seal':
@@ -156,19 +193,25 @@ export function lineOf(item: LogItem): DumpLine {
       return { file, offset, type: 'snapshot', index, term, voters: confState.voters, learners: confState.learners }
     }
     case 'entry':
-      return { file, offset, ...entryLine(item) }
+      return { file, offset, ...entryLine(item, opener) }
   }
 }
 
-function entryLine({ entry, replaced }: Extract<LogItem, { type: 'entry' }>): Omit<DumpLine, 'file' | 'offset'> {
+function entryLine(
+  { entry, replaced }: Extract<LogItem, { type: 'entry' }>,
+  { sealing, remedy }: LogOpener,
+): Omit<DumpLine, 'file' | 'offset'> {
   const { index, term, data } = entry
   const facts = { index, term, sizeBytes: data.length, ...(replaced && { replaced }) }
   if (entry.type !== 'EntryNormal') return { type: 'conf', ...facts, change: Buffer.from(data).toString('latin1') }
   if (data.length === 0) return { type: 'empty', ...facts }
   try {
-    return { type: 'command', ...facts, ops: decodeCommand(data).ops.map(wordsOf) }
+    if (isSealed(data) && sealing === undefined) return { type: 'sealed', ...facts, remedy }
+    const command = sealing === undefined ? data : sealing.open(data, index)
+    return { type: 'command', ...facts, ops: decodeCommand(command).ops.map(wordsOf) }
   } catch (error) {
     if (!(error instanceof SkeinError)) throw error
+    if (error.code === 'ERR_SKEIN_CORRUPT') return { type: 'sealed', ...facts, remedy }
     return { type: 'data', ...facts } // of somebody else's state machine
   }
 }

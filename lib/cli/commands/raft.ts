@@ -17,7 +17,7 @@ export function addRaftCommands(program: Command, act: Act): void {
       .argument('<dir>', 'data directory of a manager that does not run')
       .addOption(new Option('--format <format>', 'how to print (default table)').choices(['table', 'json', 'jsonl']))
   add('verify', 'check every record of every segment and snapshot; exit 1 when a peer could not start on it').action(act(verify))
-  add('dump', 'print what each record says, one line each')
+  add('dump', 'print what each record says, one line each; SKEIN_PASSPHRASE opens what a locked manager wrote')
     .option('--from <index>', 'only entries from this index on', count)
     .option('--to <index>', 'only entries up to this index', count)
     .action(act(dump))
@@ -65,10 +65,18 @@ function verifyText({ dir, segments, snapshots, hardState, lastIndex, damage }: 
 
 async function dump(session: Session, dir: string, range: DumpOptions): Promise<ExitCode> {
   const { dumpRaftDir } = await import('../../peer/raft-dir.js')
-  const lines = await dumpRaftDir(resolve(session.world.cwd, dir), range)
+  const lines = await dumpRaftDir(resolve(session.world.cwd, dir), { ...range, ...passphraseOf(session) })
   if (session.output.options.format === 'json') session.output.value(lines, '', '')
   else for (const line of lines) session.output.line(line, dumpText(line))
+  const sealed = lines.filter(({ type }) => type === 'sealed')
+  if (sealed.length > 0) session.output.say(`${sealed.length} commands are sealed; to open them ${sealed[0]?.remedy}`)
   return exitCodes.done
+}
+
+/** Of the keys in the directory, where one seals them. */
+function passphraseOf({ world }: Session): { readonly passphrase?: string } {
+  const { SKEIN_PASSPHRASE: passphrase = '' } = world.env
+  return passphrase === '' ? {} : { passphrase }
 }
 
 interface RecoverFlags {
@@ -78,7 +86,7 @@ interface RecoverFlags {
 async function recover(session: Session, dir: string, { yes = false }: RecoverFlags): Promise<ExitCode> {
   const { planRaftDirRecovery, recoverRaftDir } = await import('../../peer/raft-recovery.js')
   const path = resolve(session.world.cwd, dir)
-  const report = yes ? await recoverRaftDir(path) : await planRaftDirRecovery(path)
+  const report = await (yes ? recoverRaftDir : planRaftDirRecovery)(path, passphraseOf(session))
   session.output.value(report, recoverText(report), report.dir)
   return exitCodes.done
 }
