@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createPeer } from '../../lib/index.js'
+import { lockPeerDir } from '../../lib/peer/lock.js'
 import { encodeConfChange } from '../../lib/raft/core/index.js'
 import { RaftDisk } from '../../lib/raft/index.js'
 import { fakeWorld, run } from './fake-world.js'
@@ -141,3 +142,52 @@ async function addLostManager(dir: string): Promise<void> {
   await disk.append([{ entries: [{ ...change, term, index: (contents.entries.at(-1)?.index ?? 0) + 1 }] }])
   await disk.close()
 }
+
+t.test('raft dump and recover open a locked manager with its passphrase; without it dump says what is sealed and how to open it', async (t) => {
+  const dir = await stoppedManager(t)
+  await lockPeerDir(dir, 'correct horse')
+  const shut = fakeWorld()
+  t.equal(await run(shut, `raft dump ${dir}`), 0, shut.err())
+  t.match(shut.out(), /sealed {2}\d+ B/)
+  t.notMatch(shut.out(), /kv\.put/)
+  t.match(shut.err(), /\d+ commands are sealed; to open them set SKEIN_PASSPHRASE/)
+  const verified = fakeWorld()
+  t.equal(await run(verified, `raft verify ${dir}`), 0, 'to verify takes no key')
+  const opened = fakeWorld({ env: { SKEIN_PASSPHRASE: 'correct horse' } })
+  t.equal(await run(opened, `raft dump ${dir}`), 0, opened.err())
+  t.match(opened.out(), /command {2}\d+ B {2}kv\.put colour/)
+  t.equal(opened.err(), '')
+  const wrong = fakeWorld({ env: { SKEIN_PASSPHRASE: 'wrong horse' } })
+  t.equal(await run(wrong, `raft dump ${dir}`), 1)
+  t.match(wrong.err(), /ERR_SKEIN_LOCKED.*this passphrase does not open them/)
+
+  await addLostManager(dir)
+  const locked = fakeWorld()
+  t.equal(await run(locked, `raft recover ${dir} --yes`), 1)
+  t.match(locked.err(), /ERR_SKEIN_LOCKED.*sealed with a passphrase/)
+  const done = fakeWorld({ env: { SKEIN_PASSPHRASE: 'correct horse' } })
+  t.equal(await run(done, `raft recover ${dir} --yes`), 0, done.err())
+  t.match(done.out(), /is the only voter/)
+  const after = fakeWorld({ env: { SKEIN_PASSPHRASE: 'correct horse' } })
+  t.equal(await run(after, `raft dump ${dir}`), 0)
+  t.match(after.out(), /cluster\.recover/)
+})
+
+t.test('raft dump of a log without its keys, or with those of another manager, says which to put there', async (t) => {
+  const [dir, other] = [await stoppedManager(t), await stoppedManager(t)]
+  const keys = await readFile(join(dir, 'keys.json'))
+  await writeFile(join(dir, 'keys.json'), await readFile(join(other, 'keys.json')))
+  const foreign = fakeWorld()
+  t.equal(await run(foreign, `raft dump ${dir}`), 0, foreign.err())
+  t.notMatch(foreign.out(), /kv\.put/)
+  t.match(foreign.err(), /put back the keys\.json that was written with this log/)
+  rmSync(join(dir, 'keys.json'))
+  const bare = fakeWorld()
+  t.equal(await run(bare, `raft dump ${dir} --format jsonl`), 0, bare.err())
+  t.match(bare.err(), /put identity\.json and keys\.json of this manager beside raft\//)
+  t.match(bare.out(), /"type":"sealed".*"remedy":"put identity/)
+  await writeFile(join(dir, 'keys.json'), keys)
+  const whole = fakeWorld()
+  t.equal(await run(whole, `raft dump ${dir}`), 0)
+  t.match(whole.out(), /kv\.put colour/)
+})

@@ -4,6 +4,7 @@ import { defaultClusterSettings } from '../../lib/model/cluster.js'
 import type { Op } from '../../lib/model/command.js'
 import type { Storage } from '../../lib/storage/index.js'
 import { type Propose, Store } from '../../lib/store/store.js'
+import type { RowSealing } from '../../lib/store/table-layout.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
 import { someAccess } from './access.js'
 
@@ -18,9 +19,11 @@ export interface Harness {
 
 export async function openHarness({
   storage,
+  sealing,
   seed = 1,
 }: {
   readonly storage?: Storage
+  readonly sealing?: RowSealing
   readonly seed?: number
 } = {}): Promise<Harness> {
   const clock = new ManualClock()
@@ -32,7 +35,7 @@ export async function openHarness({
     store.applied(index)
     return outcome
   }
-  const store = await Store.open({ clock, random: seededRandom(seed), propose, ...(storage && { storage }) })
+  const store = await Store.open({ clock, random: seededRandom(seed), propose, ...(storage && { storage }), ...(sealing && { sealing }) })
   return { store, clock, log, submit: async (...ops) => (await store.submit(ops, { by: 'leader' })).version }
 }
 
