@@ -48,11 +48,7 @@ async function* sealEach(
 }
 
 /** The first chunk tells of all: where a later one of an open snapshot was cut, any byte may stand. */
-async function* openEach(
-  chunks: AsyncIterable<Uint8Array>,
-  sealer: RecordSealer,
-  index: number,
-): AsyncGenerator<Uint8Array> {
+async function* openEach(chunks: AsyncIterable<Uint8Array>, sealer: RecordSealer, index: number): AsyncGenerator<Uint8Array> {
   let number = 0
   let areSealed = false
   for await (const chunk of chunks) {

@@ -166,9 +166,7 @@ const noKey = 'put identity.json and keys.json of this manager beside raft/: the
 const locked = 'set SKEIN_PASSPHRASE to the passphrase of keys.json'
 
 export function logOpener(sealing: RecordSealing | undefined): LogOpener {
-  return sealing === undefined
-    ? { sealing: undefined, remedy: noKey }
-    : { sealing: new LogSealing(sealing), remedy: otherKey }
+  return sealing === undefined ? { sealing: undefined, remedy: noKey } : { sealing: new LogSealing(sealing), remedy: otherKey }
 }
 
 /** Who gives no passphrase looks at what lies open. @throws {SkeinError} as `dirSealing` */

@@ -152,7 +152,8 @@ export async function readTables(storage: Storage, { appliedKey, rows, open }: T
       tables.write(unpackRow(row, `row ${Buffer.from(key).toString('hex')}`))
     }
   } catch (error) {
-    if (isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE') || isSkeinError(error, 'ERR_SKEIN_CORRUPT')) throw corrupt(error.message, error)
+    if (isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE') || isSkeinError(error, 'ERR_SKEIN_CORRUPT'))
+      throw corrupt(error.message, error)
     throw error
   }
   const broken = brokenInvariants(tables)

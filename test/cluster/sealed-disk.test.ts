@@ -7,8 +7,8 @@ import type { Peer } from '../../lib/index.js'
 import { unlockPeerDir } from '../../lib/peer/lock.js'
 import { inspectLog, RaftDisk } from '../../lib/raft/wal/index.js'
 import { KeyStore, makeSealKey } from '../../lib/security/index.js'
-import { encodeCommand } from '../../lib/store/index.js'
 import { valueBytesMax } from '../../lib/store/apply-cluster.js'
+import { encodeCommand } from '../../lib/store/index.js'
 import { eventually, freshDir, startPeer } from './support.js'
 import { filesUnder, filesWith } from './traces.js'
 
@@ -62,7 +62,10 @@ t.test(
     // Each overwrites the last: much of a log, little of a state. Past 64 MiB a manager takes a snapshot.
     const filler = Buffer.alloc(valueBytesMax, 'filler')
     for (let puts = 0; puts < 100 && snapshotsUnder(dirs[0]).length === 0; puts++) await m1.kv.put('filler', filler)
-    await eventually('a log that begins after the markers', async () => ((await inspectLog(join(dirs[0], 'raft'))).snapshot?.index ?? 0) > 30)
+    await eventually(
+      'a log that begins after the markers',
+      async () => ((await inspectLog(join(dirs[0], 'raft'))).snapshot?.index ?? 0) > 30,
+    )
     t.same(found(dirs), [], 'with a snapshot')
 
     const m2 = await startPeer(t, { name: 'm2', dir: dirs[1], availability: 'drain', join: await m1.invite('manager') })

@@ -3,7 +3,7 @@ import t from 'tap'
 import { seededRandom } from '../../lib/base/random.js'
 import { SealedMachine } from '../../lib/manager/sealed-machine.js'
 import { LogSealing, makeSealKey, RecordSealer, type RecordSealing } from '../../lib/security/index.js'
-import { encodeCommand, type Propose, snapshotChunks, Store, type Tables } from '../../lib/store/index.js'
+import { encodeCommand, type Propose, Store, snapshotChunks, type Tables } from '../../lib/store/index.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
 import { found, node, put, service } from '../store/harness.js'
 
@@ -23,7 +23,9 @@ async function replica(of: RecordSealing = sealing, propose?: Propose): Promise<
 }
 
 function digest({ store }: Replica): string {
-  return createHash('sha256').update(Buffer.concat([...snapshotChunks(store.view() as Tables)])).digest('hex')
+  return createHash('sha256')
+    .update(Buffer.concat([...snapshotChunks(store.view() as Tables)]))
+    .digest('hex')
 }
 
 /** Commands as raft keeps them: by one leader, then by another, then one of a time when they lay open. */
@@ -95,7 +97,10 @@ t.test('another data key, or chunks out of their order, stop the replica before 
   const one = await replica()
   const [sealed = new Uint8Array()] = await history()
   const other = await replica({ ...sealing, dataKey: makeSealKey() })
-  t.throws(() => other.machine.apply(sealed, { index: 1, term: 1 }), { code: 'ERR_SKEIN_CORRUPT', message: /entry 1 of the raft log/ })
+  t.throws(() => other.machine.apply(sealed, { index: 1, term: 1 }), {
+    code: 'ERR_SKEIN_CORRUPT',
+    message: /entry 1 of the raft log/,
+  })
   t.equal(other.machine.appliedIndex, 0)
   applyAll(one, [
     sealed,
@@ -122,12 +127,17 @@ t.test('a snapshot that was taken before they were sealed is restored, wherever 
   // A later chunk may begin with any byte, also with the one by which a sealed one is told.
   const large = await replica()
   applyAll(large, [
-    large.log.seal(encodeCommand({ requestId: 'r', atMs: 1, by: 'leader', ops: [{ op: 'kv.put', key: 'k', value: Buffer.alloc(100, 0xc1) }] })),
+    large.log.seal(
+      encodeCommand({ requestId: 'r', atMs: 1, by: 'leader', ops: [{ op: 'kv.put', key: 'k', value: Buffer.alloc(100, 0xc1) }] }),
+    ),
   ])
   const open = Buffer.concat([...snapshotChunks(large.store.view() as Tables)])
   const cut = open.indexOf(0xc1)
   t.not(cut, -1)
-  for (const [source, chunks] of [[one, [whole]], [large, [open.subarray(0, cut), open.subarray(cut)]]] as const) {
+  for (const [source, chunks] of [
+    [one, [whole]],
+    [large, [open.subarray(0, cut), open.subarray(cut)]],
+  ] as const) {
     const late = await replica()
     await late.machine.restore(streamed(chunks), { index: source.machine.appliedIndex, term: 1 })
     t.equal(digest(late), digest(source))

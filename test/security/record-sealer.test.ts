@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { encode } from '../../lib/wire/codec.js'
 import { isSealed, LogSealing, makeSealKey, RecordSealer, sealedExtraBytes, TableSealing } from '../../lib/security/index.js'
+import { encode } from '../../lib/wire/codec.js'
 
 const sealing = { cluster: 'cluster00001', dataKey: makeSealKey() }
 const refused = { code: 'ERR_SKEIN_CORRUPT', message: /^a test cannot be opened: .*join again as a new node/ }

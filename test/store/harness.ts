@@ -35,7 +35,13 @@ export async function openHarness({
     store.applied(index)
     return outcome
   }
-  const store = await Store.open({ clock, random: seededRandom(seed), propose, ...(storage && { storage }), ...(sealing && { sealing }) })
+  const store = await Store.open({
+    clock,
+    random: seededRandom(seed),
+    propose,
+    ...(storage && { storage }),
+    ...(sealing && { sealing }),
+  })
   return { store, clock, log, submit: async (...ops) => (await store.submit(ops, { by: 'leader' })).version }
 }
 
