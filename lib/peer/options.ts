@@ -28,7 +28,7 @@ export interface PeerOptions {
   readonly advertise?: string
   /** False: nothing but links, no UDP on the port it listens on; dead hosts are noticed a little later. Default true. */
   readonly datagrams?: boolean
-  /** Seals the keys in `dir`, and opens them again; see `skein lock`. Leave out: they lie open to whoever can read the directory's files. */
+  /** Seals the keys in `dir`, and with them a manager's log and tables; see `skein lock`. Leave out: they lie open to whoever can read the directory's files. */
   readonly passphrase?: string | (() => Promise<string>) | undefined
   /** Unique in the cluster, from 1 to 63 of [a-zA-Z0-9._-]. Default: the host's name with a random ending. */
   readonly name?: string
