@@ -91,7 +91,8 @@ export class RecordSealer {
     const key = this.#keys.get(name) ?? deriveKey(this.#sealing, this.#purpose, salt)
     this.#keys.delete(name)
     this.#keys.set(name, key)
-    if (this.#keys.size > keysKept) for (const oldest of [...this.#keys.keys()].slice(0, 1)) this.#keys.delete(oldest)
+    const [oldest] = this.#keys.keys()
+    if (this.#keys.size > keysKept && oldest !== undefined) this.#keys.delete(oldest)
     return key
   }
 }

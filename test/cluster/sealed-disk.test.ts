@@ -1,6 +1,6 @@
 /** What managers keep shows nothing of what it means to who reads their disks: no key, value, spec, label or name. */
 import { readFileSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import type { Peer } from '../../lib/index.js'
@@ -156,6 +156,11 @@ t.test('a manager without its data key, or with another one, is refused with the
   await t.rejects(startPeer(t, { dir }), { code: 'ERR_SKEIN_CORRUPT', message: remedy })
   await store.write({ ...keys, dataKey: makeSealKey() })
   await t.rejects(startPeer(t, { dir }), { code: 'ERR_SKEIN_CORRUPT', message: /another data key than that in keys\.json/ })
+
+  // The tables are only a copy: without them the log says the same, to who has its key.
+  await rm(join(dir, 'db'), { recursive: true })
+  await t.rejects(startPeer(t, { dir }), { code: 'ERR_SKEIN_CORRUPT', message: /entry \d+ of the raft log cannot be opened/ })
   await store.write(keys)
   t.equal(await readKey(await startPeer(t, { dir })), markers.value)
+  t.same(found([dir]), [])
 })

@@ -2,6 +2,7 @@ import t from 'tap'
 import { seededRandom } from '../../lib/base/random.js'
 import { makeSealKey, TableSealing } from '../../lib/security/index.js'
 import { keysUnder, MemoryStorage } from '../../lib/storage/index.js'
+import { forgetTables } from '../../lib/store/forget-tables.js'
 import { Store } from '../../lib/store/index.js'
 import { snapshotChunks } from '../../lib/store/snapshot.js'
 import type { Tables } from '../../lib/store/tables.js'
@@ -75,6 +76,16 @@ t.test('a row that is damaged, that lies in another place, or of another key is 
   }
   await storage.batch([{ type: 'put', key: one.key, value: one.value }], { sync: false })
   t.same(bytesOf(await open()), bytesOf(store))
+})
+
+t.test('who is no manager any more forgets sealed tables without a key', async (t) => {
+  const storage = new MemoryStorage()
+  const { store, submit } = await openHarness({ storage, sealing: new TableSealing(key) })
+  await submit(found, put('a'))
+  await store.close()
+  t.ok((await stored(storage)).length > 2)
+  await forgetTables(storage)
+  t.same(await stored(storage), [])
 })
 
 t.test('tables that lie open are cleared away by the first start that seals them: raft fills them again', async (t) => {
