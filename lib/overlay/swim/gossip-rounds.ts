@@ -1,5 +1,5 @@
 import type { Local } from './local.js'
-import { isAlive, isHere, type MemberRecord } from './member.js'
+import { isAlive, type MemberRecord } from './member.js'
 import type { Timer } from './timers.js'
 
 /** News waits so long, so that what arrives together leaves together. */
@@ -60,6 +60,11 @@ export class GossipRounds {
     const [next] = this.#hasNews ? table.successors(id, 1, isAlive) : []
     this.#hasNews = false
     const first = next !== undefined && this.#local.reaches(next) ? [next] : []
-    return [...first, ...this.#local.someone(options.gossipFanout - first.length, (member) => isHere(member) && member !== next)]
+    const living = [
+      ...first,
+      ...this.#local.someone(options.gossipFanout - first.length, (member) => isAlive(member) && member !== next),
+    ]
+    if (living.length === options.gossipFanout) return living
+    return [...living, ...this.#local.someone(options.gossipFanout - living.length, ({ state }) => state === 'suspect')]
   }
 }

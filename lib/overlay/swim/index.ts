@@ -20,6 +20,7 @@ export {
   metaBytesMax,
   mix,
   type Profile,
+  revised,
   type Seen,
   type Share,
 } from './member.js'

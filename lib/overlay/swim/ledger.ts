@@ -26,7 +26,9 @@ const outbidMs = 1000
 /** Members known at once, the dead and the left among them: ids cost nothing to whoever makes them up. */
 const membersMax = 32_768
 /** Verdicts of others, heard in passing, that are looked into at a time. */
-const checksMax = 64
+const checksMax = 16
+/** For so long after one of the dead came back, old verdicts may be those of the other side of a partition. */
+const reunionMs = 60_000
 
 /** How a record reached us: making the round, asked for, or with much else that is old. */
 export type Origin = 'news' | 'answer' | 'history'
@@ -47,6 +49,7 @@ export class Ledger {
   readonly #told = new Map<NodeId, number>()
   #isLeaving = false
   #outbidMs = Number.NEGATIVE_INFINITY
+  #returnedMs = Number.NEGATIVE_INFINITY
 
   constructor(local: Local, prober: Prober) {
     this.#local = local
@@ -81,19 +84,27 @@ export class Ledger {
   /** Someone's verdict on a member we hold to be here: believed with enough witnesses, else it is one opinion. */
   #weighVerdict(held: MemberRecord, verdict: MemberRecord, origin: Origin, from: NodeId): boolean {
     if (verdict.epoch > held.epoch) return this.#accept(revised(verdict, { profile: verdict.profile ?? held.profile }), 'news')
-    if (origin !== 'news') {
-      // Old news, perhaps of the other side of a partition: look for ourselves, and let it object.
-      if (held.state === 'alive' && this.#prober.underWay < checksMax) {
+    if (origin !== 'news' && held.state === 'alive' && !(this.suspicions.isProven(verdict.accusations) && this.#isUndivided)) {
+      // Look for ourselves, and let it object.
+      if (this.#prober.underWay < checksMax) {
         this.tell(held.id, verdict)
         this.#prober.check(held.id)
       }
-      if (held.state !== 'suspect') return false
+      return false
     }
     const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
     if (this.suspicions.isProven(accusations))
-      return this.#accept(revised(verdict, { accusations: accusations.slice(0, 2) }), 'news')
+      return this.#accept(revised(verdict, { accusations: accusations.slice(0, 2) }), origin === 'history' ? 'history' : 'news')
     const opinion = accusations.length > 0 ? accusations : [{ by: from, saw: 'silent' } as const]
     return this.#learnSuspicion(held, revised(verdict, { state: 'suspect', accusations: opinion }))
+  }
+
+  /**
+   * A partition shows when the dead come back. While none does, an old verdict with witnesses is believed: after the loss of a fifth of
+   * 10,000, everybody would look for hundreds whose rumours missed it.
+   */
+  get #isUndivided(): boolean {
+    return this.#local.nowMs - this.#returnedMs >= reunionMs
   }
 
   #learnSuspicion(held: MemberRecord, suspicion: MemberRecord): boolean {
@@ -139,6 +150,7 @@ export class Ledger {
       this.suspicions.close(held, next)
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(slim(record, held))
+    if (held?.state === 'dead' && held.epoch === next.epoch && isHere(next)) this.#returnedMs = this.#local.nowMs
     if (isHere(next)) this.#goneSince.delete(next.id)
     else this.#goneSince.set(next.id, Math.trunc(this.#local.nowMs))
     if (next.state === 'suspect') this.suspicions.update(next)
@@ -242,6 +254,12 @@ export class Ledger {
     this.#local.table.delete(id)
     if (isHere(held)) this.event('left', gone)
     this.neighbours.announce()
+  }
+
+  /** Forgets those of whom nothing newer was heard. */
+  forget(records: readonly MemberRecord[]): void {
+    const { table } = this.#local
+    for (const record of records) if (table.get(record.id) === record) table.delete(record.id)
   }
 
   prune(nowMs: number): void {

@@ -16,6 +16,9 @@ export interface Sending {
   readonly records?: readonly MemberRecord[]
 }
 
+/** Messages that rumours ride on. */
+const bearers: ReadonlySet<SwimMessage['type']> = new Set(['ping', 'ack', 'gossip'])
+
 export interface LocalConfig {
   readonly self: MemberRecord
   readonly options: ResolvedSwimOptions
@@ -97,7 +100,9 @@ export class Local {
     if (best === 'link' && !this.links.has(to)) return
     const { epoch, incarnation } = this.self
     const packet = { to, from: this.id, epoch, incarnation, message, records }
-    const carries = this.rumours.size > 0 && (message.type === 'ping' || message.type === 'ack' || message.type === 'gossip')
+    // What is told to who is perhaps gone counts as told, and nobody heard it; an ack is proof that somebody does.
+    const isInVain = records.length > 0 && member !== undefined && member.state !== 'alive' && message.type !== 'ack'
+    const carries = this.rumours.size > 0 && !isInVain && bearers.has(message.type)
     if (best === 'datagram' || carries) {
       let roomBytes = this.options.packetBytesMax - packetBytes(packet)
       if (best === 'datagram' && roomBytes < 0) {

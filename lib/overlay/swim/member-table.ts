@@ -21,6 +21,8 @@ export class Roster {
   readonly digest: number
   readonly hereCount: number
   readonly deadCount: number
+  /** The dead and the left. */
+  readonly gone: readonly MemberRecord[]
   /** Slots by bucket. */
   readonly shelves: readonly (readonly number[])[]
   readonly #slots: ReadonlyMap<NodeId, number>
@@ -39,7 +41,8 @@ export class Roster {
       digest ^= hash
     }
     this.digest = digest >>> 0
-    this.hereCount = this.records.filter(isHere).length
+    this.gone = this.records.filter((record) => !isHere(record))
+    this.hereCount = this.records.length - this.gone.length
     this.deadCount = this.records.filter(isDead).length
     const shelves = Array.from({ length: bucketCount }, () => [] as number[])
     for (const [slot, { id }] of this.records.entries()) shelves[bucketOf(id)]?.push(slot)

@@ -80,6 +80,8 @@ export class SwimCore {
   readonly #sync: Sync
   /** The roster already holds us as we are: nobody needs to be told. */
   readonly #isKnown: boolean
+  /** Of a former life: nobody knows since when. */
+  readonly #gone: readonly MemberRecord[]
   readonly #heard = new Map<NodeId, number>()
   #isStarted = false
   #wasHeard = false
@@ -92,6 +94,7 @@ export class SwimCore {
     const profile: Profile = { version: 1, address, lanes: options.lanes, meta }
     const self: MemberRecord = { id, epoch, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
     this.#isKnown = roster.get(id)?.epoch === epoch
+    this.#gone = roster.gone
     this.#local = new Local({ self, options, random, roster, share })
     this.#prober = new Prober(
       this.#local,
@@ -180,6 +183,7 @@ export class SwimCore {
       this.#prober.start()
       this.#local.after(this.#local.random() * healMs, () => this.#heal())
       this.#local.after(housekeepingMs, () => this.#housekeep())
+      if (this.#gone.length > 0) this.#local.after(this.#local.options.tombstoneMs, () => this.#ledger.forget(this.#gone))
       this.#ledger.neighbours.announce()
       if (this.#isKnown) return
       this.#local.spread(this.#local.self)

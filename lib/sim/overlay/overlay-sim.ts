@@ -11,6 +11,7 @@ import {
   type ResolvedSwimOptions,
   Roster,
   resolveSwimOptions,
+  revised,
   rosterOf,
   SwimCore,
   type SwimEvent,
@@ -33,8 +34,11 @@ export interface OverlaySimOptions {
   readonly seed: number
   readonly swim?: SwimOptions
   readonly conditions?: Partial<Conditions>
-  /** `formed` (default): all know each other and hold their links. `cold`: each knows only itself. */
-  readonly begin?: 'formed' | 'cold'
+  /**
+   * `formed` (default): all know each other and hold their links. `cold`: each knows only itself. `apart`: the network was split long
+   * ago, the even from the odd, and each half holds the other dead.
+   */
+  readonly begin?: 'formed' | 'cold' | 'apart'
 }
 
 /** `down`: its machine refuses for it. `gone`: the machine is silent too. */
@@ -97,13 +101,15 @@ export class OverlaySim {
     this.options = resolveSwimOptions(swim)
     this.network = new OverlayNetwork({ ...calm, ...conditions }, this.#random)
     const ids = idsOf(members, this.#random)
-    const roster = begin === 'formed' ? new Roster(ids.map((id, index) => freshRecord(id, index, this.options))) : Roster.empty
+    const fresh = begin === 'cold' ? [] : ids.map((id, index) => freshRecord(id, index, this.options))
+    const rosters = begin === 'apart' ? sides.map((side) => new Roster(seenFrom(side, fresh))) : [new Roster(fresh)]
+    if (begin === 'apart') this.network.split(new Map(ids.map((_, index) => [index, index % sides.length])))
     for (const [index, id] of ids.entries()) {
       this.#indexes.set(id, index)
-      this.#members.push(this.#member(index, id, roster))
+      this.#members.push(this.#member(index, id, rosters[index % rosters.length] as Roster))
     }
     // A cluster that has formed holds its links already: they are made without anybody noticing.
-    const isFormed = begin === 'formed'
+    const isFormed = begin !== 'cold'
     for (const member of this.#members) this.#carry(member, member.core.start(0), isFormed)
   }
 
@@ -520,6 +526,19 @@ function addressOf(index: number): string {
 function freshRecord(id: NodeId, index: number, { lanes }: ResolvedSwimOptions): MemberRecord {
   const profile = { version: 1, address: addressOf(index), lanes, meta: new Uint8Array() }
   return { id, epoch: 1, incarnation: 1, state: 'alive', profileVersion: 1, profile, accusations: [] }
+}
+
+const sides = [0, 1]
+
+/** What one half knows at the end of a long partition: the other half died, as two of its own saw. */
+function seenFrom(side: number, fresh: readonly MemberRecord[]): MemberRecord[] {
+  const isOurs = (index: number): boolean => index % sides.length === side
+  const ours = fresh.filter((_, index) => isOurs(index)).map(({ id }) => id)
+  const accusations = ours
+    .slice(0, 2)
+    .sort()
+    .map((by) => ({ by, saw: 'silent' as const }))
+  return fresh.map((record, index) => (isOurs(index) ? record : revised(record, { state: 'dead', accusations })))
 }
 
 function idsOf(count: number, random: Random): NodeId[] {

@@ -151,6 +151,14 @@ export function healPartition(options: ScenarioOptions, apartMs: number): number
   return sim.runUntil(() => sim.isConverged, 120_000, 50)
 }
 
+/** Two halves that have long held each other dead meet again; how long until all hold the same of all. */
+export function meetAgain(options: ScenarioOptions): number | undefined {
+  const sim = new OverlaySim({ ...options, begin: 'apart' })
+  sim.run(2000)
+  sim.network.heal()
+  return sim.runUntil(() => sim.isConverged, 120_000, 50)
+}
+
 /** One process starts again under its id; how long until all have taken its new epoch. */
 export function restartOne(options: ScenarioOptions): number | undefined {
   const sim = new OverlaySim(options)

@@ -35,8 +35,10 @@ export class Lonely {
   readonly triages: NodeId[] = []
   #sent: Packet[] = []
 
-  constructor(size: number, swim = resolveSwimOptions()) {
-    const roster = new Roster(Array.from({ length: size }, (_, at) => alive(at + 1)))
+  /** `gone`: those it remembers as dead or left. */
+  constructor(size: number, swim = resolveSwimOptions(), gone: readonly MemberRecord[] = []) {
+    const known = new Map([...Array.from({ length: size }, (_, at) => alive(at + 1)), ...gone].map((each) => [each.id, each]))
+    const roster = new Roster([...known.values()])
     this.core = new SwimCore({ id: nodeId(1), epoch: 1, address: 'h1:1', options: swim, random: seededRandom(7), roster })
     this.#take(this.core.start(0))
   }

@@ -1,7 +1,7 @@
 /** Rules of the core that a group as a whole hides: without any one of them most groups do nearly as well. */
 import t from 'tap'
 import type { NodeId } from '../../../lib/base/ids.js'
-import { type MemberRecord, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { type MemberRecord, resolveSwimOptions, roundTripMs } from '../../../lib/overlay/swim/index.js'
 import { alive, Lonely, nodeId, of, suspect } from './lonely.js'
 
 const refuted = (number: number): MemberRecord => ({ ...alive(number), incarnation: 2, profile: undefined })
@@ -133,18 +133,67 @@ t.test('serf#627: when it is our own network that fails, silence is held against
   t.ok(suspected('silent') > 0, 'silence of others is')
 })
 
-t.test('a death that comes with much else that is old is looked into, not believed; as news it is', async (t) => {
-  const dead: MemberRecord = { ...suspect(20, 'silent', 8, 9), state: 'dead' }
+t.test('a death that comes with much else that is old is believed from its witnesses, and as long as nobody rises', async (t) => {
+  const dead = (...by: readonly number[]): MemberRecord => ({ ...suspect(20, 'silent', ...by), state: 'dead' })
   const much = Array.from({ length: 10 }, (_, at): MemberRecord => ({ ...alive(21 + at), profile: undefined }))
+  const isAsked = (sent: ReturnType<Lonely['receive']>): boolean => of(sent, 'ping').some(({ to }) => to === nodeId(20))
+
+  const undivided = new Lonely(40)
+  t.notOk(isAsked(undivided.receive(8, { type: 'share' }, [dead(8, 9), ...much])))
+  t.equal(undivided.stateOf(20), 'dead', 'two witnesses')
+  t.equal(undivided.core.load.rumours, 0, 'and it is not passed on: it is old')
+
+  const unproven = new Lonely(40)
+  t.ok(isAsked(unproven.receive(8, { type: 'share' }, [dead(8), ...much])), 'one witness: it is asked itself')
+  t.equal(unproven.stateOf(20), 'alive')
+
+  // After a partition the word of the other side on ours looks just like it.
+  const reunited = new Lonely(40)
+  reunited.receive(8, { type: 'gossip' }, [{ ...suspect(30, 'silent', 8, 9), state: 'dead' }])
+  reunited.receive(8, { type: 'gossip' }, [refuted(30)])
+  t.ok(isAsked(reunited.receive(8, { type: 'share' }, [dead(8, 9), ...much])), 'it is asked itself')
+  t.equal(reunited.stateOf(20), 'alive')
+  reunited.receive(8, { type: 'gossip' }, [dead(8, 9)])
+  t.equal(reunited.stateOf(20), 'dead', 'as news it is believed')
+
+  const restarted = new Lonely(40)
+  restarted.receive(8, { type: 'gossip' }, [{ ...suspect(30, 'silent', 8, 9), state: 'dead' }])
+  restarted.receive(8, { type: 'gossip' }, [{ ...alive(30), epoch: 2 }])
+  restarted.receive(8, { type: 'share' }, [dead(8, 9), ...much])
+  t.equal(restarted.stateOf(20), 'dead', 'a new process where one had died is no reunion')
+})
+
+t.test('rumours are not told to those who perhaps hear nothing any more, unless there is nobody else', async (t) => {
+  const others = Array.from({ length: 3 }, (_, at) => 10 + at)
   const one = new Lonely(40)
-  const sent = one.receive(8, { type: 'share' }, [dead, ...much])
-  t.equal(one.stateOf(20), 'alive')
-  t.ok(
-    of(sent, 'ping').some(({ to }) => to === nodeId(20)),
-    'it is asked itself',
+  one.receive(
+    2,
+    { type: 'gossip' },
+    others.map((number) => suspect(number, 'silent', 2, 3)),
   )
-  one.receive(8, { type: 'gossip' }, [dead])
-  t.equal(one.stateOf(20), 'dead')
+  const sent = one.pass(3_000)
+  const toThem = sent.filter(({ to, message }) => others.includes(Number(to)) && message.type !== 'ack')
+  t.ok(toThem.length > 0, 'they are asked')
+  t.ok(
+    toThem.every(({ to, records }) => records.every(({ id }) => id === to)),
+    'and told what is said of themselves',
+  )
+  const pair = new Lonely(2)
+  pair.receive(2, { type: 'gossip' }, [suspect(2, 'silent', 2)])
+  t.ok(of(pair.pass(1_000), 'gossip').length > 0)
+})
+
+t.test('the dead of a former life are forgotten too', async (t) => {
+  const one = new Lonely(10, resolveSwimOptions({ tombstoneMs: 5_000 }), [
+    { ...alive(5), state: 'dead' },
+    { ...alive(6), state: 'left' },
+  ])
+  one.pass(4_900)
+  t.equal(one.stateOf(5), 'dead')
+  one.receive(7, { type: 'gossip' }, [{ ...alive(6), epoch: 2 }])
+  one.pass(200)
+  t.equal(one.stateOf(5), undefined)
+  t.not(one.stateOf(6), undefined, 'who started again is here')
 })
 
 t.test('a member whose machine takes connections is asked once more before it is called stopped', async (t) => {
