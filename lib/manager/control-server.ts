@@ -46,6 +46,7 @@ export interface ControlWorld extends Lights {
   leaderNews(waitMs: number, signal: AbortSignal | undefined): Promise<void>
   /** A point in the log no older than this moment. @throws ERR_SKEIN_NO_QUORUM, ERR_SKEIN_NOT_LEADER */
   linearizable(deadlineMs: number): Promise<void>
+  /** A call to another manager's control server. */
   forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
   forwardStream<V extends StreamVerb>(
     node: string,
@@ -64,7 +65,7 @@ export interface ControlWorld extends Lights {
   /** Throws when demoting this manager would risk the quorum. */
   checkDemotable(node: NodeRecord): void
   placement(task: TaskRecord): Why['placement']
-  /** Where a service's tasks answer, as this manager sees it. */
+  /** Where a service's tasks answer, by what their nodes say. */
   endpoints(service: string): readonly Endpoint[]
   agentLogs(
     node: string,

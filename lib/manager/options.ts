@@ -1,6 +1,6 @@
-import type { CallHead, ControlStreams, ControlVerbs, StreamVerb, Verb } from '../api/control.js'
+import type { ControlStreams } from '../api/control.js'
 import type { ManagerAddress } from '../api/session.js'
-import type { Endpoint, LogLine, NodeLoad } from '../api/types.js'
+import type { LogLine, NodeLoad } from '../api/types.js'
 import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
@@ -10,6 +10,7 @@ import type { Access } from '../model/access.js'
 import type { Availability } from '../model/node.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import type { Storage } from '../storage/index.js'
+import type { ControlWorld } from './control-server.js'
 
 /** The first records of a new cluster, written by its first leader. Everyone who founds it has the same. */
 export interface Founding {
@@ -28,7 +29,7 @@ export interface FoundingMember {
   readonly labels: Readonly<Record<string, string>>
 }
 
-export interface ManagerOptions {
+export interface ManagerOptions extends Pick<ControlWorld, 'endpoints' | 'forward' | 'forwardStream'> {
   readonly node: string
   readonly cluster: string
   readonly raftId: number
@@ -56,20 +57,10 @@ export interface ManagerOptions {
   readonly rows: Rows<TaskRow>
   /** How busy a node says it is; undefined: it did not lately. */
   load(node: string): NodeLoad | undefined
-  /** Where a service's tasks answer, by what their nodes say. */
-  endpoints(service: string): readonly Endpoint[]
   /** This peer's own tasks' lines; others are asked over links. */
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
   /** Connects to an address and hangs up; never rejects. */
   readonly dial: NonNullable<DispatcherWorld['dial']>
-  /** A call to another manager's control server. */
-  forward<V extends Verb>(node: string, verb: V, params: ControlVerbs[V][0], head: CallHead): Promise<ControlVerbs[V][1]>
-  forwardStream<V extends StreamVerb>(
-    node: string,
-    verb: V,
-    params: ControlStreams[V][0],
-    signal: AbortSignal | undefined,
-  ): AsyncIterable<ControlStreams[V][1]>
   remoteLogs(
     node: string,
     task: string,

@@ -1,8 +1,8 @@
 import t from 'tap'
 import type { ManagerAddress, SessionHello } from '../../lib/api/session.js'
 import { SkeinError } from '../../lib/base/errors.js'
+import { hashText } from '../../lib/base/hash.js'
 import { seededRandom } from '../../lib/base/random.js'
-import { hashId } from '../../lib/overlay/swim/member.js'
 import type { LinkEvent } from '../../lib/overlay/transport/index.js'
 import { settleMs, spreadMs } from '../../lib/peer/homing.js'
 import { type FoundSession, SessionFinder } from '../../lib/peer/session-finder.js'
@@ -25,7 +25,7 @@ function worker(node: string, known = managers, clock = new ManualClock()) {
   const finder = new SessionFinder({
     node,
     clock,
-    random: seededRandom(hashId(node)),
+    random: seededRandom(hashText(node)),
     manager: () => undefined,
     managers: () => known,
     pool: {

@@ -1,4 +1,5 @@
 /** Digests of digests: equal hashes mean, but for 2^-64, that both hold the same of every owner they are about. Pure. */
+import { hashText, mix } from '../../base/hash.js'
 
 export const bucketCount = 256
 /** Of one hash. */
@@ -69,19 +70,4 @@ function halfOf(owner: string, seed: number, { epoch, gc, max }: Standing): numb
   let hash = hashText(owner, seed)
   for (const part of [epoch, high(epoch), gc, high(gc), max, high(max)]) hash = mix(hash ^ mix((part >>> 0) + 0x9e3779b9))
   return hash
-}
-
-/** FNV-1a; the same on every machine. */
-function hashText(text: string, seed = 0x811c9dc5): number {
-  let hash = seed
-  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193)
-  return hash >>> 0
-}
-
-/** Finaliser of murmur3. */
-function mix(value: number): number {
-  let hash = value
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
 }

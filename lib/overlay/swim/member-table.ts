@@ -1,6 +1,7 @@
+import { hashText } from '../../base/hash.js'
 import type { NodeId } from '../../base/ids.js'
 import { below, type Random } from '../../base/random.js'
-import { hashId, hashRecord, isHere, type MemberRecord } from './member.js'
+import { hashRecord, isHere, type MemberRecord } from './member.js'
 
 /** Parts of the digest: a difference in one record shows in one of them. */
 export const bucketCount = 256
@@ -35,7 +36,7 @@ export class Roster {
     this.buckets = new Uint32Array(bucketCount)
     let digest = 0
     for (const record of this.records) {
-      const idHash = hashId(record.id)
+      const idHash = hashText(record.id)
       const hash = hashRecord(record, idHash)
       toggle(this.buckets, idHash, hash)
       digest ^= hash
@@ -237,7 +238,7 @@ export class MemberTable {
   }
 
   #account(before: MemberRecord | undefined, after: MemberRecord | undefined): void {
-    const idHash = hashId(((after ?? before) as MemberRecord).id)
+    const idHash = hashText(((after ?? before) as MemberRecord).id)
     const change = (before === undefined ? 0 : hashRecord(before, idHash)) ^ (after === undefined ? 0 : hashRecord(after, idHash))
     toggle(this.#buckets, idHash, change)
     this.#digest = (this.#digest ^ change) >>> 0
@@ -277,7 +278,7 @@ function nearest(
 }
 
 export function bucketOf(id: NodeId): number {
-  return hashId(id) % bucketCount
+  return hashText(id) % bucketCount
 }
 
 /** A digest of fewer buckets: each sums up those that share its remainder. */

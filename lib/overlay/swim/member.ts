@@ -1,3 +1,4 @@
+import { mix } from '../../base/hash.js'
 import type { NodeId } from '../../base/ids.js'
 import type { Lanes } from './options.js'
 
@@ -128,13 +129,6 @@ function compareAccusations(one: Accusation, other: Accusation): number {
   return weights[other.saw] - weights[one.saw] || (one.by < other.by ? -1 : one.by > other.by ? 1 : 0)
 }
 
-/** FNV-1a over the id. */
-export function hashId(id: string): number {
-  let hash = 0x811c9dc5
-  for (let at = 0; at < id.length; at++) hash = Math.imul(hash ^ id.charCodeAt(at), 0x01000193)
-  return hash >>> 0
-}
-
 /**
  * What a record adds to the digest of a table. A suspicion counts as alive: it ends by itself, and a digest that changed with it
  * would call for a synchronisation each time.
@@ -144,12 +138,4 @@ export function hashRecord({ epoch, incarnation, state, profile }: MemberRecord,
   let hash = mix(idHash ^ epoch)
   hash = mix(hash ^ incarnation)
   return mix(hash ^ (kind + 4 * (profile === undefined ? 0 : profile.version + 1)))
-}
-
-/** The finaliser of MurmurHash3: every bit of the input moves about half of the output's. */
-export function mix(value: number): number {
-  let hash = value
-  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
-  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
-  return (hash ^ (hash >>> 16)) >>> 0
 }

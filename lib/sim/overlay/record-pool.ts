@@ -1,4 +1,5 @@
-import { hashId, hashRecord, type MemberRecord, mix, type Share } from '../../overlay/swim/index.js'
+import { hashText, mix } from '../../base/hash.js'
+import { hashRecord, type MemberRecord, type Share } from '../../overlay/swim/index.js'
 
 /** Words on one member that are going round at a time: its last, those before it, each with what this and that accuser testified. */
 const wordsOfOne = 128
@@ -25,8 +26,8 @@ export class RecordPool {
 }
 
 function hashOf(record: MemberRecord): number {
-  let hash = hashRecord(record, hashId(record.id))
-  for (const { by, saw } of record.accusations) hash = mix(hash ^ hashId(by) ^ saw.length)
+  let hash = hashRecord(record, hashText(record.id))
+  for (const { by, saw } of record.accusations) hash = mix(hash ^ hashText(by) ^ saw.length)
   return hash
 }
 
