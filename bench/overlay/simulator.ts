@@ -6,6 +6,7 @@ import {
   healPartition,
   joinAll,
   keepPeace,
+  meetAgain,
   pauseInTurns,
   restartAll,
   restartOne,
@@ -101,7 +102,8 @@ const scenarios: readonly Scenario[] = [
   {
     figures: [{ name: 'T14 halves one again after a minute apart', bars: { 3: 5000, 100: 10_000, 1000: 15_000, 10000: 30_000 } }],
     isLong: true,
-    run: (members, seed) => [healPartition({ members, seed }, 60_000)],
+    // Of 10,000 the minute apart would take hours to compute: each half begins as it would end it, holding the other dead.
+    run: (members, seed) => [members >= 10_000 ? meetAgain({ members, seed }) : healPartition({ members, seed }, 60_000)],
   },
   {
     figures: [{ name: 'T15 one restart taken by all', bars: { 3: 1000, 100: 1500, 1000: 2000, 10000: 2500 } }],

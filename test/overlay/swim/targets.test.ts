@@ -6,6 +6,7 @@ import {
   healPartition,
   joinAll,
   keepPeace,
+  meetAgain,
   OverlaySim,
   restartAll,
   restartOne,
@@ -143,6 +144,20 @@ t.test('T11, T12: peace costs at most three packets and 600 bytes a second', asy
     t.ok(peace.packetsPerSecond <= 3, `${members}: ${peace.packetsPerSecond} packets`)
     t.ok(peace.bytesPerSecond <= 350, `${members}: ${peace.bytesPerSecond} bytes`)
     t.equal(peace.suspicions, 0)
+  }
+})
+
+t.test('halves that begin apart know what a partition leaves them, and meet again like others', async (t) => {
+  for (const members of [3, 50]) {
+    const lived = new OverlaySim({ members, seed: 5 })
+    lived.run(2000)
+    lived.network.split(new Map(lived.live().map((index) => [index, index % 2])))
+    lived.run(60_000)
+    const begun = new OverlaySim({ members, seed: 5, begin: 'apart' })
+    begun.run(2000)
+    for (const index of begun.live()) t.equal(begun.core(index).digest, lived.core(index).digest, `member ${index} of ${members}`)
+    const meetMs = median(seeds.slice(0, 3).map((seed) => meetAgain({ members, seed })))
+    t.ok(meetMs <= 10_000, `${members}: ${meetMs} ms`)
   }
 })
 
