@@ -132,6 +132,17 @@ export class JoinServer implements JoinApi {
     return { certificate, role, trust: trustOf(id, access) }
   }
 
+  /**
+   * A certificate for the manager that asks itself, on no record and valid for 12 h: when its own has ended nobody lets it in, and a renewal
+   * needs the others, whose own may have ended too. Undefined before the first record.
+   */
+  stopgap(node: string, publicKey: Uint8Array): Uint8Array | undefined {
+    const { cluster } = this.#world.store.view()
+    return (
+      cluster && this.#issue(cluster.access, { cluster: cluster.id, role: 'manager', id: node }, publicKey, lifetimes.stopgapMs)
+    )
+  }
+
   /** What every member must know; who is none by its certificate gets no keys. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */
   trust(to: 'member' | 'stranger'): TrustNews {
     const { id, access, removedNodes, demotedNodes, version } = this.#cluster()

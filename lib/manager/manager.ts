@@ -182,7 +182,7 @@ export class Manager {
   }
 
   /** The desk for clients' certificates: any manager's, with or without a quorum. */
-  get desk(): Pick<JoinServer, 'credential' | 'trust'> {
+  get desk(): Pick<JoinServer, 'credential' | 'stopgap' | 'trust'> {
     return this.#join
   }
 

@@ -10,6 +10,8 @@ export interface CertificateKeeperWorld {
   readonly random: Random
   readonly logger: Logger
   readonly credentials: Credentials
+  /** Shows a certificate of this peer's own making when its own has ended and it can make one; true when it did. */
+  bridge(): boolean
   /** Asks the leader for a certificate for these keys. */
   renew(keys: KeyPair): Promise<RenewAnswer>
   /** Shows the new certificate from now on, and keeps it. */
@@ -95,10 +97,11 @@ export class CertificateKeeper {
 
   /** Never rejects: what fails is tried again, long before the certificate ends. */
   async #renew(): Promise<void> {
-    const { renew, adopt, logger, random } = this.#world
+    const { bridge, renew, adopt, logger, random } = this.#world
     try {
-      const reasons = this.#reasons // one that comes while the answer is on its way may be news to it
       const keys = await makeKeyPair()
+      if (bridge()) this.#reasons++
+      const reasons = this.#reasons // one that comes while the answer is on its way may be news to it
       await adopt(keys, await renew(keys))
       this.#answered = reasons
       this.#failures = 0

@@ -8,7 +8,7 @@ import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { Link, LinkPool } from '../overlay/transport/index.js'
-import { bindingBytes, type KeyPair, type KeyString, makeKeyPair, provePossession } from '../security/index.js'
+import { bindingBytes, isInTime, type KeyPair, type KeyString, makeKeyPair, provePossession } from '../security/index.js'
 import { askManagers } from './ask-managers.js'
 import { CertificateKeeper } from './certificate-keeper.js'
 import { ControlFile } from './control-file.js'
@@ -58,6 +58,7 @@ export class KeyWork {
       random,
       logger,
       credentials: own.credentials,
+      bridge: () => this.#bridge(),
       renew: (keys) => this.#renew(keys),
       adopt: (keys, answer) => world.renewed(keys, answer),
     })
@@ -120,6 +121,20 @@ export class KeyWork {
       this.#cancelGoodbye = undefined
       pool.dismiss(own.credentials.demoted, 'demoted', 'manager')
     })
+  }
+
+  /** A manager whose certificate has ended (the cluster was off for its whole life) goes on with one of its own making until it is renewed. */
+  #bridge(): boolean {
+    const { own, clock, logger, self, manager } = this.#world
+    const { certificate } = own.credentials
+    const desk = manager()?.desk
+    if (certificate === undefined || desk === undefined || isInTime(certificate, clock.wallMs())) return false
+    const stopgap = desk.stopgap(self().node, own.keys.publicKey)
+    if (stopgap === undefined) return false
+    const ended = new Date(certificate.notAfterMs).toISOString()
+    logger.warn({ ended }, 'this manager’s certificate has ended; it shows one it made itself until it is renewed')
+    own.bridge(stopgap)
+    return true
   }
 
   async #renew(keys: KeyPair): Promise<RenewAnswer> {

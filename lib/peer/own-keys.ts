@@ -49,6 +49,11 @@ export class OwnKeys {
     await this.save()
   }
 
+  /** For the links made from now on; on no disk, so that a clock that was wrong leaves nothing behind. */
+  bridge(certificate: Uint8Array): void {
+    this.credentials.replace({ own: { certificate, keys: this.keys } })
+  }
+
   /** True when it was news; what is older than known is none. */
   learn({ trust, removed, demoted, keyring, version }: TrustNews): boolean {
     if (trust.cluster !== this.credentials.cluster || version < this.#trustVersion) return false

@@ -32,6 +32,8 @@ export const lifetimes = {
   nodeMs: 90 * 86_400_000,
   /** An operator's or an app's: it asks again with its token, and that may have been rotated meanwhile. */
   clientMs: 12 * 3_600_000,
+  /** What a manager makes for itself when its own has ended: until it is renewed. */
+  stopgapMs: 12 * 3_600_000,
   rootMs: 20 * 365 * 86_400_000,
 } as const
 

@@ -92,8 +92,13 @@ export function checkTime({ notBeforeMs, notAfterMs }: Validity, nowMs: number):
   if (nowMs > notAfterMs)
     throw bad(
       'expired',
-      `it ended at ${iso(notAfterMs)}, and ${clock}; if the clocks are right, join again with an empty directory`,
+      `it ended at ${iso(notAfterMs)}, and ${clock}; if the clocks are right, a worker joins again with an empty directory, and a manager is started again`,
     )
+}
+
+/** True while nobody refuses a certificate for its time. */
+export function isInTime({ notBeforeMs, notAfterMs }: Validity, nowMs: number): boolean {
+  return nowMs + behindMs >= notBeforeMs && nowMs <= notAfterMs
 }
 
 /** What the walk up from a certificate ends at, and when everything on the way is valid. */

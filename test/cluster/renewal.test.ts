@@ -130,3 +130,54 @@ t.test(
     t.equal((await second.nodes.list()).items.length, 5)
   },
 )
+
+t.test(
+  'a cluster that was off until every certificate had ended is there again when its managers are started',
+  { timeout: 180_000 },
+  async (t) => {
+    const calendar = new Calendar()
+    const names = ['m1', 'm2', 'm3']
+    const dirs = new Map(names.map((name) => [name, freshDir(t)]))
+    const addresses = new Map<string, string>()
+    const start = async (name: string, join?: string): Promise<Peer> => {
+      const listen = addresses.get(name) ?? '127.0.0.1:0'
+      const options = { name, dir: dirs.get(name) as string, listen, timing: quick, ...(join !== undefined && { join }) }
+      const peer = await createPeerOver({ clock: calendar }, options)
+      t.teardown(() => peer.stop())
+      addresses.set(name, peer.address)
+      return peer
+    }
+    const first = await start('m1')
+    const asManager = await first.invite('manager')
+    const peers = [first, await start('m2', asManager), await start('m3', asManager)]
+    const worker = await createPeerOver(
+      { clock: calendar },
+      { name: 'w1', dir: freshDir(t), timing: quick, join: await first.invite('worker') },
+    )
+    t.teardown(() => worker.stop())
+    await first.kv.put('kept', 'through the winter')
+    for (const peer of [worker, ...peers]) await peer.stop()
+
+    calendar.jump(100 * dayMs)
+    const again = await Promise.all(names.map((name) => start(name)))
+    const one = again[0] as Peer
+    t.equal(Buffer.from((await one.kv.get('kept'))?.value ?? '').toString(), 'through the winter')
+    await one.kv.put('kept', 'and the spring')
+    await eventually('all are renewed, on disk and on record', async () => {
+      const kept = await Promise.all(
+        [...dirs.values()].map(async (dir) => (await new KeyStore(dir).read(undefined))?.certificate),
+      )
+      return kept.every(
+        (der) => Date.parse(new X509Certificate(der ?? new Uint8Array()).validTo) > calendar.wallMs() + 89 * dayMs,
+      )
+    })
+    const [newcomer] = [
+      await createPeerOver(
+        { clock: calendar },
+        { name: 'w2', dir: freshDir(t), timing: quick, join: await one.invite('worker') },
+      ),
+    ]
+    t.teardown(() => newcomer.stop())
+    t.equal(newcomer.role, 'worker', 'and takes in newcomers')
+  },
+)
