@@ -80,7 +80,7 @@ t.test('expired, not yet valid, of another cluster: each by its name, with what 
   t.throws(() => judge(trust, make('worker', 'node00000001', 91 * dayMs)), {
     code: 'ERR_SKEIN_BAD_CERTIFICATE',
     detail: { reason: 'expired' },
-    message: /ended at .*clock says .*join again/,
+    message: /ended at .*clock says .*a worker joins again/,
   })
   t.throws(() => judge(trust, make('worker', 'node00000001', -25 * hourMs)), {
     code: 'ERR_SKEIN_BAD_CERTIFICATE',
