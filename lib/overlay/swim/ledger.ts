@@ -58,6 +58,7 @@ export class Ledger {
     this.suspicions = new Suspicions(local, {
       say: (record) => this.#accept(record, 'news'),
       check: (subject) => prober.check(subject),
+      dial: (member) => local.triage(member),
     })
   }
 

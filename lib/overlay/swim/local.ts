@@ -2,7 +2,7 @@ import type { NodeId } from '../../base/ids.js'
 import type { Random } from '../../base/random.js'
 import { Awareness } from './awareness.js'
 import { GossipRounds } from './gossip-rounds.js'
-import type { MemberRecord, Share } from './member.js'
+import { addressOf, type MemberRecord, type Share } from './member.js'
 import { MemberTable, type Roster } from './member-table.js'
 import type { Effect, Lane, SwimMessage } from './messages.js'
 import { type ResolvedSwimOptions, transmissionsOf } from './options.js'
@@ -134,6 +134,12 @@ export class Local {
     }
     if (batch.length > 0) this.send(to, message, { lane, records: batch })
     return totalBytes
+  }
+
+  /** Connects to this member and hangs up, to see what its machine says; nothing where it cannot be dialled. */
+  triage(member: MemberRecord, timeoutMs = this.options.pingTimeoutMaxMs): void {
+    const address = addressOf(member)
+    if (address !== undefined) this.emit({ type: 'triage', peer: member.id, address, timeoutMs })
   }
 
   /** Passes a record on. */

@@ -2,7 +2,7 @@ import type { NodeId } from '../../base/ids.js'
 import { pick, shuffle } from '../../base/random.js'
 import { type Coordinate, moved, origin } from './coordinate.js'
 import type { Local } from './local.js'
-import { addressOf, inShort, isAlive, isHere, type MemberRecord, type Seen } from './member.js'
+import { inShort, isAlive, isHere, type MemberRecord, type Seen } from './member.js'
 import type { Lane, PeerEvidence } from './messages.js'
 import type { Lanes } from './options.js'
 import { ProbeOrder } from './probe-order.js'
@@ -271,9 +271,7 @@ export class Prober {
     probe.isTimed = false
     if (this.#local.takesDatagrams(member)) this.#ping(member, probe.seq, 'datagram')
     if (links.has(probe.id)) this.#ping(member, probe.seq, 'link')
-    const address = addressOf(member)
-    if (address !== undefined && probe.triage === undefined)
-      this.#local.emit({ type: 'triage', peer: probe.id, address, timeoutMs: remainingMs })
+    if (probe.triage === undefined) this.#local.triage(member, remainingMs)
   }
 
   /**

@@ -40,6 +40,8 @@ export interface Judged {
   readonly say: (record: MemberRecord) => void
   /** Probe this member now. */
   readonly check: (id: NodeId) => void
+  /** Find out what its machine says to who connects. */
+  readonly dial: (member: MemberRecord) => void
 }
 
 /** Every suspicion this member knows of: who testifies, when it ends, and who is asked to look again meanwhile. */
@@ -69,7 +71,7 @@ export class Suspicions {
   accuse(id: NodeId, saw: Seen): void {
     const held = this.#local.table.get(id)
     if (held === undefined || id === this.#local.id || held.state === 'left' || held.state === 'dead') return
-    const what = saw === 'refused' && !this.dialability.isDialable(id) ? 'silent' : saw
+    const what = saw === 'refused' && !this.#isTelling(held) ? 'silent' : saw
     const accusations = mergeAccusations(held.accusations, [{ by: this.#local.id, saw: what }])
     const isNews = accusations !== held.accusations
     if (isNews) this.#judged.say(revised(held, { state: 'suspect', accusations }))
@@ -77,6 +79,12 @@ export class Suspicions {
     if (suspicion === undefined) return
     this.#recheckLater(id)
     if (isNews) this.#tellObservers(id)
+  }
+
+  /** A connection to this member was refused, outside of any probe. */
+  refused(id: NodeId): void {
+    const held = this.#local.table.get(id)
+    if (held !== undefined && this.#isTelling(held)) this.accuse(id, 'refused')
   }
 
   /** The table now holds this member as suspect, or holds more testimony. */
@@ -93,7 +101,11 @@ export class Suspicions {
     if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= Math.trunc(nowMs)
     // Where many fall silent at once, those who would watch are silent too: the next that live take their place.
     const isWatcher = table.predecessors(member.id, options.observers, isAlive).some(({ id }) => id === own)
-    if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id)
+    if (isWatcher && !member.accusations.some(({ by }) => by === own)) {
+      this.#judged.check(member.id)
+      // A second refusal decides: it need not wait until no ping was answered.
+      if (suspicion.refusedMs !== undefined) this.#judged.dial(member)
+    }
     this.#weigh(member.id, suspicion)
   }
 
@@ -234,6 +246,17 @@ export class Suspicions {
     return credibleOf(
       accusations,
       (by) => by === own || (table.get(by)?.state === 'alive' && !this.credibility.isIgnored(by, nowMs)),
+    )
+  }
+
+  /**
+   * Does a refusal say that its process is gone? Where it took our connections before, or those of somebody who is refused now: a group that
+   * has just formed need not have tried every address.
+   */
+  #isTelling({ id, accusations }: MemberRecord): boolean {
+    return (
+      this.dialability.isDialable(id) ||
+      this.#credible(accusations).some(({ by, saw }) => saw === 'refused' && by !== this.#local.id)
     )
   }
 

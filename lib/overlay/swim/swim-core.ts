@@ -230,7 +230,7 @@ export class SwimCore {
   evidence(nowMs: number, peer: NodeId, saw: PeerEvidence): Effect[] {
     return this.#at(nowMs, () => {
       if (peer === this.#local.id) return
-      const { links, table, options } = this.#local
+      const { links, table } = this.#local
       const { suspicions } = this.#ledger
       const { dialability } = suspicions
       const held = table.get(peer)
@@ -248,15 +248,14 @@ export class SwimCore {
         dialability.linkEnded(peer)
         if (saw === 'closed' || held?.profile === undefined || !isHere(held)) return
         // The process may be gone, or only the connection: connecting again tells within milliseconds.
-        const address = addressOf(held)
-        if (address !== undefined) this.#local.emit({ type: 'triage', peer, address, timeoutMs: options.pingTimeoutMaxMs })
+        this.#local.triage(held)
         this.#prober.check(peer)
         return
       }
       this.#prober.onTriage(peer, saw)
       if (saw === 'accepting') dialability.accepted(peer)
       // A process that died has lost its links first; one that only dials out refuses everybody.
-      if (saw === 'refused' && !links.has(peer) && dialability.isDialable(peer)) suspicions.accuse(peer, 'refused')
+      if (saw === 'refused' && !links.has(peer)) suspicions.refused(peer)
     })
   }
 

@@ -196,6 +196,24 @@ t.test('the dead of a former life are forgotten too', async (t) => {
   t.not(one.stateOf(6), undefined, 'who started again is here')
 })
 
+t.test('a refusal counts from who was let in before, and beside one who was', async (t) => {
+  const refusedBy = (...by: readonly number[]): Lonely => {
+    const one = new Lonely(40)
+    if (by.length > 0) one.receive(8, { type: 'gossip' }, [suspect(2, 'refused', ...by)])
+    one.evidence(nodeId(2), 'refused')
+    one.pass(150)
+    return one
+  }
+  t.equal(refusedBy().stateOf(2), 'alive', 'of our own alone: it may refuse everybody all its life')
+  t.equal(refusedBy(8).stateOf(2), 'dead', 'a second one')
+  const watcher = new Lonely(40)
+  watcher.receive(8, { type: 'gossip' }, [suspect(2, 'refused', 8)])
+  t.ok(watcher.triages.includes(nodeId(2)), 'who watches it looks at once')
+  const other = new Lonely(40)
+  other.receive(8, { type: 'gossip' }, [suspect(20, 'refused', 8)])
+  t.notOk(other.triages.includes(nodeId(20)), 'and not everybody')
+})
+
 t.test('a member whose machine takes connections is asked once more before it is called stopped', async (t) => {
   const one = new Lonely(10)
   while (one.triages.length === 0) one.pass(1)

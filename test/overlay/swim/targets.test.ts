@@ -56,6 +56,24 @@ t.test('T1, T2, T17: a process that dies is known within moments, to a leader to
   t.ok((large.firstMs ?? 1e9) <= 500 && (large.allMs ?? 1e9) <= 1500, `1,000: ${large.firstMs} and ${large.allMs} ms`)
 })
 
+t.test('T2: a process that dies in the moment its group has formed is known as soon', async (t) => {
+  for (const members of [5, 10])
+    for (const victim of [0, 1, 2]) {
+      const all = seeds.map((seed) => {
+        const sim = new OverlaySim({ members, seed, begin: 'cold' })
+        for (let index = 1; index < members; index++) sim.connect(index, 0)
+        sim.runUntil(() => sim.isConverged, 20_000, 1)
+        sim.kill(victim)
+        const id = sim.idOf(victim)
+        return sim.runUntil(() => sim.live().every((index) => sim.core(index).record(id)?.state === 'dead'), 60_000, 1)
+      })
+      t.ok(
+        Math.max(...all.map((ms) => ms ?? Number.POSITIVE_INFINITY)) <= 500,
+        `member ${victim} of ${members}: ${all.join(', ')}`,
+      )
+    }
+})
+
 t.test('T3, T4, T17: a machine that falls silent is known after its suspicion, to a leader too', async (t) => {
   for (const [members, firstMs, allMs] of [
     [3, 4000, 4200],
