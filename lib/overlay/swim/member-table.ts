@@ -5,6 +5,8 @@ import { hashRecord, isHere, type MemberRecord } from './member.js'
 
 /** Parts of the digest: a difference in one record shows in one of them. */
 export const bucketCount = 256
+/** The most parts a table is told in: those of a large group halve until each fits into a packet. */
+export const finestCount = 2 ** 15
 
 /** Slots to a page: one change copies one page, and everybody's list of pages stays short. */
 const pageBits = 6
@@ -191,6 +193,8 @@ export class MemberTable {
 
   /** What stands in one bucket of a digest of `count` buckets. */
   inBucket(bucket: number, count: number): MemberRecord[] {
+    if (count > bucketCount)
+      return this.inBucket(bucket % bucketCount, bucketCount).filter(({ id }) => bucketOf(id, count) === bucket)
     const found: MemberRecord[] = []
     for (let at = bucket; at < bucketCount; at += count) {
       for (const slot of this.#roster.shelves[at] ?? []) {
@@ -277,8 +281,13 @@ function nearest(
   return found
 }
 
-export function bucketOf(id: NodeId): number {
-  return hashText(id) % bucketCount
+export function bucketOf(id: NodeId, count = bucketCount): number {
+  return hashText(id) % count
+}
+
+/** Buckets come in powers of two: so a bucket of few is the sum of some of many. */
+export function isBucketing(count: number, most: number): boolean {
+  return Number.isInteger(Math.log2(count)) && count <= most
 }
 
 /** A digest of fewer buckets: each sums up those that share its remainder. */

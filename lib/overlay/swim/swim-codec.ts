@@ -13,7 +13,7 @@ import {
   type Profile,
   type Seen,
 } from './member.js'
-import { bucketCount } from './member-table.js'
+import { bucketCount, finestCount, isBucketing } from './member-table.js'
 import type { Brief, Packet, SwimMessage } from './messages.js'
 import { briefBytes, packetBytes } from './record-bytes.js'
 
@@ -115,11 +115,11 @@ function readMessage(reader: ByteReader, type: SwimMessage['type']): SwimMessage
     case 'nack':
       return { type, seq: reader.u32('swim.seq') }
     case 'sync': {
-      const count = bucketsOf(reader.u16('swim.buckets'), 'swim.buckets')
+      const count = bucketsOf(reader.u16('swim.buckets'), bucketCount, 'swim.buckets')
       return { type, buckets: Uint32Array.from({ length: count }, () => reader.u32('swim.buckets')) }
     }
     case 'briefs': {
-      const count = bucketsOf(reader.u16('swim.count'), 'swim.count')
+      const count = bucketsOf(reader.u16('swim.count'), finestCount, 'swim.count')
       const buckets = Array.from({ length: reader.count(2, 'swim.buckets') }, () => {
         const bucket = reader.u16('swim.buckets')
         if (bucket >= count) throw badMessage('swim.buckets', `a bucket below ${count}`, bucket)
@@ -223,7 +223,7 @@ function atMost(limit: number, value: number, path: string): number {
   throw badMessage(path, `at most ${limit} bytes`, value)
 }
 
-function bucketsOf(count: number, path: string): number {
-  if (count > 0 && count <= bucketCount && bucketCount % count === 0) return count
-  throw badMessage(path, `a divisor of ${bucketCount}`, count)
+function bucketsOf(count: number, most: number, path: string): number {
+  if (isBucketing(count, most)) return count
+  throw badMessage(path, `a power of two up to ${most}`, count)
 }

@@ -3,12 +3,14 @@ import { pick } from '../../base/random.js'
 import { AnswerBudget } from './answer-budget.js'
 import type { Local } from './local.js'
 import { compareRecords, isHere, type MemberRecord, type Word } from './member.js'
-import { bucketCount, foldBuckets } from './member-table.js'
+import { bucketCount, bucketOf, finestCount, foldBuckets, isBucketing } from './member-table.js'
 import type { Brief } from './messages.js'
 import { briefBytes, headerBytes } from './record-bytes.js'
 
 /** A difference that news under way will mend by itself is left alone for so long. */
 const settleMs = 300
+/** At least so long, and at most twice as long, while news trickles in that may or may not bring what is missing. */
+const patienceMs = 2000
 /** An answer that takes longer was lost. */
 const answerMs = 150
 /** Between two synchronisations we ask for; between two in a row while there is much to learn. */
@@ -32,6 +34,8 @@ export class Sync {
   readonly #local: Local
   #askedMs = Number.NEGATIVE_INFINITY
   #isWaiting = false
+  /** Until when a difference is left to news that comes in; undefined while there is none. */
+  #patientUntilMs: number | undefined
   #isHot = false
   #changes = 0
   /** When a member was last asked for, by whoever was seen to know more of it. */
@@ -52,8 +56,10 @@ export class Sync {
     const { nowMs, table } = this.#local
     if (digest === table.digest) {
       this.#changes = 0
+      this.#patientUntilMs = undefined
       return
     }
+    this.#patientUntilMs ??= nowMs + patienceMs * (1 + this.#local.random())
     this.#remind(from)
     if (!this.#isWaiting && nowMs - this.#askedMs >= pauseMs) this.#settle(from, table.digest)
   }
@@ -74,7 +80,10 @@ export class Sync {
     this.#isWaiting = true
     this.#local.after(settleMs, () => {
       this.#isWaiting = false
-      if (this.#local.table.digest !== digest) return
+      const { nowMs, table } = this.#local
+      // After a restart of thousands each lacks another few, and rumours of what it knows would trickle on for a minute.
+      if (table.digest !== digest && nowMs < (this.#patientUntilMs ?? nowMs)) return
+      this.#patientUntilMs = undefined
       this.ask(from)
       // Datagrams may be lost on each of four ways: a neighbour most likely knows it too, and its link loses nothing.
       if (!this.#local.links.has(from)) this.#askNeighbour(digest)
@@ -99,8 +108,7 @@ export class Sync {
 
   onSync(from: NodeId, theirs: Uint32Array): void {
     const count = theirs.length
-    if (count === 0 || count > bucketCount || bucketCount % count !== 0 || !this.#answers.mayAnswer(from, this.#local.nowMs))
-      return
+    if (!isBucketing(count, bucketCount) || !this.#answers.mayAnswer(from, this.#local.nowMs)) return
     const ours = foldBuckets(this.#local.table.buckets, count)
     const shelves = new Map<number, Brief[]>()
     for (let at = 0; at < count; at++)
@@ -110,7 +118,7 @@ export class Sync {
 
   /** What they hold where we differ: fetch what is newer there, give what is newer here. */
   onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
-    if (count === 0 || count > bucketCount || bucketCount % count !== 0) return
+    if (!isBucketing(count, finestCount)) return
     const { table } = this.#local
     const theirs = new Map<NodeId, Brief>(briefs.map((brief) => [brief.id, brief]))
     const [wanted, given]: [NodeId[], MemberRecord[]] = [[], []]
@@ -194,9 +202,18 @@ export class Sync {
       if (buckets.length > 0) this.#local.send(to, { type: 'briefs', count, buckets, briefs }, { lane: this.#lane(to) })
       ;[buckets, briefs, room] = [[], [], roomMax]
     }
+    const halves = new Map<number, readonly Brief[]>()
     for (const [bucket, held] of shelves) {
-      // A bucket goes whole, so that what is missing in it is known to be missing.
+      // A bucket goes whole, so that what is missing in it is known to be missing; one that does not fit is two of twice as many.
       const sizeBytes = 2 + held.length * briefBytes
+      if (sizeBytes > roomMax && count < finestCount) {
+        for (const half of [bucket, bucket + count])
+          halves.set(
+            half,
+            held.filter(({ id }) => bucketOf(id, 2 * count) === half),
+          )
+        continue
+      }
       this.#answers.spend(to, sizeBytes)
       if (sizeBytes > room) flush()
       buckets.push(bucket)
@@ -204,6 +221,7 @@ export class Sync {
       room -= sizeBytes
     }
     flush()
+    if (halves.size > 0) this.#sendBriefs(to, 2 * count, halves)
   }
 
   /** Much at once goes over a link where there is one. */

@@ -1,7 +1,8 @@
 /** Rules of the core that a group as a whole hides: without any one of them most groups do nearly as well. */
 import t from 'tap'
 import type { NodeId } from '../../../lib/base/ids.js'
-import { type MemberRecord, resolveSwimOptions, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { type MemberRecord, packetBytes, resolveSwimOptions, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { bucketOf } from '../../../lib/overlay/swim/member-table.js'
 import { alive, Lonely, nodeId, of, suspect } from './lonely.js'
 
 const refuted = (number: number): MemberRecord => ({ ...alive(number), incarnation: 2, profile: undefined })
@@ -161,6 +162,53 @@ t.test('a death that comes with much else that is old is believed from its witne
   restarted.receive(8, { type: 'gossip' }, [{ ...alive(30), epoch: 2 }])
   restarted.receive(8, { type: 'share' }, [dead(8, 9), ...much])
   t.equal(restarted.stateOf(20), 'dead', 'a new process where one had died is no reunion')
+})
+
+t.test(
+  'anti-entropy: however large the group and few the buckets that are asked for, each is told whole, in packets that fit',
+  async (t) => {
+    const size = 3_000
+    for (const asked of [1, 16, 256]) {
+      const one = new Lonely(size)
+      const answer = of(one.receive(2, { type: 'sync', buckets: new Uint32Array(asked) }), 'briefs')
+      t.ok(Math.max(...answer.map(packetBytes)) <= 1_200, 'no packet is too long')
+      const told = new Set<NodeId>()
+      for (const { message } of answer) {
+        const { count, buckets, briefs } = message
+        t.ok(briefs.every(({ id }) => buckets.includes(bucketOf(id, count))))
+        for (const { id } of briefs) told.add(id)
+      }
+      t.equal(told.size, size, `${asked} asked for`)
+
+      // Whoever hears it fetches what it lacks, and gives what is missing there: nothing here, but itself.
+      const newcomer = new Lonely(1)
+      const [wanted, given] = [new Set<NodeId>(), new Set<NodeId>()]
+      newcomer.receive(2, { type: 'gossip' }, [alive(2)])
+      newcomer.receive(2, { type: 'gossip' }, [alive(size + 1)])
+      for (const { message } of answer)
+        for (const packet of newcomer.receive(2, message)) {
+          if (packet.message.type === 'pull') for (const id of packet.message.ids) wanted.add(id)
+          if (packet.message.type === 'share') for (const { id } of packet.records) given.add(id)
+        }
+      t.equal(wanted.size, size - 2)
+      t.strictSame([...given], [nodeId(size + 1)])
+    }
+  },
+)
+
+t.test('anti-entropy: who learns a little all the time asks all the same, for what it does not learn', async (t) => {
+  const one = new Lonely(200)
+  one.pass(1_000)
+  let asked = 0
+  for (let round = 0; round < 60; round++) {
+    const sent = [
+      ...one.receive(8, { type: 'ping', seq: round, digest: 1 }),
+      ...one.receive(8, { type: 'gossip' }, [{ ...alive(20 + round), incarnation: 2, profile: undefined }]),
+      ...one.pass(100),
+    ]
+    asked += of(sent, 'sync').length
+  }
+  t.ok(asked >= 1 && asked <= 4, `${asked} times in six seconds`)
 })
 
 t.test('rumours are not told to those who perhaps hear nothing any more, unless there is nobody else', async (t) => {

@@ -56,7 +56,7 @@ const message: fc.Arbitrary<SwimMessage> = fc.oneof(
   }),
   shape({
     type: type('briefs'),
-    count: fc.constant(16),
+    count: fc.constantFrom(16, 256, 2 ** 15),
     buckets: fc.array(fc.integer({ min: 0, max: 15 }), { maxLength: 16 }),
     briefs: fc.array(brief, { maxLength: 20 }),
   }),
