@@ -1,3 +1,4 @@
+import { Allowance } from './allowance.js'
 import type { Local } from './local.js'
 import { isAlive, type MemberRecord } from './member.js'
 import type { Timer } from './timers.js'
@@ -7,8 +8,7 @@ const gatherMs = 5
 /** As long as there are no more rumours than these, a new one does not wait for the round of those before it. */
 const fewRumours = 8
 /** Rounds ahead of their time, at once and per second: news without end must not become packets without end. */
-const hasteMax = 8
-const hastePerMs = 5 / 1000
+const [hasteMax, hastePerSecond] = [8, 5]
 
 /** When rumours go out, and to whom: a first wave that reaches everybody at once, then a few rounds to a few at random for whom it missed. */
 export class GossipRounds {
@@ -16,8 +16,7 @@ export class GossipRounds {
   #next: Timer | undefined
   /** Something is to be passed on that was not when the last round went out. */
   #hasNews = false
-  #haste = hasteMax
-  #hastedMs = 0
+  readonly #haste = new Allowance(hasteMax, hastePerSecond)
 
   constructor(local: Local) {
     this.#local = local
@@ -34,11 +33,7 @@ export class GossipRounds {
   #mayHurry({ dueMs }: Timer): boolean {
     const { nowMs, rumours } = this.#local
     if (dueMs <= nowMs + gatherMs || rumours.size > fewRumours) return false
-    this.#haste = Math.min(hasteMax, this.#haste + (nowMs - this.#hastedMs) * hastePerMs)
-    this.#hastedMs = nowMs
-    if (this.#haste < 1) return false
-    this.#haste--
-    return true
+    return this.#haste.take(nowMs)
   }
 
   #round(): void {

@@ -1,4 +1,5 @@
 import type { NodeId } from '../../base/ids.js'
+import { Allowance } from './allowance.js'
 import { Damper } from './damping.js'
 import type { Local } from './local.js'
 import {
@@ -25,8 +26,8 @@ const tellAgainMs = 500
 const outbidMs = 1000
 /** Members known at once, the dead and the left among them: ids cost nothing to whoever makes them up. */
 const membersMax = 32_768
-/** Verdicts of others, heard in passing, that are looked into at a time. */
-const checksMax = 16
+/** Old verdicts that are looked into, at once and per second: when halves of a large group meet, each member hears thousands. */
+const [checksMax, checksPerSecond] = [16, 16]
 /** For so long after one of the dead came back, old verdicts may be those of the other side of a partition. */
 const reunionMs = 60_000
 
@@ -47,6 +48,7 @@ export class Ledger {
   readonly removed = new Set<NodeId>()
   readonly #goneSince = new Map<NodeId, number>()
   readonly #told = new Map<NodeId, number>()
+  readonly #checks = new Allowance(checksMax, checksPerSecond)
   #isLeaving = false
   #outbidMs = Number.NEGATIVE_INFINITY
   #returnedMs = Number.NEGATIVE_INFINITY
@@ -87,7 +89,7 @@ export class Ledger {
     if (verdict.epoch > held.epoch) return this.#accept(revised(verdict, { profile: verdict.profile ?? held.profile }), 'news')
     if (origin !== 'news' && held.state === 'alive' && !(this.suspicions.isProven(verdict.accusations) && this.#isUndivided)) {
       // Look for ourselves, and let it object.
-      if (this.#prober.underWay < checksMax) {
+      if (this.#checks.take(this.#local.nowMs)) {
         this.tell(held.id, verdict)
         this.#prober.check(held.id)
       }
