@@ -15,7 +15,7 @@ import {
   revised,
   type Seen,
 } from './member.js'
-import type { SwimEvent } from './messages.js'
+import type { Brief, SwimEvent } from './messages.js'
 import { Neighbours } from './neighbours.js'
 import type { Prober } from './prober.js'
 import { Suspicions } from './suspicions.js'
@@ -88,11 +88,7 @@ export class Ledger {
   #weighVerdict(held: MemberRecord, verdict: MemberRecord, origin: Origin, from: NodeId): boolean {
     if (verdict.epoch > held.epoch) return this.#accept(revised(verdict, { profile: verdict.profile ?? held.profile }), 'news')
     if (origin !== 'news' && held.state === 'alive' && !(this.suspicions.isProven(verdict.accusations) && this.#isUndivided)) {
-      // Look for ourselves, and let it object.
-      if (this.#checks.take(this.#local.nowMs)) {
-        this.tell(held.id, verdict)
-        this.#prober.check(held.id)
-      }
+      this.#lookInto(verdict)
       return false
     }
     const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
@@ -108,6 +104,23 @@ export class Ledger {
    */
   get #isUndivided(): boolean {
     return this.#local.nowMs - this.#returnedMs >= reunionMs
+  }
+
+  /**
+   * Halves of a group that meet hold each other dead, every member of every one: what they should tell each other is not these verdicts
+   * but what the accused say, so those are asked. False while there is no such meeting: then verdicts are told like all else.
+   */
+  settleOpposite(verdict: Brief): boolean {
+    if (this.#isUndivided) return false
+    this.#lookInto(verdict)
+    return true
+  }
+
+  /** Looks for ourselves, and lets the accused object. */
+  #lookInto(verdict: Brief): void {
+    if (!this.#checks.take(this.#local.nowMs)) return
+    this.tell(verdict.id, { ...verdict, profile: undefined, accusations: [] })
+    this.#prober.check(verdict.id)
   }
 
   #learnSuspicion(held: MemberRecord, suspicion: MemberRecord): boolean {

@@ -101,7 +101,7 @@ export class SwimCore {
       (accused, saw) => this.#ledger.suspicions.accuse(accused, saw),
       (lanes) => this.#change({ lanes }),
     )
-    this.#sync = new Sync(this.#local)
+    this.#sync = new Sync(this.#local, (verdict) => this.#ledger.settleOpposite(verdict))
     this.#ledger = new Ledger(this.#local, this.#prober)
   }
 

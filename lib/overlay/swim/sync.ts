@@ -32,6 +32,7 @@ const smallAnswer = 8
  */
 export class Sync {
   readonly #local: Local
+  readonly #settleOpposite: (verdict: Brief) => boolean
   #askedMs = Number.NEGATIVE_INFINITY
   #isWaiting = false
   /** Until when a difference is left to news that comes in; undefined while there is none. */
@@ -42,8 +43,10 @@ export class Sync {
   readonly #pulledMs = new Map<NodeId, number>()
   readonly #answers = new AnswerBudget()
 
-  constructor(local: Local) {
+  /** @param settleOpposite what to do where one table says dead and the other alive; false: tell it like all else. */
+  constructor(local: Local, settleOpposite: (verdict: Brief) => boolean) {
     this.#local = local
+    this.#settleOpposite = settleOpposite
   }
 
   /** Questions that were left for later because too much was asked. */
@@ -133,13 +136,18 @@ export class Sync {
         }
         known++
         const ourVersion = heldVersion(record)
-        if (isNewer(brief, brief.profileVersion, record, ourVersion)) wanted.push(brief.id)
-        if (isNewer(record, ourVersion, brief, brief.profileVersion)) given.push(record)
+        if (isNewer(brief, brief.profileVersion, record, ourVersion) && !this.#areOpposite(brief, record)) wanted.push(brief.id)
+        if (isNewer(record, ourVersion, brief, brief.profileVersion) && !this.#areOpposite(record, brief)) given.push(record)
       }
     if (known < theirs.size) for (const id of theirs.keys()) if (table.get(id) === undefined) wanted.push(id)
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))
+  }
+
+  /** One says dead, the other alive, and both hear of it otherwise. */
+  #areOpposite(verdict: Brief, other: Brief): boolean {
+    return verdict.state === 'dead' && other.state === 'alive' && verdict.epoch === other.epoch && this.#settleOpposite(verdict)
   }
 
   /** Asks for what is missed on these members, unless that was asked a moment ago: the answer is on its way past all that shows it missing. */

@@ -196,6 +196,31 @@ t.test(
   },
 )
 
+t.test('anti-entropy: halves that meet do not tell each other whom they held dead; they ask those', async (t) => {
+  const dead = (number: number): MemberRecord => ({ ...suspect(number, 'silent', 8, 9), state: 'dead' })
+  // They hold 20 dead that we hold alive, and 25 alive that we hold dead.
+  const briefs = Array.from({ length: 40 }, (_, at) => (at + 1 === 20 ? { ...alive(20), state: 'dead' as const } : alive(at + 1)))
+  const meet = (isReunion: boolean): ReturnType<Lonely['receive']> => {
+    const one = new Lonely(40)
+    one.receive(8, { type: 'gossip' }, [dead(25), dead(30)])
+    one.receive(8, { type: 'gossip' }, [isReunion ? refuted(30) : { ...alive(30), epoch: 2 }])
+    one.pass(2_000)
+    return one.receive(8, { type: 'briefs', count: 1, buckets: [0], briefs })
+  }
+  const numbersOf = (ids: Iterable<NodeId>): number[] => [...ids].map(Number)
+  const wanted = (sent: ReturnType<typeof meet>): number[] => numbersOf(of(sent, 'pull').flatMap(({ message }) => message.ids))
+  const given = (sent: ReturnType<typeof meet>): number[] =>
+    numbersOf(of(sent, 'share').flatMap(({ records }) => records.map(({ id }) => id)))
+
+  const [usual, reunion] = [meet(false), meet(true)]
+  t.ok(wanted(usual).includes(20) && given(usual).includes(25), 'verdicts are told like all else')
+  t.notOk(wanted(reunion).includes(20) || given(reunion).includes(25))
+  for (const number of [20, 25]) {
+    const told = reunion.filter(({ to, records }) => Number(to) === number && records.some(({ state }) => state === 'dead'))
+    t.ok(told.length > 0, `${number} is asked, and told what is said of it`)
+  }
+})
+
 t.test('anti-entropy: who learns a little all the time asks all the same, for what it does not learn', async (t) => {
   const one = new Lonely(200)
   one.pass(1_000)
