@@ -8,7 +8,15 @@ import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { Link, LinkPool } from '../overlay/transport/index.js'
-import { bindingBytes, isInTime, type KeyPair, type KeyString, makeKeyPair, provePossession } from '../security/index.js'
+import {
+  bindingBytes,
+  isInTime,
+  type KeyPair,
+  type KeyString,
+  makeKeyPair,
+  provePossession,
+  readCertificate,
+} from '../security/index.js'
 import { askManagers } from './ask-managers.js'
 import { CertificateKeeper } from './certificate-keeper.js'
 import { ControlFile } from './control-file.js'
@@ -126,14 +134,21 @@ export class KeyWork {
   /** A manager whose certificate has ended (the cluster was off for its whole life) goes on with one of its own making until it is renewed. */
   #bridge(): boolean {
     const { own, clock, logger, self, manager } = this.#world
-    const { certificate } = own.credentials
-    const desk = manager()?.desk
-    if (certificate === undefined || desk === undefined || isInTime(certificate, clock.wallMs())) return false
-    const stopgap = desk.stopgap(self().node, own.keys.publicKey)
+    const nowMs = clock.wallMs()
+    const { certificate: stored } = own
+    const { certificate: shown } = own.credentials
+    if (stored === undefined || shown === undefined) return false
+    const { notAfterMs } = readCertificate(stored)
+    if (nowMs <= notAfterMs) {
+      own.show(stored) // the clock may have been ahead for a while
+      return false
+    }
+    if (isInTime(shown, nowMs)) return false
+    const stopgap = manager()?.desk.stopgap(self().node, own.keys.publicKey)
     if (stopgap === undefined) return false
-    const ended = new Date(certificate.notAfterMs).toISOString()
+    const ended = new Date(notAfterMs).toISOString()
     logger.warn({ ended }, 'this manager’s certificate has ended; it shows one it made itself until it is renewed')
-    own.bridge(stopgap)
+    own.show(stopgap)
     return true
   }
 

@@ -49,8 +49,10 @@ export class OwnKeys {
     await this.save()
   }
 
-  /** For the links made from now on; on no disk, so that a clock that was wrong leaves nothing behind. */
-  bridge(certificate: Uint8Array): void {
+  /** Shows this certificate of the own key on links made from now on, and keeps it on no disk: a clock that was wrong leaves nothing behind. */
+  show(certificate: Uint8Array): void {
+    const shown = this.credentials.state.own?.certificate
+    if (shown !== undefined && Buffer.compare(shown, certificate) === 0) return
     this.credentials.replace({ own: { certificate, keys: this.keys } })
   }
 

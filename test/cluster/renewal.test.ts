@@ -150,10 +150,9 @@ t.test(
     const first = await start('m1')
     const asManager = await first.invite('manager')
     const peers = [first, await start('m2', asManager), await start('m3', asManager)]
-    const worker = await createPeerOver(
-      { clock: calendar },
-      { name: 'w1', dir: freshDir(t), timing: quick, join: await first.invite('worker') },
-    )
+    const workerDir = freshDir(t)
+    const asWorker = { name: 'w1', dir: workerDir, timing: quick, join: await first.invite('worker') }
+    const worker = await createPeerOver({ clock: calendar }, asWorker)
     t.teardown(() => worker.stop())
     await first.kv.put('kept', 'through the winter')
     for (const peer of [worker, ...peers]) await peer.stop()
@@ -163,7 +162,7 @@ t.test(
     const one = again[0] as Peer
     t.equal(Buffer.from((await one.kv.get('kept'))?.value ?? '').toString(), 'through the winter')
     await one.kv.put('kept', 'and the spring')
-    await eventually('all are renewed, on disk and on record', async () => {
+    await eventually('all are renewed, for good', async () => {
       const kept = await Promise.all(
         [...dirs.values()].map(async (dir) => (await new KeyStore(dir).read(undefined))?.certificate),
       )
@@ -171,12 +170,19 @@ t.test(
         (der) => Date.parse(new X509Certificate(der ?? new Uint8Array()).validTo) > calendar.wallMs() + 89 * dayMs,
       )
     })
-    const [newcomer] = [
-      await createPeerOver(
-        { clock: calendar },
-        { name: 'w2', dir: freshDir(t), timing: quick, join: await one.invite('worker') },
-      ),
-    ]
+    // A worker holds nothing that issues certificates: it says so, and its operator joins it again.
+    const said: string[] = []
+    const hear = (about: object, words: string): number => said.push(`${JSON.stringify(about)} ${words}`)
+    const logger = { debug: hear, info: hear, warn: hear, error: hear }
+    const over = new AbortController()
+    const old = { name: 'w1', dir: workerDir, timing: quick, logger, signal: over.signal }
+    const trying = createPeerOver({ clock: calendar }, old).then((peer) => peer.stop(), String)
+    const isTold = (words: string): boolean => /\(expired\).*a worker joins again with an empty directory/.test(words)
+    await eventually('it says why nobody takes it in', async () => said.some(isTold))
+    over.abort()
+    await trying
+    const options = { name: 'w2', dir: freshDir(t), timing: quick, join: await one.invite('worker') }
+    const newcomer = await createPeerOver({ clock: calendar }, options)
     t.teardown(() => newcomer.stop())
     t.equal(newcomer.role, 'worker', 'and takes in newcomers')
   },

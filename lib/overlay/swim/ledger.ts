@@ -28,7 +28,10 @@ const outbidMs = 1000
 const membersMax = 32_768
 /** Old verdicts that are looked into, at once and per second: when halves of a large group meet, each member hears thousands. */
 const [checksMax, checksPerSecond] = [16, 16]
-/** For so long after one of the dead came back, old verdicts may be those of the other side of a partition. */
+/**
+ * For so long after one of the dead came back, old verdicts may be those of the other side of a partition: some times what it takes such
+ * sides to be one again. A member that comes and goes, or lies, can keep a group at that; then everybody looks for itself, and each the less.
+ */
 const reunionMs = 60_000
 
 /** How a record reached us: making the round, asked for, or with much else that is old. */
@@ -59,13 +62,18 @@ export class Ledger {
     this.neighbours = new Neighbours(local)
     this.suspicions = new Suspicions(local, {
       say: (record) => this.#accept(record, 'news'),
-      check: (subject) => prober.check(subject),
-      dial: (member) => local.triage(member),
+      check: (subject, dialsAtOnce) => prober.check(subject, dialsAtOnce),
     })
   }
 
   get isLeaving(): boolean {
     return this.#isLeaving
+  }
+
+  /** A packet of this member came in: whoever was held dead and speaks has been on another side, whatever else the packet says. */
+  heard(from: NodeId, epoch: number): void {
+    const held = this.#local.table.get(from)
+    if (held?.state === 'dead' && held.epoch === epoch) this.#returnedMs = this.#local.nowMs
   }
 
   /** Takes a record from outside; true when it changed something. */
@@ -87,13 +95,14 @@ export class Ledger {
   /** Someone's verdict on a member we hold to be here: believed with enough witnesses, else it is one opinion. */
   #weighVerdict(held: MemberRecord, verdict: MemberRecord, origin: Origin, from: NodeId): boolean {
     if (verdict.epoch > held.epoch) return this.#accept(revised(verdict, { profile: verdict.profile ?? held.profile }), 'news')
-    if (origin !== 'news' && held.state === 'alive' && !(this.suspicions.isProven(verdict.accusations) && this.#isUndivided)) {
+    const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
+    const proof = this.suspicions.proofOf(accusations)
+    if (origin !== 'news' && held.state === 'alive' && !(proof !== undefined && this.#isUndivided)) {
       this.#lookInto(verdict)
       return false
     }
-    const accusations = mergeAccusations(held.state === 'suspect' ? held.accusations : [], verdict.accusations)
-    if (this.suspicions.isProven(accusations))
-      return this.#accept(revised(verdict, { accusations: accusations.slice(0, 2) }), origin === 'history' ? 'history' : 'news')
+    if (proof !== undefined)
+      return this.#accept(revised(verdict, { accusations: proof }), origin === 'history' ? 'history' : 'news')
     const opinion = accusations.length > 0 ? accusations : [{ by: from, saw: 'silent' } as const]
     return this.#learnSuspicion(held, revised(verdict, { state: 'suspect', accusations: opinion }))
   }
@@ -118,9 +127,11 @@ export class Ledger {
 
   /** Looks for ourselves, and lets the accused object. */
   #lookInto(verdict: Brief): void {
-    if (!this.#checks.take(this.#local.nowMs)) return
-    this.tell(verdict.id, { ...verdict, profile: undefined, accusations: [] })
-    this.#prober.check(verdict.id)
+    const { id, epoch, incarnation, state, profileVersion } = verdict
+    if (this.#prober.isProbing(id) || !this.#checks.take(this.#local.nowMs)) return
+    // Without testimony: an objection to all of us needs no answer to each accuser.
+    this.tell(id, { id, epoch, incarnation, state, profileVersion, profile: undefined, accusations: [] })
+    this.#prober.check(id)
   }
 
   #learnSuspicion(held: MemberRecord, suspicion: MemberRecord): boolean {
@@ -209,6 +220,8 @@ export class Ledger {
     if (record.epoch > self.epoch) return this.#outbid(record.epoch)
     const isOld = compareRecords(record, self) <= 0 && record.profileVersion <= self.profileVersion
     if (this.#isLeaving || record.epoch < self.epoch || isOld) return false
+    // Who is called dead itself sees best that there were two sides.
+    if (record.state === 'dead') this.#returnedMs = this.#local.nowMs
     if (record.state !== 'alive') this.#local.awareness.add(1)
     const incarnation = Math.max(record.incarnation, record.profileVersion, self.incarnation) + 1
     // A lie may use the numbers up; a start more gives all of them back.

@@ -5,7 +5,7 @@ import { hashRecord, isHere, type MemberRecord } from './member.js'
 
 /** Parts of the digest: a difference in one record shows in one of them. */
 export const bucketCount = 256
-/** The most parts a table is told in: those of a large group halve until each fits into a packet. */
+/** The most parts a table is told in, where buckets of a large group do not fit into packets. Whose ids share so much of their hash still do not. */
 export const finestCount = 2 ** 15
 
 /** Slots to a page: one change copies one page, and everybody's list of pages stays short. */
@@ -193,8 +193,6 @@ export class MemberTable {
 
   /** What stands in one bucket of a digest of `count` buckets. */
   inBucket(bucket: number, count: number): MemberRecord[] {
-    if (count > bucketCount)
-      return this.inBucket(bucket % bucketCount, bucketCount).filter(({ id }) => bucketOf(id, count) === bucket)
     const found: MemberRecord[] = []
     for (let at = bucket; at < bucketCount; at += count) {
       for (const slot of this.#roster.shelves[at] ?? []) {
@@ -204,6 +202,15 @@ export class MemberTable {
       for (const id of this.#addedShelves.get(at) ?? []) found.push(this.get(id) as MemberRecord)
     }
     return found
+  }
+
+  /** What stands in some buckets of a digest of `count`, which may be more than a table sums up. */
+  inBuckets(buckets: Iterable<number>, count: number): MemberRecord[] {
+    const asked = new Set(buckets)
+    if (count <= bucketCount) return [...asked].flatMap((bucket) => this.inBucket(bucket, count))
+    const coarse = new Set([...asked].map((bucket) => bucket % bucketCount))
+    const near = [...coarse].flatMap((bucket) => this.inBucket(bucket, bucketCount))
+    return near.filter(({ id }) => asked.has(bucketOf(id, count)))
   }
 
   #neighbours(stretch: Stretch): MemberRecord[] {

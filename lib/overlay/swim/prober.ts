@@ -34,6 +34,7 @@ interface Probe {
   /** Relays that were asked and have not even said no. */
   readonly unheard: Set<NodeId>
   relays: number
+  isDialled: boolean
   /** What trying to connect showed. */
   triage: Seen | 'local' | undefined
   readonly timers: Timer[]
@@ -104,10 +105,20 @@ export class Prober {
     return this.#probes.size
   }
 
-  /** Probes one member now; once at a time. */
-  check(id: NodeId): void {
+  /** Probes one member now; once at a time, and connecting once at most. */
+  check(id: NodeId, dialsAtOnce = false): void {
     const member = this.#local.table.get(id)
-    if (member !== undefined && member.id !== this.#local.id && !this.#probed.has(id)) this.#probe(member)
+    if (member === undefined || member.id === this.#local.id) return
+    const probe = this.#probed.get(id) ?? this.#probe(member)
+    if (!dialsAtOnce) return
+    // That it was refused may have meant nothing before there was somebody else's word.
+    if (probe.triage === 'refused') this.#verdict(id, 'refused')
+    else this.#dial(probe, member)
+  }
+
+  /** True while a probe of this member is under way. */
+  isProbing(id: NodeId): boolean {
+    return this.#probed.has(id)
   }
 
   /** Forgets what is under way: it says nothing about anyone any more. */
@@ -223,7 +234,7 @@ export class Prober {
     return undefined
   }
 
-  #probe(member: MemberRecord): void {
+  #probe(member: MemberRecord): Probe {
     const { options, awareness, nowMs } = this.#local
     const deadlineMs = nowMs + awareness.scale(options.probeIntervalMs)
     const seq = this.#nextSeq()
@@ -236,6 +247,7 @@ export class Prober {
       isTimed: true,
       unheard: new Set(),
       relays: 0,
+      isDialled: false,
       triage: undefined,
       timers: [],
     }
@@ -245,6 +257,14 @@ export class Prober {
     probe.timers.push(this.#local.timers.at(deadlineMs, () => this.#fail(probe)))
     if (!this.#local.reaches(member) || this.#isDistrusted(member.id)) this.#tryAllWays(probe)
     else probe.timers.push(this.#local.after(awareness.scale(this.pingTimeoutMs), () => this.#tryAllWays(probe)))
+    return probe
+  }
+
+  #dial(probe: Probe, member: MemberRecord): void {
+    if (probe.isDialled || probe.triage !== undefined) return
+    probe.isDialled = true
+    // After a stall the deadline may be past already.
+    this.#local.triage(member, Math.max(0, Math.round(probe.deadlineMs - this.#local.nowMs)))
   }
 
   #ping(member: MemberRecord, seq: number, lane: Lane | undefined): void {
@@ -271,7 +291,7 @@ export class Prober {
     probe.isTimed = false
     if (this.#local.takesDatagrams(member)) this.#ping(member, probe.seq, 'datagram')
     if (links.has(probe.id)) this.#ping(member, probe.seq, 'link')
-    if (probe.triage === undefined) this.#local.triage(member, remainingMs)
+    this.#dial(probe, member)
   }
 
   /**

@@ -38,10 +38,8 @@ interface Suspicion {
 export interface Judged {
   /** A record of our own making, for our table and for everyone. */
   readonly say: (record: MemberRecord) => void
-  /** Probe this member now. */
-  readonly check: (id: NodeId) => void
-  /** Find out what its machine says to who connects. */
-  readonly dial: (member: MemberRecord) => void
+  /** Probe this member now; by connecting too, once for each probe, or only when no ping is answered. */
+  readonly check: (id: NodeId, dialsAtOnce?: boolean) => void
 }
 
 /** Every suspicion this member knows of: who testifies, when it ends, and who is asked to look again meanwhile. */
@@ -101,11 +99,8 @@ export class Suspicions {
     if (member.accusations.some(({ saw }) => saw === 'refused')) suspicion.refusedMs ??= Math.trunc(nowMs)
     // Where many fall silent at once, those who would watch are silent too: the next that live take their place.
     const isWatcher = table.predecessors(member.id, options.observers, isAlive).some(({ id }) => id === own)
-    if (isWatcher && !member.accusations.some(({ by }) => by === own)) {
-      this.#judged.check(member.id)
-      // A second refusal decides: it need not wait until no ping was answered.
-      if (suspicion.refusedMs !== undefined) this.#judged.dial(member)
-    }
+    // A second refusal decides: it need not wait until no ping was answered.
+    if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id, this.#isRefusing(member))
     this.#weigh(member.id, suspicion)
   }
 
@@ -132,9 +127,10 @@ export class Suspicions {
     this.#weigh(id, suspicion)
   }
 
-  /** True when enough believable members stand behind a verdict. */
-  isProven(accusations: readonly Accusation[]): boolean {
-    return this.#credible(accusations).length >= witnessesNeeded(this.#local.table.hereCount)
+  /** The testimony that travels with a verdict when enough believable members stand behind it; else undefined. */
+  proofOf(accusations: readonly Accusation[]): readonly Accusation[] | undefined {
+    const credible = this.#credible(accusations)
+    return credible.length >= witnessesNeeded(this.#local.table.hereCount) ? credible.slice(0, proofs) : undefined
   }
 
   /** Time that passed while we stood still does not count against anyone. */
@@ -253,11 +249,14 @@ export class Suspicions {
    * Does a refusal say that its process is gone? Where it took our connections before, or those of somebody who is refused now: a group that
    * has just formed need not have tried every address.
    */
-  #isTelling({ id, accusations }: MemberRecord): boolean {
-    return (
-      this.dialability.isDialable(id) ||
-      this.#credible(accusations).some(({ by, saw }) => saw === 'refused' && by !== this.#local.id)
-    )
+  #isTelling(member: MemberRecord): boolean {
+    return this.dialability.isDialable(member.id) || this.#isRefusing(member)
+  }
+
+  /** By the word of another who is to be believed. */
+  #isRefusing({ accusations }: MemberRecord): boolean {
+    const { id: own } = this.#local
+    return this.#credible(accusations).some(({ by, saw }) => saw === 'refused' && by !== own)
   }
 
   #isDegradedLately(id: NodeId): boolean {

@@ -218,6 +218,7 @@ export class SwimCore {
       if (to !== this.#local.id || from === this.#local.id || this.#ledger.removed.has(from)) return
       this.#wasHeard = true
       this.#heard.set(from, Math.trunc(nowMs))
+      this.#ledger.heard(from, packet.epoch)
       const origin = message.type === 'share' ? (records.length > newsMax ? 'history' : 'answer') : 'news'
       let changes = 0
       for (const record of records) if (this.#ledger.learn(record, origin, from)) changes++

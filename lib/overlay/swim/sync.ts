@@ -85,7 +85,7 @@ export class Sync {
       this.#isWaiting = false
       const { nowMs, table } = this.#local
       // After a restart of thousands each lacks another few, and rumours of what it knows would trickle on for a minute.
-      if (table.digest !== digest && nowMs < (this.#patientUntilMs ?? nowMs)) return
+      if (table.digest !== digest && nowMs < (this.#patientUntilMs ?? Number.POSITIVE_INFINITY)) return
       this.#patientUntilMs = undefined
       this.ask(from)
       // Datagrams may be lost on each of four ways: a neighbour most likely knows it too, and its link loses nothing.
@@ -123,30 +123,30 @@ export class Sync {
   onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
     if (!isBucketing(count, finestCount)) return
     const { table } = this.#local
-    const theirs = new Map<NodeId, Brief>(briefs.map((brief) => [brief.id, brief]))
+    const theirs = new Map<NodeId, Brief>()
+    for (const brief of briefs) theirs.set(brief.id, brief)
     const [wanted, given]: [NodeId[], MemberRecord[]] = [[], []]
     let known = 0
     // Each record is looked up once: of thousands that is most of what a synchronisation costs.
-    for (const bucket of new Set(buckets))
-      for (const record of table.inBucket(bucket, count)) {
-        const brief = theirs.get(record.id)
-        if (brief === undefined) {
-          given.push(record)
-          continue
-        }
-        known++
-        const ourVersion = heldVersion(record)
-        if (isNewer(brief, brief.profileVersion, record, ourVersion) && !this.#areOpposite(brief, record)) wanted.push(brief.id)
-        if (isNewer(record, ourVersion, brief, brief.profileVersion) && !this.#areOpposite(record, brief)) given.push(record)
+    for (const record of table.inBuckets(buckets, count)) {
+      const brief = theirs.get(record.id)
+      if (brief === undefined) {
+        given.push(record)
+        continue
       }
+      known++
+      const ourVersion = heldVersion(record)
+      if (isNewer(brief, brief.profileVersion, record, ourVersion) && !this.#leavesToAccused(brief, record)) wanted.push(brief.id)
+      if (isNewer(record, ourVersion, brief, brief.profileVersion) && !this.#leavesToAccused(record, brief)) given.push(record)
+    }
     if (known < theirs.size) for (const id of theirs.keys()) if (table.get(id) === undefined) wanted.push(id)
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))
   }
 
-  /** One says dead, the other alive, and both hear of it otherwise. */
-  #areOpposite(verdict: Brief, other: Brief): boolean {
+  /** One says dead, the other alive: while halves meet, who that is about is asked instead. */
+  #leavesToAccused(verdict: Brief, other: Brief): boolean {
     return verdict.state === 'dead' && other.state === 'alive' && verdict.epoch === other.epoch && this.#settleOpposite(verdict)
   }
 
@@ -210,16 +210,15 @@ export class Sync {
       if (buckets.length > 0) this.#local.send(to, { type: 'briefs', count, buckets, briefs }, { lane: this.#lane(to) })
       ;[buckets, briefs, room] = [[], [], roomMax]
     }
-    const halves = new Map<number, readonly Brief[]>()
+    /** The largest of those that do not fit into a packet. */
+    let longest = 0
+    const tooLong: Brief[] = []
     for (const [bucket, held] of shelves) {
-      // A bucket goes whole, so that what is missing in it is known to be missing; one that does not fit is two of twice as many.
+      // A bucket goes whole, so that what is missing in it is known to be missing.
       const sizeBytes = 2 + held.length * briefBytes
       if (sizeBytes > roomMax && count < finestCount) {
-        for (const half of [bucket, bucket + count])
-          halves.set(
-            half,
-            held.filter(({ id }) => bucketOf(id, 2 * count) === half),
-          )
+        longest = Math.max(longest, sizeBytes)
+        tooLong.push(...held)
         continue
       }
       this.#answers.spend(to, sizeBytes)
@@ -229,7 +228,14 @@ export class Sync {
       room -= sizeBytes
     }
     flush()
-    if (halves.size > 0) this.#sendBriefs(to, 2 * count, halves)
+    if (longest === 0) return
+    // Told as those of a table in more parts, which come together into this one; some of them may be too long once more.
+    const finer = Math.min(finestCount, count * 2 ** Math.ceil(Math.log2((2 * longest) / roomMax)))
+    const parts = new Map<number, Brief[]>()
+    for (const [bucket, held] of shelves)
+      if (2 + held.length * briefBytes > roomMax) for (let part = bucket; part < finer; part += count) parts.set(part, [])
+    for (const brief of tooLong) parts.get(bucketOf(brief.id, finer))?.push(brief)
+    this.#sendBriefs(to, finer, parts)
   }
 
   /** Much at once goes over a link where there is one. */

@@ -157,6 +157,11 @@ t.test('a death that comes with much else that is old is believed from its witne
   reunited.receive(8, { type: 'gossip' }, [dead(8, 9)])
   t.equal(reunited.stateOf(20), 'dead', 'as news it is believed')
 
+  const calledDead = new Lonely(40)
+  calledDead.receive(8, { type: 'gossip' }, [{ ...suspect(1, 'silent', 8, 9), state: 'dead' }])
+  calledDead.receive(8, { type: 'share' }, [dead(8, 9), ...much])
+  t.equal(calledDead.stateOf(20), 'alive', 'who is called dead itself knows that there were two sides')
+
   const restarted = new Lonely(40)
   restarted.receive(8, { type: 'gossip' }, [{ ...suspect(30, 'silent', 8, 9), state: 'dead' }])
   restarted.receive(8, { type: 'gossip' }, [{ ...alive(30), epoch: 2 }])
@@ -282,6 +287,12 @@ t.test('a refusal counts from who was let in before, and beside one who was', as
   const watcher = new Lonely(40)
   watcher.receive(8, { type: 'gossip' }, [suspect(2, 'refused', 8)])
   t.ok(watcher.triages.includes(nodeId(2)), 'who watches it looks at once')
+  watcher.receive(
+    8,
+    { type: 'gossip' },
+    Array.from({ length: 30 }, (_, at) => ({ ...suspect(2, 'refused', 8), incarnation: at + 2 })),
+  )
+  t.equal(watcher.triages.filter((id) => id === nodeId(2)).length, 1, 'once for each probe, whatever is said meanwhile')
   const other = new Lonely(40)
   other.receive(8, { type: 'gossip' }, [suspect(20, 'refused', 8)])
   t.notOk(other.triages.includes(nodeId(20)), 'and not everybody')
