@@ -1,4 +1,5 @@
 /** How many workers may register in a second: a leader that is new to thousands must go on hearing those it knows. Pure. */
+import { Allowance } from '../base/allowance.js'
 import type { Random } from '../base/random.js'
 
 export interface AdmissionOptions {
@@ -16,39 +17,26 @@ const waitMaxMs = 10_000
  * back together, and whoever comes when it was told finds room.
  */
 export class Admission {
-  readonly #burst: number
+  readonly #allowance: Allowance
   readonly #msPerToken: number
   readonly #random: Random
-  #tokens: number
-  #filledMs = Number.NEGATIVE_INFINITY
   /** Up to here every token that will come is promised to somebody who waits. */
   #promisedMs = Number.NEGATIVE_INFINITY
 
   constructor(random: Random, { burst = 500, perSecond = 200 }: AdmissionOptions = {}) {
     this.#random = random
-    this.#burst = burst
+    this.#allowance = new Allowance(burst, perSecond)
     this.#msPerToken = 1_000 / perSecond
-    this.#tokens = burst
   }
 
   /** Undefined: admitted. Else milliseconds after which to ask again. */
   ask(nowMs: number): number | undefined {
-    this.#fill(nowMs)
-    if (this.#tokens >= 1) {
-      this.#tokens--
-      return undefined
-    }
+    if (this.#allowance.take(nowMs)) return undefined
     this.#promisedMs = Math.max(this.#promisedMs, nowMs) + this.#msPerToken
     const waitMs = this.#promisedMs - nowMs
     if (waitMs <= waitMaxMs) return Math.ceil(waitMs)
     // More wait than can be told a moment: these come back at random, and are told then.
     this.#promisedMs = nowMs + waitMaxMs
     return Math.ceil(waitMaxMs * (0.5 + this.#random() / 2))
-  }
-
-  #fill(nowMs: number): void {
-    const sinceMs = nowMs - this.#filledMs
-    this.#tokens = Math.min(this.#burst, this.#tokens + sinceMs / this.#msPerToken)
-    this.#filledMs = nowMs
   }
 }

@@ -61,10 +61,6 @@ export interface ManagerOptions extends Pick<ControlWorld, 'endpoints' | 'forwar
   localLogs(task: string, request: ControlStreams['logs'][0], signal: AbortSignal): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
   /** Connects to an address and hangs up; never rejects. */
   readonly dial: NonNullable<DispatcherWorld['dial']>
-  remoteLogs(
-    node: string,
-    task: string,
-    request: ControlStreams['logs'][0],
-    signal: AbortSignal,
-  ): AsyncIterable<Omit<LogLine, 'task' | 'node'>>
+  /** Lines of a task on another node. */
+  readonly remoteLogs: ControlWorld['agentLogs']
 }

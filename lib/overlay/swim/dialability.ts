@@ -26,11 +26,13 @@ export class Dialability {
 
   /** Its link stands: finds out whether it could be dialled, once for each link and address. */
   look(id: NodeId): void {
-    const { links, options } = this.#local
-    const address = this.#addressOf(id)
-    if (address === undefined || !links.has(id) || this.#takes.get(id) === address || this.#tried.get(id) === address) return
+    const { links, table } = this.#local
+    const member = table.get(id)
+    const address = member && addressOf(member)
+    if (member === undefined || address === undefined || !links.has(id)) return
+    if (this.#takes.get(id) === address || this.#tried.get(id) === address) return
     this.#tried.set(id, address)
-    this.#local.emit({ type: 'triage', peer: id, address, timeoutMs: options.pingTimeoutMaxMs })
+    this.#local.triage(member)
   }
 
   /** Something took a connection there. */

@@ -1,4 +1,4 @@
-import { Allowance } from './allowance.js'
+import { Allowance } from '../../base/allowance.js'
 import type { Local } from './local.js'
 import { isAlive, type MemberRecord } from './member.js'
 import type { Timer } from './timers.js'

@@ -1,5 +1,5 @@
+import { Allowance } from '../../base/allowance.js'
 import type { NodeId } from '../../base/ids.js'
-import { Allowance } from './allowance.js'
 import { Damper } from './damping.js'
 import type { Local } from './local.js'
 import {

@@ -210,15 +210,12 @@ export class Sync {
       if (buckets.length > 0) this.#local.send(to, { type: 'briefs', count, buckets, briefs }, { lane: this.#lane(to) })
       ;[buckets, briefs, room] = [[], [], roomMax]
     }
-    /** The largest of those that do not fit into a packet. */
-    let longest = 0
-    const tooLong: Brief[] = []
+    const tooLong = new Map<number, readonly Brief[]>()
     for (const [bucket, held] of shelves) {
       // A bucket goes whole, so that what is missing in it is known to be missing.
       const sizeBytes = 2 + held.length * briefBytes
       if (sizeBytes > roomMax && count < finestCount) {
-        longest = Math.max(longest, sizeBytes)
-        tooLong.push(...held)
+        tooLong.set(bucket, held)
         continue
       }
       this.#answers.spend(to, sizeBytes)
@@ -228,13 +225,15 @@ export class Sync {
       room -= sizeBytes
     }
     flush()
-    if (longest === 0) return
+    if (tooLong.size === 0) return
     // Told as those of a table in more parts, which come together into this one; some of them may be too long once more.
+    const longest = 2 + Math.max(...[...tooLong.values()].map(({ length }) => length)) * briefBytes
     const finer = Math.min(finestCount, count * 2 ** Math.ceil(Math.log2((2 * longest) / roomMax)))
     const parts = new Map<number, Brief[]>()
-    for (const [bucket, held] of shelves)
-      if (2 + held.length * briefBytes > roomMax) for (let part = bucket; part < finer; part += count) parts.set(part, [])
-    for (const brief of tooLong) parts.get(bucketOf(brief.id, finer))?.push(brief)
+    for (const [bucket, held] of tooLong) {
+      for (let part = bucket; part < finer; part += count) parts.set(part, [])
+      for (const brief of held) parts.get(bucketOf(brief.id, finer))?.push(brief)
+    }
     this.#sendBriefs(to, finer, parts)
   }
 
