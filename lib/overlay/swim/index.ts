@@ -10,7 +10,6 @@ export {
   type Accusation,
   accusationsMax,
   compareRecords,
-  hashRecord,
   isDegraded,
   isHere,
   type MemberRecord,

@@ -121,7 +121,7 @@ export class MemberTable {
     return this.#buckets
   }
 
-  /** Equal on two tables that hold the same: 32 bits of all records together. */
+  /** Equal on two tables that hold the same of those who are here: 32 bits of all their records together. */
   get digest(): number {
     return this.#digest
   }

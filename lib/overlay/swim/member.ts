@@ -130,12 +130,11 @@ function compareAccusations(one: Accusation, other: Accusation): number {
 }
 
 /**
- * What a record adds to the digest of a table. A suspicion counts as alive: it ends by itself, and a digest that changed with it
- * would call for a synchronisation each time.
+ * What a record adds to the digest of a table. A suspicion counts as alive: it ends by itself, and a digest that changed with it would
+ * call for a synchronisation each time. The dead and the left count as unknown: each member forgets them in its own time, and whoever
+ * still holds one to be here differs all the same.
  */
 export function hashRecord({ epoch, incarnation, state, profile }: MemberRecord, idHash: number): number {
-  const kind = state === 'suspect' ? 0 : ranks[state]
-  let hash = mix(idHash ^ epoch)
-  hash = mix(hash ^ incarnation)
-  return mix(hash ^ (kind + 4 * (profile === undefined ? 0 : profile.version + 1)))
+  if (!isHere({ state })) return 0
+  return mix(mix(mix(idHash ^ epoch) ^ incarnation) ^ (4 * (profile === undefined ? 0 : profile.version + 1)))
 }

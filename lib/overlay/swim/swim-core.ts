@@ -133,7 +133,12 @@ export class SwimCore {
     return this.#local.table.hereCount
   }
 
-  /** Equal on two members that know the same. */
+  /** Members known, the dead and the left that are not forgotten yet among them. */
+  get knownCount(): number {
+    return this.#local.table.size
+  }
+
+  /** Equal on two members that know the same of those who are here. */
   get digest(): number {
     return this.#local.table.digest
   }

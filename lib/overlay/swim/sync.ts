@@ -131,7 +131,7 @@ export class Sync {
     for (const record of table.inBuckets(buckets, count)) {
       const brief = theirs.get(record.id)
       if (brief === undefined) {
-        given.push(record)
+        if (isHere(record)) given.push(record)
         continue
       }
       known++
@@ -139,7 +139,9 @@ export class Sync {
       if (isNewer(brief, brief.profileVersion, record, ourVersion) && !this.#leavesToAccused(brief, record)) wanted.push(brief.id)
       if (isNewer(record, ourVersion, brief, brief.profileVersion) && !this.#leavesToAccused(record, brief)) given.push(record)
     }
-    if (known < theirs.size) for (const id of theirs.keys()) if (table.get(id) === undefined) wanted.push(id)
+    // Who is gone is told to those who hold it to be here; for others it would come back each time one of them forgot it.
+    if (known < theirs.size)
+      for (const brief of briefs) if (isHere(brief) && table.get(brief.id) === undefined) wanted.push(brief.id)
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))

@@ -89,8 +89,8 @@ export class OverlaySim {
   readonly #queue = new EventQueue<SimEvent>()
   readonly #members: SimMember[] = []
   readonly #indexes = new Map<NodeId, number>()
-  /** What members kept, by the digest of their tables: thousands that knew the same start from one roster. */
-  readonly #rosters = new Map<number, Roster>()
+  /** What members kept, by what their tables amount to: thousands that knew the same start from one roster. */
+  readonly #rosters = new Map<string, Roster>()
   readonly #pool: RecordPool
   readonly #watchers: ((news: SimNews) => void)[] = []
 
@@ -503,8 +503,9 @@ export class OverlaySim {
 
   /** What it would find on its disk when it starts again. */
   #rosterOf(core: SwimCore): Roster {
-    const kept = this.#rosters.get(core.digest) ?? rosterOf(core.snapshot())
-    this.#rosters.set(core.digest, kept)
+    const known = `${core.digest}/${core.knownCount}`
+    const kept = this.#rosters.get(known) ?? rosterOf(core.snapshot())
+    this.#rosters.set(known, kept)
     return kept
   }
 }

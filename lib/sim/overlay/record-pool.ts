@@ -1,5 +1,5 @@
 import { hashText, mix } from '../../base/hash.js'
-import { hashRecord, type MemberRecord, type Share } from '../../overlay/swim/index.js'
+import type { MemberRecord, Share } from '../../overlay/swim/index.js'
 
 /** Words on one member that are going round at a time: its last, those before it, each with what this and that accuser testified. */
 const wordsOfOne = 128
@@ -25,9 +25,10 @@ export class RecordPool {
   }
 }
 
-function hashOf(record: MemberRecord): number {
-  let hash = hashRecord(record, hashText(record.id))
-  for (const { by, saw } of record.accusations) hash = mix(hash ^ hashText(by) ^ saw.length)
+function hashOf({ id, epoch, incarnation, state, profile, accusations }: MemberRecord): number {
+  let hash = mix(mix(hashText(id) ^ epoch) ^ incarnation)
+  hash = mix(hash ^ (state.length + 8 * (profile === undefined ? 0 : profile.version + 1)))
+  for (const { by, saw } of accusations) hash = mix(hash ^ hashText(by) ^ saw.length)
   return hash
 }
 

@@ -1,7 +1,7 @@
 /** Rules of the core that a group as a whole hides: without any one of them most groups do nearly as well. */
 import t from 'tap'
 import type { NodeId } from '../../../lib/base/ids.js'
-import { type MemberRecord, packetBytes, resolveSwimOptions, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { type MemberRecord, packetBytes, roundTripMs } from '../../../lib/overlay/swim/index.js'
 import { bucketOf } from '../../../lib/overlay/swim/member-table.js'
 import { alive, Lonely, nodeId, of, suspect } from './lonely.js'
 
@@ -259,19 +259,6 @@ t.test('rumours are not told to those who perhaps hear nothing any more, unless 
   const pair = new Lonely(2)
   pair.receive(2, { type: 'gossip' }, [suspect(2, 'silent', 2)])
   t.ok(of(pair.pass(1_000), 'gossip').length > 0)
-})
-
-t.test('the dead of a former life are forgotten too', async (t) => {
-  const one = new Lonely(10, resolveSwimOptions({ tombstoneMs: 5_000 }), [
-    { ...alive(5), state: 'dead' },
-    { ...alive(6), state: 'left' },
-  ])
-  one.pass(4_900)
-  t.equal(one.stateOf(5), 'dead')
-  one.receive(7, { type: 'gossip' }, [{ ...alive(6), epoch: 2 }])
-  one.pass(200)
-  t.equal(one.stateOf(5), undefined)
-  t.not(one.stateOf(6), undefined, 'who started again is here')
 })
 
 t.test('a refusal counts from who was let in before, and beside one who was', async (t) => {
