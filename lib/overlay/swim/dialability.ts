@@ -27,9 +27,9 @@ export class Dialability {
   /** Its link stands: finds out whether it could be dialled, once for each link and address. */
   look(id: NodeId): void {
     const { links, table } = this.#local
-    const member = table.get(id)
+    const member = links.has(id) ? table.get(id) : undefined
     const address = member && addressOf(member)
-    if (member === undefined || address === undefined || !links.has(id)) return
+    if (member === undefined || address === undefined) return
     if (this.#takes.get(id) === address || this.#tried.get(id) === address) return
     this.#tried.set(id, address)
     this.#local.triage(member)

@@ -178,8 +178,8 @@ export class Ledger {
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(slim(record, held))
     if (held?.state === 'dead' && held.epoch === next.epoch && isHere(next)) this.#returnedMs = this.#local.nowMs
-    if (isHere(next)) this.#goneSince.delete(next.id)
-    else this.#goneSince.set(next.id, Math.trunc(this.#local.nowMs))
+    if (!isHere(next)) this.#goneSince.set(next.id, Math.trunc(this.#local.nowMs))
+    else if (held !== undefined && !isHere(held)) this.#goneSince.delete(next.id)
     if (next.state === 'suspect') this.suspicions.update(next)
     if (next.profile !== undefined && next.profile !== known) this.suspicions.dialability.look(next.id)
     this.#announce(held, next)

@@ -123,13 +123,14 @@ export class Sync {
   onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
     if (!isBucketing(count, finestCount)) return
     const { table } = this.#local
-    const theirs = new Map<NodeId, Brief>()
-    for (const brief of briefs) theirs.set(brief.id, brief)
     const [wanted, given]: [NodeId[], MemberRecord[]] = [[], []]
     let known = 0
-    // Each record is looked up once: of thousands that is most of what a synchronisation costs.
-    for (const record of table.inBuckets(buckets, count)) {
-      const brief = theirs.get(record.id)
+    let byId: ReadonlyMap<NodeId, Brief> | undefined
+    // Each record is looked up once: of thousands that is most of what a synchronisation costs. Most stand where they stand in the other table.
+    for (const [at, record] of table.inBuckets(buckets, count).entries()) {
+      const beside = briefs[at]
+      if (beside?.id !== record.id) byId ??= new Map(briefs.map((each) => [each.id, each]))
+      const brief = beside?.id === record.id ? beside : byId?.get(record.id)
       if (brief === undefined) {
         if (isHere(record)) given.push(record)
         continue
@@ -140,7 +141,7 @@ export class Sync {
       if (isNewer(record, ourVersion, brief, brief.profileVersion) && !this.#leavesToAccused(record, brief)) given.push(record)
     }
     // Who is gone is told to those who hold it to be here; for others it would come back each time one of them forgot it.
-    if (known < theirs.size)
+    if (known < briefs.length)
       for (const brief of briefs) if (isHere(brief) && table.get(brief.id) === undefined) wanted.push(brief.id)
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
