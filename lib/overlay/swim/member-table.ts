@@ -14,27 +14,41 @@ const pageMask = (1 << pageBits) - 1
 
 type Page = (MemberRecord | undefined)[]
 
-/** Members as they were known at one moment, sorted by id; never changes, so that many tables may stand on one. */
+/** Members as they were known at one moment; never changes, so that many tables may stand on one. */
 export class Roster {
   static readonly empty = new Roster([])
-  /** A member's slot is its place on the ring. */
+  /** Sorted by id. */
   readonly records: readonly MemberRecord[]
-  readonly pages: readonly (readonly (MemberRecord | undefined)[])[]
+  /** By slot: those of a bucket stand together, so that reading one touches little memory. */
+  readonly pages: readonly (readonly MemberRecord[])[]
+  /** Slots in the order of ids. */
+  readonly ring: Uint32Array
+  /** The slot at which each bucket begins, and the end of the last. */
+  readonly shelves: Uint32Array
   readonly buckets: Uint32Array
   readonly digest: number
   readonly hereCount: number
   readonly deadCount: number
   /** The dead and the left. */
   readonly gone: readonly MemberRecord[]
-  /** Slots by bucket. */
-  readonly shelves: readonly (readonly number[])[]
   readonly #slots: ReadonlyMap<NodeId, number>
 
   constructor(records: readonly MemberRecord[]) {
     this.records = [...records].sort((one, other) => (one.id < other.id ? -1 : 1))
-    this.#slots = new Map(this.records.map(({ id }, slot) => [id, slot]))
-    const pageCount = Math.ceil(this.records.length / (1 << pageBits))
-    this.pages = Array.from({ length: pageCount }, (_, at) => this.records.slice(at << pageBits, (at + 1) << pageBits))
+    const shelved = this.records.map((record, place) => ({ record, place, bucket: bucketOf(record.id) }))
+    shelved.sort((one, other) => one.bucket - other.bucket || one.place - other.place)
+    this.#slots = new Map(shelved.map(({ record }, slot) => [record.id, slot]))
+    this.ring = new Uint32Array(shelved.length)
+    this.shelves = new Uint32Array(bucketCount + 1)
+    for (const [slot, { place, bucket }] of shelved.entries()) {
+      this.ring[place] = slot
+      this.shelves[bucket + 1] = slot + 1
+    }
+    for (let at = 1; at <= bucketCount; at++)
+      this.shelves[at] = Math.max(this.shelves[at] as number, this.shelves[at - 1] as number)
+    const pageCount = Math.ceil(shelved.length / (1 << pageBits))
+    const pageOf = (at: number): MemberRecord[] => shelved.slice(at << pageBits, (at + 1) << pageBits).map(({ record }) => record)
+    this.pages = Array.from({ length: pageCount }, (_, at) => pageOf(at))
     this.buckets = new Uint32Array(bucketCount)
     let digest = 0
     for (const record of this.records) {
@@ -47,9 +61,6 @@ export class Roster {
     this.gone = this.records.filter((record) => !isHere(record))
     this.hereCount = this.records.length - this.gone.length
     this.deadCount = this.records.filter(isDead).length
-    const shelves = Array.from({ length: bucketCount }, () => [] as number[])
-    for (const [slot, { id }] of this.records.entries()) shelves[bucketOf(id)]?.push(slot)
-    this.shelves = shelves
   }
 
   slotOf(id: NodeId): number | undefined {
@@ -58,18 +69,18 @@ export class Roster {
 
   /** The first place on the ring that is not before this id. */
   placeOf(id: NodeId): number {
-    return this.#slots.get(id) ?? firstFrom(this.records, id, (record) => record.id)
+    return firstFrom(this.records, id, (record) => record.id)
   }
 
   get(id: NodeId): MemberRecord | undefined {
     const slot = this.#slots.get(id)
-    return slot === undefined ? undefined : this.records[slot]
+    return slot === undefined ? undefined : this.pages[slot >> pageBits]?.[slot & pageMask]
   }
 }
 
 /**
- * Who is in, as one member sees it: a roster, what changed since, and who came since. Slots number them for random choice;
- * the ring is their order by id (ids are random, so neighbours on it have nothing else in common).
+ * Who is in, as one member sees it: a roster, what changed since, and who came since. Places number them for random choice: those of the
+ * roster by its ring, the order of ids (ids are random, so neighbours on it have nothing else in common), then who came since.
  */
 export class MemberTable {
   readonly #roster: Roster
@@ -98,8 +109,8 @@ export class MemberTable {
     this.#deadCount = roster.deadCount
   }
 
-  /** Slots, some of them empty. */
-  get slots(): number {
+  /** Places, some of them empty. */
+  get places(): number {
     return this.#slotCount
   }
 
@@ -128,17 +139,18 @@ export class MemberTable {
 
   get(id: NodeId): MemberRecord | undefined {
     const slot = this.#slotOf(id)
-    return slot === undefined ? undefined : this.at(slot)
+    return slot === undefined ? undefined : this.#in(slot)
   }
 
-  at(slot: number): MemberRecord | undefined {
-    return this.#pages[slot >> pageBits]?.[slot & pageMask]
+  at(place: number): MemberRecord | undefined {
+    // Who came since has the same number for both.
+    return this.#in(this.#roster.ring[place] ?? place)
   }
 
   /** Adds a member or replaces what was known of it. */
   set(record: MemberRecord): void {
     const slot = this.#slotOf(record.id)
-    const before = slot === undefined ? undefined : this.at(slot)
+    const before = slot === undefined ? undefined : this.#in(slot)
     this.#account(before, record)
     if (slot === undefined) this.#add(record)
     else this.#put(slot, record)
@@ -147,7 +159,7 @@ export class MemberTable {
   /** Forgets a member altogether. */
   delete(id: NodeId): void {
     const slot = this.#slotOf(id)
-    const before = slot === undefined ? undefined : this.at(slot)
+    const before = slot === undefined ? undefined : this.#in(slot)
     if (slot === undefined || before === undefined) return
     this.#account(before, undefined)
     this.#put(slot, undefined)
@@ -159,23 +171,23 @@ export class MemberTable {
   }
 
   *[Symbol.iterator](): Iterator<MemberRecord> {
-    for (let slot = 0; slot < this.slots; slot++) {
-      const record = this.at(slot)
+    for (let place = 0; place < this.places; place++) {
+      const record = this.at(place)
       if (record !== undefined) yield record
     }
   }
 
   /** A random member that passes, found without looking at all of them unless few pass. */
   random(random: Random, passes: (record: MemberRecord) => boolean): MemberRecord | undefined {
-    const { slots } = this
-    if (slots === 0) return undefined
+    const { places } = this
+    if (places === 0) return undefined
     for (let tries = 0; tries < 16; tries++) {
-      const record = this.at(below(random, slots))
+      const record = this.at(below(random, places))
       if (record !== undefined && passes(record)) return record
     }
-    const start = below(random, slots)
-    for (let step = 0; step < slots; step++) {
-      const record = this.at((start + step) % slots)
+    const start = below(random, places)
+    for (let step = 0; step < places; step++) {
+      const record = this.at((start + step) % places)
       if (record !== undefined && passes(record)) return record
     }
     return undefined
@@ -195,8 +207,9 @@ export class MemberTable {
   inBucket(bucket: number, count: number): MemberRecord[] {
     const found: MemberRecord[] = []
     for (let at = bucket; at < bucketCount; at += count) {
-      for (const slot of this.#roster.shelves[at] ?? []) {
-        const record = this.at(slot)
+      const end = this.#roster.shelves[at + 1] as number
+      for (let slot = this.#roster.shelves[at] as number; slot < end; slot++) {
+        const record = this.#in(slot)
         if (record !== undefined) found.push(record)
       }
       for (const id of this.#addedShelves.get(at) ?? []) found.push(this.get(id) as MemberRecord)
@@ -227,6 +240,10 @@ export class MemberTable {
 
   #slotOf(id: NodeId): number | undefined {
     return this.#roster.slotOf(id) ?? this.#addedSlots.get(id)
+  }
+
+  #in(slot: number): MemberRecord | undefined {
+    return this.#pages[slot >> pageBits]?.[slot & pageMask]
   }
 
   #put(slot: number, record: MemberRecord | undefined): void {

@@ -1,14 +1,14 @@
 import { below, type Random } from '../../base/random.js'
 
 /**
- * Every slot once per round, in a fresh random order each round: no member waits longer than two rounds for a probe. The
- * shuffle is done as far as it is used, so that a round of 10,000 costs only what was drawn; a slot that is added meanwhile
+ * Every place once per round, in a fresh random order each round: no member waits longer than two rounds for a probe. The
+ * shuffle is done as far as it is used, so that a round of 10,000 costs only what was drawn; a place that is added meanwhile
  * is as likely next as any other that is left.
  * @see SWIM §4.3
  */
 export class ProbeOrder {
   readonly #random: Random
-  /** Where a drawn slot's place was taken by another (Fisher–Yates, only the places that differ). */
+  /** What stands in a drawn one's stead (Fisher–Yates, only the places that differ). */
   readonly #moved = new Map<number, number>()
   #drawn = 0
 
@@ -16,7 +16,7 @@ export class ProbeOrder {
     this.#random = random
   }
 
-  /** The next of `size` slots; undefined when there are none. */
+  /** The next of `size` places; undefined when there are none. */
   next(size: number): number | undefined {
     if (size === 0) return undefined
     if (this.#drawn >= size) {
@@ -25,9 +25,9 @@ export class ProbeOrder {
     }
     const at = this.#drawn++
     const other = at + below(this.#random, size - at)
-    const slot = this.#moved.get(other) ?? other
+    const place = this.#moved.get(other) ?? other
     this.#moved.set(other, this.#moved.get(at) ?? at)
     this.#moved.delete(at)
-    return slot
+    return place
   }
 }

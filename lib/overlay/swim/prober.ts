@@ -226,9 +226,9 @@ export class Prober {
       const [next] = table.successors(id, 1, isAlive)
       if (fits(next)) return next
     }
-    for (let tries = 0; tries < table.slots; tries++) {
-      const slot = this.#order.next(table.slots)
-      const member = slot === undefined ? undefined : table.at(slot)
+    for (let tries = 0; tries < table.places; tries++) {
+      const place = this.#order.next(table.places)
+      const member = place === undefined ? undefined : table.at(place)
       if (fits(member)) return member
     }
     return undefined

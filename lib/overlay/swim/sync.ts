@@ -105,7 +105,7 @@ export class Sync {
   ask(to: NodeId): void {
     this.#askedMs = this.#local.nowMs
     const { table, self } = this.#local
-    const count = Math.min(bucketCount, 2 ** Math.ceil(Math.log2(Math.max(1, table.slots / 4))))
+    const count = Math.min(bucketCount, 2 ** Math.ceil(Math.log2(Math.max(1, table.places / 4))))
     this.#local.send(to, { type: 'sync', buckets: foldBuckets(table.buckets, count) }, { lane: this.#lane(to), records: [self] })
   }
 
