@@ -76,16 +76,16 @@ export class DatagramLane implements AsyncDisposable {
     }
   }
 
-  /** Never throws and never waits; false when it could not even be sealed. */
+  /** Never throws and never waits; false when it could not even be sealed, or its address cannot be reached from here. */
   send(address: string, payload: Uint8Array): boolean {
     const packet = this.#sealing.seal(payload)
     if (packet === undefined) {
       this.#unsealed++
       return false
     }
+    if (!this.#socket.send(address, packet)) return false
     this.#sent++
     this.#sentBytes += packet.length
-    this.#socket.send(address, packet)
     return true
   }
 

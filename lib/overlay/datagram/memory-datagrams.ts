@@ -61,9 +61,10 @@ class MemorySocket implements DatagramSocket {
     this.#read = read
   }
 
-  send(address: string, bytes: Uint8Array): void {
+  send(address: string, bytes: Uint8Array): boolean {
     // A copy: the sender may use its array again.
     if (!this.#isClosed) this.#wire.post(address, bytes.slice())
+    return !this.#isClosed
   }
 
   arrive(from: string, bytes: Uint8Array): void {

@@ -18,7 +18,7 @@ type Attempt<Saw> = (address: string, timeoutMs: number) => Promise<Saw>
 /** Datagrams as faults know them; `DatagramSocket` is one. */
 interface Datagrams {
   readonly address: string
-  send(address: string, bytes: Uint8Array): void
+  send(address: string, bytes: Uint8Array): boolean
   open(read: (from: string, bytes: Uint8Array) => void): void
   readonly localFaults: number
   close(): Promise<void>
@@ -79,7 +79,7 @@ export class LinkFaults {
       address: socket.address,
       send: (address, bytes) => {
         const fault = this.of(address)
-        if (fault === undefined || fault === 'deaf') socket.send(address, bytes)
+        return fault === undefined || fault === 'deaf' ? socket.send(address, bytes) : true
       },
       open: (read) =>
         socket.open((from, bytes) => {
