@@ -37,10 +37,10 @@ export class AnswerBudget {
 
   /** One answer may go over what is left, however large it is: else a large group would never be told. */
   mayAnswer(asker: NodeId, nowMs: number): boolean {
-    this.#fill(nowMs)
+    const hasPlenty = this.hasPlenty(nowMs)
     // Whoever waits keeps its place, before all that come to the same one later.
     const begins = this.#waiting.get(asker) ?? this.#waitingBefore.get(asker) ?? this.#beginOf(asker)
-    if (this.#leftBytes > burstBytes / 2 || (this.#leftBytes > 0 && begins <= this.#firstWaiting())) {
+    if (hasPlenty || (this.#leftBytes > 0 && begins <= this.#firstWaiting())) {
       const [waited, waitedBefore] = [this.#waiting.delete(asker), this.#waitingBefore.delete(asker)]
       if (waited || waitedBefore) this.#first = undefined
       return true
@@ -59,6 +59,12 @@ export class AnswerBudget {
     const begins = this.#beginOf(asker)
     this.#clockBytes = begins
     if (this.#ends.size < askersMax || this.#ends.has(asker)) this.#ends.set(asker, begins + sizeBytes)
+  }
+
+  /** True while everybody is answered. */
+  hasPlenty(nowMs: number): boolean {
+    this.#fill(nowMs)
+    return this.#leftBytes > burstBytes / 2
   }
 
   /** One so small that it is given without asking: whoever asks for them without end takes nothing of the half kept for others. */

@@ -20,4 +20,9 @@ export class Awareness {
   scale(durationMs: number): number {
     return durationMs * (this.#score + 1)
   }
+
+  /** What anybody may make of it, however slow. */
+  longest(durationMs: number): number {
+    return durationMs * (scoreMax + 1)
+  }
 }

@@ -30,7 +30,6 @@ export {
   type SwimOptions,
   suspicionBounds,
   transmissionsOf,
-  wanSwim,
 } from './options.js'
 export { packetBytes, recordBytes } from './record-bytes.js'
 export { type KeptMember, type MemberSnapshot, readSnapshot, rosterOf, snapshotOf } from './snapshot.js'

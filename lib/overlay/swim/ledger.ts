@@ -12,6 +12,7 @@ import {
   mergeAccusations,
   numberMax,
   type Profile,
+  type ProfileChange,
   revised,
   type Seen,
 } from './member.js'
@@ -62,7 +63,7 @@ export class Ledger {
     this.neighbours = new Neighbours(local)
     this.suspicions = new Suspicions(local, {
       say: (record) => this.#accept(record, 'news'),
-      check: (subject, dialsAtOnce) => prober.check(subject, dialsAtOnce),
+      check: (subject, dial) => prober.check(subject, dial),
     })
   }
 
@@ -159,6 +160,7 @@ export class Ledger {
     this.#local.table.set(next)
     if (origin === 'news') this.#local.spread(next)
     this.suspicions.dialability.look(next.id)
+    this.neighbours.moved(held, next)
     this.event('updated', next)
     return true
   }
@@ -182,6 +184,7 @@ export class Ledger {
     else if (held !== undefined && !isHere(held)) this.#goneSince.delete(next.id)
     if (next.state === 'suspect') this.suspicions.update(next)
     if (next.profile !== undefined && next.profile !== known) this.suspicions.dialability.look(next.id)
+    if (held !== undefined && isHere(next)) this.neighbours.moved(held, next)
     this.#announce(held, next)
     return true
   }
@@ -217,7 +220,7 @@ export class Ledger {
   /** Whatever others say of us, we know better: a higher incarnation says so to all, at once to those who said it. */
   #aboutUs(record: MemberRecord, from: NodeId): boolean {
     const { self } = this.#local
-    if (record.epoch > self.epoch) return this.#outbid(record.epoch)
+    if (record.epoch > self.epoch) return this.#outbid(record.epoch, self.profile)
     const isOld = compareRecords(record, self) <= 0 && record.profileVersion <= self.profileVersion
     if (this.#isLeaving || record.epoch < self.epoch || isOld) return false
     // Who is called dead itself sees best that there were two sides.
@@ -225,7 +228,7 @@ export class Ledger {
     if (record.state !== 'alive') this.#local.awareness.add(1)
     const incarnation = Math.max(record.incarnation, record.profileVersion, self.incarnation) + 1
     // A lie may use the numbers up; a start more gives all of them back.
-    if (incarnation > numberMax) return this.#outbid(self.epoch)
+    if (incarnation > numberMax) return this.#outbid(self.epoch, self.profile)
     if (record.profileVersion <= self.profileVersion) this.say(revised(self, { incarnation }))
     else this.say(revised(self, { incarnation, profileVersion: incarnation, profile: profileOf(self, incarnation) }))
     const short = [inShort(this.#local.self)]
@@ -238,13 +241,28 @@ export class Ledger {
    * Somebody knows of a later start of ours: a lie, a state of ours that was put back to an older copy, or a second process under
    * our id. The last is for the links to sort out; who falls silent on a mere word could be silenced by anybody.
    */
-  #outbid(epoch: number): boolean {
+  #outbid(epoch: number, profile: Profile | undefined): boolean {
     const { nowMs, self } = this.#local
     if (this.#isLeaving || epoch >= numberMax || nowMs - this.#outbidMs < outbidMs) return false
     this.#outbidMs = nowMs
     this.#local.emit({ type: 'outbid', epoch })
-    this.say(revised(self, { epoch: epoch + 1, incarnation: 1, profileVersion: 1, profile: profileOf(self, 1) }))
+    const later = { ...(profile as Profile), version: 1 }
+    this.say(revised(self, { epoch: epoch + 1, incarnation: 1, profileVersion: 1, profile: later }))
     return true
+  }
+
+  /** Says that we are here in the next incarnation, and what changed of us. Where a lie has used the numbers up, in a later start. */
+  sayAnew(change?: ProfileChange): void {
+    const { self } = this.#local
+    const profile = change === undefined ? self.profile : { ...(self.profile as Profile), ...change }
+    const incarnation = self.incarnation + 1
+    if (incarnation > numberMax) {
+      const isPossible = !this.#isLeaving && self.epoch < numberMax
+      if (!this.#outbid(self.epoch, profile) && isPossible) this.#local.after(outbidMs, () => this.sayAnew(change))
+      return
+    }
+    const told = { ...(profile as Profile), version: incarnation }
+    this.say(revised(self, change === undefined ? { incarnation } : { incarnation, profileVersion: incarnation, profile: told }))
   }
 
   /** A new word of ourselves. */

@@ -111,7 +111,8 @@ export class Local {
         roomBytes = this.options.packetBytesMax - packetBytes(packet)
         if (roomBytes < 0) return
       }
-      if (carries && roomBytes > 0) packet.records = [...records, ...this.rumours.take(roomBytes, this.#transmissions)]
+      if (carries && roomBytes > 0)
+        packet.records = [...records, ...this.rumours.take(this.nowMs, roomBytes, this.#transmissions)]
     }
     this.emit({ type: 'send', lane: best, address: member?.profile?.address ?? '', packet })
   }

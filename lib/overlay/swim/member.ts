@@ -25,6 +25,9 @@ export interface Profile {
   readonly meta: Uint8Array
 }
 
+/** What a member may change of what it says of itself. */
+export type ProfileChange = Partial<Pick<Profile, 'meta' | 'address' | 'lanes'>>
+
 export const metaBytesMax = 512
 /** Testimony kept in one record: enough for the shortest suspicion (the first and three confirmations) and one to spare. */
 export const accusationsMax = 5

@@ -1,5 +1,6 @@
 import type { NodeId } from '../../base/ids.js'
 import type { Local } from './local.js'
+import { addressOf, type MemberRecord } from './member.js'
 
 /** The ring is told of when nobody came for this long ... */
 const settleMs = 1_000
@@ -12,7 +13,8 @@ const settleMaxMs = 30_000
  */
 export class Neighbours {
   readonly #local: Local
-  #announced: readonly NodeId[] = []
+  /** In the order of the ring, with the address at which each was to be reached. */
+  #announced: ReadonlyMap<NodeId, string | undefined> = new Map()
   /** Somebody came by the message at hand. */
   #hasArrivals = false
   #arrivedMs = 0
@@ -28,15 +30,23 @@ export class Neighbours {
     this.#hasArrivals = false
     this.#unsettledMs = undefined
     const peers = this.#local.table.successors(this.#local.id, this.#local.options.observers)
-    const isSame = peers.length === this.#announced.length && peers.every(({ id }, at) => id === this.#announced[at])
+    const before = [...this.#announced]
+    const isSame =
+      peers.length === before.length &&
+      peers.every((peer, at) => peer.id === before[at]?.[0] && addressOf(peer) === before[at]?.[1])
     if (isSame) return
-    this.#announced = peers.map(({ id }) => id)
+    this.#announced = new Map(peers.map((peer) => [peer.id, addressOf(peer)]))
     this.#local.emit({ type: 'neighbours', peers })
   }
 
   /** Somebody came who was never here. Who goes, or comes back, changes the ring at once: after a partition links are what heals it. */
   arrived(): void {
     this.#hasArrivals = true
+  }
+
+  /** One of them may be at another address than it was, or its address may be known now: started anew elsewhere before anybody missed it. */
+  moved(before: MemberRecord, now: MemberRecord): void {
+    if (this.#announced.has(now.id) && addressOf(before) !== addressOf(now)) this.announce()
   }
 
   /** To be called when a message is dealt with: a newcomer hears of all others by one, and those it reads first are hardly its neighbours. */

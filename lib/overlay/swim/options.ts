@@ -60,9 +60,6 @@ const lan: ResolvedSwimOptions = {
   lanes: 'both',
 }
 
-/** For members across the internet: a slower pulse and twice the patience. */
-export const wanSwim: SwimOptions = Object.freeze({ probeIntervalMs: 3000, pingTimeoutMaxMs: 1000, suspicionAlpha: 4 })
-
 /** Fills in the defaults (a LAN's) and checks. @throws {SkeinError} ERR_SKEIN_INVALID_OPTION */
 export function resolveSwimOptions(given: SwimOptions = {}): ResolvedSwimOptions {
   const options = { ...lan, ...given }

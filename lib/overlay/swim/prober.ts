@@ -40,6 +40,9 @@ interface Probe {
   readonly timers: Timer[]
 }
 
+/** When a probe tries to connect as well. */
+export type Dial = 'at once' | 'unheard'
+
 /** A ping sent for someone else. */
 interface Errand {
   readonly asker: NodeId
@@ -105,12 +108,12 @@ export class Prober {
     return this.#probes.size
   }
 
-  /** Probes one member now; once at a time, and connecting once at most. */
-  check(id: NodeId, dialsAtOnce = false): void {
+  /** Probes one member now; once at a time, and connecting once at most: at once, or when no ping was heard. */
+  check(id: NodeId, dial: Dial = 'unheard'): void {
     const member = this.#local.table.get(id)
     if (member === undefined || member.id === this.#local.id) return
     const probe = this.#probed.get(id) ?? this.#probe(member)
-    if (!dialsAtOnce) return
+    if (dial === 'unheard') return
     // That it was refused may have meant nothing before there was somebody else's word.
     if (probe.triage === 'refused') this.#verdict(id, 'refused')
     else this.#dial(probe, member)
@@ -138,7 +141,8 @@ export class Prober {
 
   prune(nowMs: number): void {
     for (const [id, { untilMs }] of this.#misses) if (untilMs > 0 && untilMs < nowMs) this.#misses.delete(id)
-    for (const id of this.#coordinates.keys()) if (this.#local.table.get(id) === undefined) this.#coordinates.delete(id)
+    for (const known of [this.#misses, this.#coordinates])
+      for (const id of known.keys()) if (this.#local.table.get(id) === undefined) known.delete(id)
   }
 
   onPing(from: NodeId, seq: number, lane: Lane): void {
@@ -182,12 +186,17 @@ export class Prober {
   /** Pings for another; says so in time when there is no answer: at 80 % of what the asker has left. */
   onPingReq(asker: NodeId, seq: number, target: NodeId, remainingMs: number): void {
     const member = this.#local.table.get(target)
-    if (member === undefined || this.#errands.size >= errandsMax) return
+    if (member === undefined || this.#errands.size >= errandsMax) {
+      // Whoever says nothing at all is taken for one who hears nothing.
+      this.#local.sendSurely(asker, { type: 'nack', seq })
+      return
+    }
+    const leftMs = Math.min(remainingMs, this.#local.awareness.longest(this.#local.options.probeIntervalMs))
     const own = this.#nextSeq()
-    const nack = this.#local.after(remainingMs * 0.8, () => {
+    const nack = this.#local.after(leftMs * 0.8, () => {
       this.#local.sendSurely(asker, { type: 'nack', seq })
       // A late answer still helps: the errand stays until the asker has given up.
-      this.#local.after(remainingMs * 0.2, () => this.#errands.delete(own))
+      this.#local.after(leftMs * 0.2, () => this.#errands.delete(own))
     })
     this.#errands.set(own, { asker, seq, target, nack })
     this.#ping(member, own, this.#local.links.has(target) ? 'link' : undefined)

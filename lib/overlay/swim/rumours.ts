@@ -54,6 +54,8 @@ export class Rumours {
   /** [times sent × kinds + kind] → rumours, oldest first. */
   readonly #shelves: Shelf[] = []
   #told: readonly MemberRecord[] = []
+  /** When the last of these was told for the last time. */
+  toldMs = Number.NEGATIVE_INFINITY
 
   constructor(own: NodeId) {
     this.#own = own
@@ -100,21 +102,23 @@ export class Rumours {
   }
 
   /** What fits into `roomBytes`, each counted as sent once more and forgotten after `transmissions`. */
-  take(roomBytes: number, transmissions: number): MemberRecord[] {
+  take(nowMs: number, roomBytes: number, transmissions: number): MemberRecord[] {
     const taken = this.#choose(roomBytes)
     for (const rumour of taken) {
       this.#shelf(rumour).delete(rumour)
       rumour.sent++
-      if (rumour.sent >= transmissions) this.#forget(rumour)
+      if (rumour.sent >= transmissions) this.#forget(rumour, nowMs)
       else this.#shelf(rumour).add(rumour)
     }
     return taken.map(({ record }) => record)
   }
 
-  #forget({ record }: Rumour): void {
+  #forget({ record }: Rumour, nowMs: number): void {
     this.#byMember.delete(record.id)
     // What is suspected is no news later: it ends by itself.
-    if (record.state !== 'suspect') this.#told = [record, ...this.#told.slice(0, toldMax - 1)]
+    if (record.state === 'suspect') return
+    this.#told = [record, ...this.#told.slice(0, toldMax - 1)]
+    this.toldMs = nowMs
   }
 
   #dropMostTold(): void {

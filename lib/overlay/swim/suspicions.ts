@@ -12,6 +12,7 @@ import {
   revised,
   type Seen,
 } from './member.js'
+import type { Dial } from './prober.js'
 import { credibleOf, deadAtMs, witnessesNeeded } from './suspicion.js'
 import type { Timer } from './timers.js'
 
@@ -38,8 +39,8 @@ interface Suspicion {
 export interface Judged {
   /** A record of our own making, for our table and for everyone. */
   readonly say: (record: MemberRecord) => void
-  /** Probe this member now; by connecting too, once for each probe, or only when no ping is answered. */
-  readonly check: (id: NodeId, dialsAtOnce?: boolean) => void
+  /** Probe this member now. */
+  readonly check: (id: NodeId, dial?: Dial) => void
 }
 
 /** Every suspicion this member knows of: who testifies, when it ends, and who is asked to look again meanwhile. */
@@ -100,7 +101,8 @@ export class Suspicions {
     // Where many fall silent at once, those who would watch are silent too: the next that live take their place.
     const isWatcher = table.predecessors(member.id, options.observers, isAlive).some(({ id }) => id === own)
     // A second refusal decides: it need not wait until no ping was answered.
-    if (isWatcher && !member.accusations.some(({ by }) => by === own)) this.#judged.check(member.id, this.#isRefusing(member))
+    if (isWatcher && !member.accusations.some(({ by }) => by === own))
+      this.#judged.check(member.id, this.#isRefusing(member) ? 'at once' : 'unheard')
     this.#weigh(member.id, suspicion)
   }
 

@@ -197,7 +197,10 @@ function readProfile(reader: ByteReader, profileVersion: number, path: string): 
   const lanes = (reader.u8(`${path}.lanes`) & isStreamBit) === 0 ? 'both' : 'stream'
   const addressBytes = atMost(addressBytesMax, reader.u16(`${path}.address`), `${path}.address`)
   const address = Buffer.from(reader.raw(addressBytes, `${path}.address`)).toString()
-  if (address !== '' && parseHostPort(address) === undefined) throw badMessage(`${path}.address`, 'host:port', address)
+  // What is no text would be longer when it is passed on, and nobody could read the packet it is in.
+  const isText = Buffer.byteLength(address) === addressBytes
+  if (!isText || (address !== '' && parseHostPort(address) === undefined))
+    throw badMessage(`${path}.address`, 'host:port', address)
   const metaBytes = atMost(metaBytesMax, reader.u16(`${path}.meta`), `${path}.meta`)
   return { version: profileVersion, address, lanes, meta: reader.raw(metaBytes, `${path}.meta`) }
 }

@@ -12,9 +12,8 @@ import {
   isHere,
   type MemberRecord,
   metaBytesMax,
-  numberMax,
   type Profile,
-  revised,
+  type ProfileChange,
   type Share,
 } from './member.js'
 import { Roster } from './member-table.js'
@@ -50,9 +49,6 @@ export interface SwimConfig {
   /** Where many members live in one process. Default: each keeps its own. */
   readonly share?: Share
 }
-
-/** What a member may change of what it says of itself. */
-export type ProfileChange = Partial<Pick<Profile, 'meta' | 'address' | 'lanes'>>
 
 /** A member as others should see it. */
 export interface MemberView {
@@ -222,12 +218,12 @@ export class SwimCore {
       const { from, to, records, message } = packet
       if (to !== this.#local.id || from === this.#local.id || this.#ledger.removed.has(from)) return
       this.#wasHeard = true
-      this.#heard.set(from, Math.trunc(nowMs))
       this.#ledger.heard(from, packet.epoch)
       const origin = message.type === 'share' ? (records.length > newsMax ? 'history' : 'answer') : 'news'
       let changes = 0
       for (const record of records) if (this.#ledger.learn(record, origin, from)) changes++
       if (message.type === 'share') this.#sync.learned(changes)
+      if (this.#local.table.get(from) !== undefined) this.#heard.set(from, Math.trunc(nowMs))
       if (this.#hear(packet)) this.#answer(packet, lane)
     })
   }
@@ -286,11 +282,11 @@ export class SwimCore {
   /** The host slept, or its wall clock was set: what we knew is old, and it is our own doing. Nobody is accused. */
   woke(nowMs: number): Effect[] {
     return this.#at(nowMs, () => {
-      const { timers, self } = this.#local
+      const { timers } = this.#local
       if (timers.nextMs < nowMs) timers.postpone(nowMs - timers.nextMs + graceMs)
       this.#prober.reset()
       this.#ledger.suspicions.restart()
-      this.#ledger.say(revised(self, { incarnation: Math.min(self.incarnation + 1, numberMax) }))
+      this.#ledger.sayAnew()
       this.#wasHeard = false
       this.#knock()
     })
@@ -304,11 +300,8 @@ export class SwimCore {
   }
 
   #change(change: ProfileChange): void {
-    const { self } = this.#local
-    const version = Math.min(self.incarnation + 1, numberMax)
-    const profile = { ...(self.profile as Profile), ...change, version }
     if (change.lanes !== undefined) this.#local.emit({ type: 'lanes', lanes: change.lanes })
-    this.#ledger.say(revised(self, { incarnation: version, profileVersion: version, profile }))
+    this.#ledger.sayAnew(change)
   }
 
   #at(nowMs: number, act: () => void): Effect[] {

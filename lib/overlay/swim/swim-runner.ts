@@ -176,11 +176,6 @@ export class SwimRunner implements Membership, AsyncDisposable {
     this.#run((nowMs) => this.core.evidence(nowMs, node as NodeId, saw))
   }
 
-  /** @throws {SkeinError} ERR_SKEIN_TOO_LARGE */
-  update(meta: Uint8Array): void {
-    this.#run((nowMs) => this.core.update(nowMs, { meta }))
-  }
-
   /** Nodes that were removed from the cluster: nothing is heard from or of them again. */
   remove(nodes: readonly string[]): void {
     this.#run((nowMs) => this.core.remove(nowMs, nodes as readonly NodeId[]))

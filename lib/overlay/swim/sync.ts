@@ -25,6 +25,10 @@ const idsPerPull = 128
 const pulledMax = 4096
 /** What everybody may have at any time: about as much as fits into a packet. */
 const smallAnswer = 8
+/** Members remembered as asked where we differ, how long, and answers of all they hold that one may owe us. */
+const [askedMax, owedMs, owedMax] = [32, 10_000, 4]
+/** How long after news went round those are reminded of it who show that it missed them. */
+const remindMs = 60_000
 
 /**
  * Anti-entropy. Every ping carries a digest of the table, so a difference is noticed within a round; then: my buckets → your
@@ -42,6 +46,8 @@ export class Sync {
   /** When a member was last asked for, by whoever was seen to know more of it. */
   readonly #pulledMs = new Map<NodeId, number>()
   readonly #answers = new AnswerBudget()
+  /** Whom we asked where we differ lately, and how many times all it holds it may still tell. Oldest first. */
+  readonly #asked = new Map<NodeId, { atMs: number; owed: number }>()
 
   /** @param settleOpposite what to do where one table says dead and the other alive; false: tell it like all else. */
   constructor(local: Local, settleOpposite: (verdict: Brief) => boolean) {
@@ -69,13 +75,13 @@ export class Sync {
 
   /** Whom the last news missed by chance need not ask for it. While there is other news, it comes with that or on request. */
   #remind(from: NodeId): void {
-    const { rumours, table } = this.#local
-    if (rumours.size > 0) return
+    const { rumours, table, nowMs } = this.#local
+    if (rumours.size > 0 || nowMs - rumours.toldMs > remindMs || !this.#answers.hasPlenty(nowMs)) return
     const records = rumours.told.filter((record) => {
       const held = table.get(record.id)
       return held !== undefined && compareRecords(record, held) === 0
     })
-    if (records.length > 0) this.#local.sendAll(from, { type: 'gossip' }, records)
+    if (records.length > 0) this.#answers.spendLittle(this.#local.sendAll(from, { type: 'gossip' }, records))
   }
 
   /** What is under way may mend a difference by itself; a table that has not changed meanwhile does not know that there is news. */
@@ -103,8 +109,13 @@ export class Sync {
 
   /** Asks one member where we differ; it learns of us on the way. */
   ask(to: NodeId): void {
-    this.#askedMs = this.#local.nowMs
-    const { table, self } = this.#local
+    const { table, self, nowMs } = this.#local
+    this.#askedMs = nowMs
+    const owed = Math.min(owedMax, this.#owedBy(to) + 1)
+    this.#asked.delete(to)
+    this.#asked.set(to, { atMs: nowMs, owed })
+    const [oldest] = this.#asked.keys()
+    if (this.#asked.size > askedMax && oldest !== undefined) this.#asked.delete(oldest)
     const count = Math.min(bucketCount, 2 ** Math.ceil(Math.log2(Math.max(1, table.places / 4))))
     this.#local.send(to, { type: 'sync', buckets: foldBuckets(table.buckets, count) }, { lane: this.#lane(to), records: [self] })
   }
@@ -121,7 +132,7 @@ export class Sync {
 
   /** What they hold where we differ: fetch what is newer there, give what is newer here. */
   onBriefs(from: NodeId, count: number, buckets: readonly number[], briefs: readonly Brief[]): void {
-    if (!isBucketing(count, finestCount)) return
+    if (!isBucketing(count, finestCount) || !this.#takesFrom(from, buckets.length / count)) return
     const { table } = this.#local
     const [wanted, given]: [NodeId[], MemberRecord[]] = [[], []]
     let known = 0
@@ -146,6 +157,19 @@ export class Sync {
     const asked = wanted.slice(0, pullMax)
     for (let at = 0; at < asked.length; at += idsPerPull) this.#pull(from, asked.slice(at, at + idsPerPull))
     this.#share(from, given.slice(0, pullMax))
+  }
+
+  /** Nobody makes us look through the table who was not asked to, nor more often. */
+  #takesFrom(from: NodeId, share: number): boolean {
+    const asked = this.#asked.get(from)
+    if (asked === undefined || this.#owedBy(from) < share) return false
+    asked.owed -= share
+    return true
+  }
+
+  #owedBy(id: NodeId): number {
+    const asked = this.#asked.get(id)
+    return asked === undefined || this.#local.nowMs - asked.atMs > owedMs ? 0 : asked.owed
   }
 
   /** One says dead, the other alive: while halves meet, who that is about is asked instead. */

@@ -16,6 +16,7 @@ import {
 import { numberMax } from '../../../lib/overlay/swim/member.js'
 import { decodePacket, encodePacket } from '../../../lib/overlay/swim/swim-codec.js'
 import { OverlaySim } from '../../../lib/sim/overlay/index.js'
+import { alive, Lonely, nodeId, of } from './lonely.js'
 
 const idOf = (number: number): NodeId => `m${String(number).padStart(11, '0')}` as NodeId
 const [victim, thief] = [idOf(0), idOf(1)]
@@ -161,6 +162,72 @@ t.test('an address that is none is refused with its packet', async (t) => {
     const bytes = encodePacket(packet(victim, { type: 'gossip' }, [record(thief, { profile: { ...profile, address } as never })]))
     t.throws(() => decodePacket(bytes), { code: 'ERR_SKEIN_BAD_MESSAGE' }, address)
   }
+})
+
+t.test('an address that is no text is refused with its packet: passed on it would be longer than may be read', async (t) => {
+  const { profile } = record(thief)
+  const address = `${'x'.repeat(200)}:1`
+  const bytes = Buffer.from(
+    encodePacket(packet(victim, { type: 'gossip' }, [record(thief, { profile: { ...profile, address } as never })])),
+  )
+  t.doesNotThrow(() => decodePacket(bytes))
+  bytes.fill(0xff, bytes.indexOf(address), bytes.indexOf(address) + 200)
+  t.throws(() => decodePacket(bytes), { code: 'ERR_SKEIN_BAD_MESSAGE' })
+})
+
+t.test('what nobody asked for, and more than was asked for, is not looked into', async (t) => {
+  const size = 1_000
+  const one = new Lonely(size)
+  const all = { type: 'briefs', count: 1, buckets: [0], briefs: [] } as const
+  const given = (): number => of(one.receive(2, all), 'share').flatMap(({ records }) => records).length
+  t.equal(given(), 0)
+  one.ask(2)
+  t.equal(given(), size, 'once for each time it was asked')
+  t.equal(given(), 0)
+  one.ask(2)
+  one.pass(11_000)
+  t.equal(given(), 0, 'and not much later')
+})
+
+t.test('pings that show nothing but that they differ are not answered with old news for ever', async (t) => {
+  const one = new Lonely(20)
+  const told = (): number => {
+    let records = 0
+    for (let seq = 0; seq < 100; seq++)
+      for (const sent of of(one.receive(3, { type: 'ping', seq, digest: 1 }), 'gossip')) records += sent.records.length
+    return records
+  }
+  t.equal(told(), 0)
+  one.receive(2, { type: 'gossip' }, [{ ...alive(7), incarnation: 2 }])
+  one.pass(5_000)
+  t.ok(told() > 0, 'who may have missed the last news is told')
+  // Nobody answers, so there is more news for a while.
+  one.pass(900_000)
+  t.equal(told(), 0)
+})
+
+t.test('packets of members that nobody knows leave nothing behind', async (t) => {
+  const one = new Lonely(3)
+  one.receive(99, { type: 'nack', seq: 1 })
+  t.equal(one.core.heardMs(nodeId(99)), undefined)
+  one.receive(2, { type: 'nack', seq: 1 })
+  t.equal(one.core.heardMs(nodeId(2)), 0)
+})
+
+t.test('what a member changes of itself is heard also where a lie has used its numbers up', async (t) => {
+  const { core, hear, run, sent } = target()
+  hear({ type: 'gossip' }, [record(victim, { incarnation: numberMax - 1, state: 'suspect', profile: undefined })])
+  run(1_000)
+  t.match(core.member(victim), { epoch: 1, incarnation: numberMax })
+  core.update(10_000, { meta: new Uint8Array([7]) })
+  t.match(core.member(victim), { epoch: 2, incarnation: 1, meta: new Uint8Array([7]) })
+  const before = sent.length
+  run(15_000)
+  t.ok(
+    sent
+      .slice(before)
+      .some(({ records }) => records.some(({ id, epoch, profile }) => id === victim && epoch === 2 && profile?.meta[0] === 7)),
+  )
 })
 
 t.test('a liar with the testimony of others kills nobody for long: all are alive again when it falls silent', async (t) => {

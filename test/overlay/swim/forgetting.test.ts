@@ -43,6 +43,7 @@ t.test(
       { ...alive(5), state: 'left' as const },
       alive(6),
     ]
+    one.ask(2)
     const sent = one.receive(2, { type: 'briefs', count: 1, buckets: [0], briefs })
     t.strictSame(
       of(sent, 'pull').flatMap(({ message }) => message.ids),

@@ -33,6 +33,8 @@ export class Lonely {
   nowMs = 0
   /** Asked to try to connect, and not answered yet. */
   readonly triages: NodeId[] = []
+  /** Addresses at which it holds links to its neighbours, as last told. */
+  neighbours: (string | undefined)[] = []
   #sent: Packet[] = []
 
   /** `gone`: those it remembers as dead or left. */
@@ -67,6 +69,12 @@ export class Lonely {
     return this.#sent.splice(0)
   }
 
+  /** Asks that member where their tables differ: from then on it may tell. */
+  ask(number: number): Packet[] {
+    this.#take(this.core.join(this.nowMs, [nodeId(number)]))
+    return this.#sent.splice(0)
+  }
+
   evidence(peer: NodeId, saw: PeerEvidence): Packet[] {
     this.#take(this.core.evidence(this.nowMs, peer, saw))
     return this.#sent.splice(0)
@@ -80,6 +88,7 @@ export class Lonely {
     for (const effect of effects) {
       if (effect.type === 'send') this.#sent.push(effect.packet)
       if (effect.type === 'triage') this.triages.push(effect.peer)
+      if (effect.type === 'neighbours') this.neighbours = effect.peers.map(({ profile }) => profile?.address)
     }
   }
 }

@@ -104,7 +104,7 @@ t.test('rumours: our own first, then the least told, the living before the dead;
   rumours.add(record(5, { state: 'dead', profile: undefined }))
   rumours.add(record(4, { profile: undefined }))
   rumours.add(record(1, { profile: undefined }))
-  const told = (roomBytes: number): number[] => rumours.take(roomBytes, 2).map(({ id }) => Number.parseInt(id, 36))
+  const told = (roomBytes: number): number[] => rumours.take(0, roomBytes, 2).map(({ id }) => Number.parseInt(id, 36))
   t.strictSame(told(42), [1, 4])
   t.strictSame(told(42), [5, 1], 'who was not told yet comes before who was')
   t.strictSame(told(1000), [4, 5])
@@ -120,7 +120,7 @@ t.test('rumours are kept up to a bound; past it the most told makes room for the
   const short = (number: number): MemberRecord => record(number, { profile: undefined })
   for (let number = 2; number <= 2048; number++) rumours.add(short(number))
   t.strictSame(
-    rumours.take(21, 9).map(({ id }) => id),
+    rumours.take(0, 21, 9).map(({ id }) => id),
     [nodeId(1)],
     'our own is told, and with that the most told',
   )
@@ -128,7 +128,7 @@ t.test('rumours are kept up to a bound; past it the most told makes room for the
   t.equal(rumours.size, 2048)
   rumours.add(short(3001))
   t.equal(rumours.size, 2048)
-  const left = new Set(rumours.take(1_000_000, 9).map(({ id }) => id))
+  const left = new Set(rumours.take(0, 1_000_000, 9).map(({ id }) => id))
   t.notOk(left.has(nodeId(1)), 'what was told makes room first')
   t.notOk(left.has(nodeId(2)), 'then, of those nobody was told, the oldest')
   t.ok(left.has(nodeId(3)) && left.has(nodeId(3000)) && left.has(nodeId(3001)))

@@ -1,7 +1,7 @@
 /** Rules of the core that a group as a whole hides: without any one of them most groups do nearly as well. */
 import t from 'tap'
 import type { NodeId } from '../../../lib/base/ids.js'
-import { type MemberRecord, packetBytes, roundTripMs } from '../../../lib/overlay/swim/index.js'
+import { type MemberRecord, type Profile, packetBytes, roundTripMs } from '../../../lib/overlay/swim/index.js'
 import { bucketOf } from '../../../lib/overlay/swim/member-table.js'
 import { alive, Lonely, nodeId, of, suspect } from './lonely.js'
 
@@ -190,6 +190,7 @@ t.test(
       const [wanted, given] = [new Set<NodeId>(), new Set<NodeId>()]
       newcomer.receive(2, { type: 'gossip' }, [alive(2)])
       newcomer.receive(2, { type: 'gossip' }, [alive(size + 1)])
+      newcomer.ask(2)
       for (const { message } of answer)
         for (const packet of newcomer.receive(2, message)) {
           if (packet.message.type === 'pull') for (const id of packet.message.ids) wanted.add(id)
@@ -210,6 +211,7 @@ t.test('anti-entropy: halves that meet do not tell each other whom they held dea
     one.receive(8, { type: 'gossip' }, [dead(25), dead(30)])
     one.receive(8, { type: 'gossip' }, [isReunion ? refuted(30) : { ...alive(30), epoch: 2 }])
     one.pass(2_000)
+    one.ask(8)
     return one.receive(8, { type: 'briefs', count: 1, buckets: [0], briefs })
   }
   const numbersOf = (ids: Iterable<NodeId>): number[] => [...ids].map(Number)
@@ -260,6 +262,37 @@ t.test('rumours are not told to those who perhaps hear nothing any more, unless 
   pair.receive(2, { type: 'gossip' }, [suspect(2, 'silent', 2)])
   t.ok(of(pair.pass(1_000), 'gossip').length > 0)
 })
+
+t.test('a neighbour that starts again at another address before anybody missed it is linked to there', async (t) => {
+  const one = new Lonely(4)
+  t.same(one.neighbours, ['h2:1', 'h3:1', 'h4:1'])
+  const moved = (number: number, address: string): MemberRecord => {
+    const { profile, ...rest } = alive(number)
+    return { ...rest, epoch: 2, profile: { ...(profile as Profile), address } }
+  }
+  one.receive(2, { type: 'gossip' }, [moved(3, 'elsewhere:1')])
+  t.same(one.neighbours, ['h2:1', 'elsewhere:1', 'h4:1'])
+  // In short first, what it says of itself later: until then the old address stands.
+  one.receive(2, { type: 'gossip' }, [{ ...alive(4), epoch: 2, profile: undefined }])
+  t.same(one.neighbours, ['h2:1', 'elsewhere:1', 'h4:1'])
+  one.receive(2, { type: 'share' }, [moved(4, 'there:1')])
+  t.same(one.neighbours, ['h2:1', 'elsewhere:1', 'there:1'])
+})
+
+t.test(
+  'who is asked to ping for another and cannot says so at once, and a busy relay is free again within ten seconds',
+  async (t) => {
+    const one = new Lonely(10)
+    const ask = (seq: number, target: NodeId, remainingMs = 65_535): ReturnType<Lonely['receive']> =>
+      one.receive(2, { type: 'ping-req', seq, target, remainingMs })
+    const nacks = (sent: ReturnType<typeof ask>): number[] => of(sent, 'nack').map(({ message }) => message.seq)
+    t.same(nacks(ask(1, nodeId(99))), [1], 'nobody it knows')
+    for (let seq = 2; seq < 2 + 1_024; seq++) t.same(nacks(ask(seq, nodeId(3))), [])
+    t.same(nacks(ask(5_000, nodeId(3))), [5_000], 'too much asked')
+    one.pass(10_000)
+    t.same(nacks(ask(5_001, nodeId(3))), [], 'it pings')
+  },
+)
 
 t.test('a refusal counts from who was let in before, and beside one who was', async (t) => {
   const refusedBy = (...by: readonly number[]): Lonely => {
