@@ -12,7 +12,7 @@ import { type Random, shuffle } from '../../base/random.js'
 import { differing } from './buckets.js'
 import type { Holdings } from './holdings.js'
 import { type Delta, deltaBytes, nothing, type Summary } from './keyspace.js'
-import { chunkBytes, deltaMessages, type GossipMessage, type OwnerSummary, type Range } from './messages.js'
+import { chunkBytes, deltaMessages, fittingCount, type GossipMessage, type OwnerSummary, type Range } from './messages.js'
 import type { Rights } from './rights.js'
 
 /** Past so many owners a digest of all of them is preceded by buckets: they cost 2 KB, and the digest what differs. */
@@ -54,9 +54,15 @@ export class Comparison {
     if (rights.part === 'author') return []
     const wrong = differing(hashes, holdings.bucketHashes())
     if (wrong.length === 0) return []
-    // As many as one digest holds, beginning anywhere, so that every bucket has its turn.
-    const perBucket = Math.max(1, holdings.heldCount / 256)
-    const chosen = shuffle(random, wrong).slice(0, Math.max(1, Math.floor((2 * ownersPerDigest) / perBucket)))
+    // As many as one digest holds, and at least one; in any order, so that every bucket has its turn.
+    const sizes = holdings.bucketSizes()
+    let room = 2 * ownersPerDigest
+    const chosen = shuffle(random, wrong).filter((bucket, index) => {
+      const size = sizes[bucket] ?? 0
+      if (index > 0 && size > room) return false
+      room -= size
+      return true
+    })
     return [this.#digest(from, { of: 'buckets', buckets: chosen }, 'wants-answer')]
   }
 
@@ -65,7 +71,7 @@ export class Comparison {
     const theirs = new Map(owners.map((summary) => [summary.owner, summary]))
     const rows = this.#rowsFor(from, range, theirs)
     if (answer === 'is-answer') return rows
-    const behind = owners
+    const behind = [...theirs.values()]
       .filter((summary) => rights.mayHear(from, summary) && isAhead(summary, holdings.standOf(summary.owner)))
       .map(({ owner }) => owner)
     if (rights.part === 'reader' && range.of !== 'listed') behind.push(...this.#unknownTo(theirs, range))
@@ -73,15 +79,15 @@ export class Comparison {
   }
 
   /** Asks for all that follows on where this process stands with these owners. */
-  asking(owners: readonly string[]): GossipMessage {
-    const { scope, holdings } = this.#world
-    const stands = owners.map((owner) => ({ owner, ...holdings.standOf(owner) }))
-    return { type: 'digest', scope, range: { of: 'listed' }, answer: 'is-answer', owners: stands }
+  asking(owners: Iterable<string>): GossipMessage {
+    const { holdings } = this.#world
+    const stands = [...new Set(owners)].map((owner) => ({ owner, ...holdings.standOf(owner) }))
+    return this.#digestOf({ of: 'listed' }, 'is-answer', stands)
   }
 
-  /** An answer was cut: asks for more. Of a listed range only for what was sent last; the rest of the list comes with the next comparison. */
-  askingMore(to: string, range: Range, deltas: readonly Delta[]): GossipMessage {
-    if (range.of === 'listed') return this.asking(deltas.map(({ owner }) => owner))
+  /** An answer was cut: asks for more. Of a listed range only of those it told of; the rest of the list comes with the next comparison. */
+  askingMore(to: string, range: Range, told: readonly string[]): GossipMessage {
+    if (range.of === 'listed') return this.asking(told)
     return this.#isCrowded ? this.#buckets() : this.#digest(to, range, 'is-answer')
   }
 
@@ -127,10 +133,18 @@ export class Comparison {
   }
 
   /** Of owners the other may not hear of it does not learn that they are there. */
-  #digest(to: string, range: Range, answer: Digest['answer']): GossipMessage {
-    const { scope, holdings, rights } = this.#world
-    const owners: OwnerSummary[] = [...holdings.summaries(range)].filter(({ owner }) => rights.mayName(to, owner))
-    return { type: 'digest', scope, range, answer, owners }
+  #digest(to: string, range: Range, answer: Digest['answer']): Digest {
+    const { holdings, rights } = this.#world
+    const owners = [...holdings.summaries(range)].filter(({ owner }) => rights.mayName(to, owner))
+    return this.#digestOf(range, answer, owners)
+  }
+
+  /** What does not fit is left for the next comparison: others have their turn then, and a list says nothing of those who are not on it. */
+  #digestOf(range: Range, answer: Digest['answer'], owners: readonly OwnerSummary[]): Digest {
+    const { scope, random } = this.#world
+    if (fittingCount(owners) === owners.length) return { type: 'digest', scope, range, answer, owners }
+    const some = shuffle(random, owners)
+    return { type: 'digest', scope, range: { of: 'listed' }, answer, owners: some.slice(0, fittingCount(some)) }
   }
 }
 

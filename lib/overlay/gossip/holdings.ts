@@ -1,5 +1,5 @@
 /** Whose rows one process holds in one scope, whose of them are hidden, and of whom nothing is taken any more. Pure. */
-import { bucketHashes, bucketOf, fingerprintOf } from './buckets.js'
+import { bucketCount, bucketHashes, bucketOf, fingerprintOf } from './buckets.js'
 import { Keyspace, nothing, type RowChange, type Summary } from './keyspace.js'
 import type { OwnerSummary, Range } from './messages.js'
 
@@ -12,6 +12,8 @@ export class Holdings {
   readonly #owners = new Map<string, Keyspace>()
   /** Owners dropped, with the last epoch that is refused. */
   readonly #gone = new Map<string, number>()
+  /** Owners dropped for ever: not listed for others, who hear of it as this process did. */
+  readonly #banned = new Set<string>()
   readonly #hiddenSinceMs = new Map<string, number>()
   #changes: RowChange[] = []
 
@@ -19,7 +21,7 @@ export class Holdings {
     this.own = this.open(self, epoch)
   }
 
-  /** Owners held, and refused: how long a list of where this process stands is. */
+  /** Owners held, and refused for some lives: how long a list of where this process stands is. */
   get size(): number {
     return this.#owners.size + this.#gone.size
   }
@@ -85,22 +87,25 @@ export class Holdings {
   /** Forgets an owner, and refuses it up to this epoch. */
   drop(owner: string, refusedEpoch: number): void {
     this.forget(owner)
-    this.#gone.set(owner, Math.max(refusedEpoch, this.#gone.get(owner) ?? 0))
+    if (refusedEpoch === never) {
+      this.#banned.add(owner)
+      this.#gone.delete(owner)
+    } else this.#gone.set(owner, Math.max(refusedEpoch, this.#gone.get(owner) ?? 0))
   }
 
   /** The last epoch of this owner that is refused. */
   refusedEpoch(owner: string): number | undefined {
-    return this.#gone.get(owner)
+    return this.#banned.has(owner) ? never : this.#gone.get(owner)
   }
 
-  /** Whatever this owner says is taken again. */
+  /** Whatever this owner says is taken again, unless it was dropped for ever. */
   readmit(owner: string): void {
     this.#gone.delete(owner)
   }
 
   /** Refused owners are known to the end, so that nobody sends them again. */
   standOf(owner: string): Summary {
-    const epoch = this.#gone.get(owner)
+    const epoch = this.refusedEpoch(owner)
     if (epoch !== undefined) return { epoch, gc: never, max: never }
     return this.#owners.get(owner)?.summary ?? nothing
   }
@@ -108,7 +113,8 @@ export class Holdings {
   /** Of all or some buckets the own first; of a listed range, `listed` in its order. */
   *inRange(range: Range, listed: ReadonlyMap<string, Summary>): Generator<Keyspace, void> {
     if (range.of !== 'listed') {
-      for (const [owner, keyspace] of this.#owners) if (isIn(range, owner)) yield keyspace
+      const isInRange = membership(range)
+      for (const [owner, keyspace] of this.#owners) if (isInRange(owner)) yield keyspace
       return
     }
     for (const owner of listed.keys()) {
@@ -121,7 +127,20 @@ export class Holdings {
   *summaries(range: Range): Generator<OwnerSummary, void> {
     for (const { owner, summary } of this.inRange(range, new Map([[this.own.owner, nothing]]))) yield { owner, ...summary }
     if (range.of === 'listed') return
-    for (const owner of this.#gone.keys()) if (isIn(range, owner)) yield { owner, ...this.standOf(owner) }
+    const isInRange = membership(range)
+    for (const owner of this.#gone.keys()) if (isInRange(owner)) yield { owner, ...this.standOf(owner) }
+  }
+
+  /** How many owners a list of each bucket holds. */
+  bucketSizes(): Uint32Array {
+    const sizes = new Uint32Array(bucketCount)
+    for (const owners of [this.#owners, this.#gone]) {
+      for (const owner of owners.keys()) {
+        const bucket = bucketOf(owner)
+        sizes[bucket] = (sizes[bucket] ?? 0) + 1
+      }
+    }
+    return sizes
   }
 
   /** Equal, but for 2^-64, where the same rows are held. Who is refused does not count: one that came later never heard of them. */
@@ -135,6 +154,8 @@ export class Holdings {
   }
 }
 
-function isIn(range: Range, owner: string): boolean {
-  return range.of === 'all' || (range.of === 'buckets' && range.buckets.includes(bucketOf(owner)))
+/** Whether an owner belongs to a range that is no list. */
+function membership(range: Range): (owner: string) => boolean {
+  const buckets = new Set(range.of === 'buckets' ? range.buckets : [])
+  return (owner) => range.of === 'all' || buckets.has(bucketOf(owner))
 }

@@ -52,9 +52,9 @@ export function rowBytes({ table, key, value }: Row): number {
   return table.length + key.length + (value?.length ?? 0) + 16
 }
 
-/** The same for a delta. */
-export function deltaBytes({ rows }: Delta): number {
-  return rows.reduce((sum, row) => sum + rowBytes(row), 80)
+/** The same for a delta; what is not its rows never takes more. */
+export function deltaBytes({ owner, rows }: Delta): number {
+  return rows.reduce((sum, row) => sum + rowBytes(row), 100 + owner.length)
 }
 
 /** Above all versions of any owner: one that has begun the same life by itself learns from it that it must begin another. */

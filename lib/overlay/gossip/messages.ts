@@ -26,6 +26,11 @@ export const rowMaxBytes = 16 * 1024
 /** Names of tables and keys: plain, so that their length is their size. */
 export const nameForm = /^[\x20-\x7e]{0,256}$/
 
+/** Bytes of a message but its rows or owners, at most: the longest scope, a range that names every bucket. */
+const headBytes = 2 * 1024
+/** Bytes of a summary but its owner's name, at most: three numbers of nine, and what tells their lengths. */
+const summaryHeadBytes = 32
+
 /** Which owners a digest speaks about: all the sender knows, those listed, or those in some buckets. */
 export type Range =
   | { readonly of: 'all' }
@@ -57,6 +62,16 @@ export type GossipMessage =
       readonly push: boolean
       readonly more?: Range
     }
+
+/** How many of these owners, from the first, one digest holds. */
+export function fittingCount(owners: readonly OwnerSummary[]): number {
+  let roomBytes = gossipMessageMaxBytes - headBytes
+  const cut = owners.findIndex(({ owner }) => {
+    roomBytes -= owner.length + summaryHeadBytes
+    return roomBytes < 0
+  })
+  return cut === -1 ? owners.length : cut
+}
 
 /** Deltas packed into messages that fit; `more` goes with the last. */
 export function deltaMessages(
@@ -131,6 +146,11 @@ const summary: Reader<OwnerSummary> = (value, path) => {
   }
 }
 
+const summaries = refine(array(summary), (owners, path) => {
+  if (new Set(owners.map(({ owner }) => owner)).size === owners.length) return owners
+  throw badMessage(path, 'each owner once', owners)
+})
+
 const boundedBytes = refine(bytes, (value, path) => {
   if (value.length <= rowMaxBytes) return value
   throw badMessage(path, `at most ${rowMaxBytes} bytes`, value)
@@ -195,7 +215,7 @@ const messageReader = tagged('type', {
     scope: name,
     range,
     answer,
-    owners: array(summary),
+    owners: summaries,
   }),
   buckets: object({ scope: name, hashes }),
   deltas: object({ scope: name, deltas: array(delta), push: boolean, more: optional(range) }),

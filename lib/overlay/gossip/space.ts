@@ -229,7 +229,7 @@ export class Space {
   standing(owner: string, standing: Standing, nowMs: number): void {
     if (owner === this.#self) return
     if (standing === 'alive') {
-      if (this.#holdings.refusedEpoch(owner) !== never) this.#holdings.readmit(owner)
+      this.#holdings.readmit(owner)
       this.#holdings.reveal(owner)
     }
     const epoch = this.summary(owner)?.epoch
@@ -247,7 +247,12 @@ export class Space {
   tick(nowMs: number): Send[] {
     const { tombstoneMs, hideMs } = this.#timing
     this.#holdings.own.purge(nowMs, tombstoneMs)
-    for (const owner of this.#holdings.hiddenFor(hideMs, nowMs)) this.#drop(owner, this.summary(owner)?.epoch ?? 0)
+    for (const owner of this.#holdings.hiddenFor(hideMs, nowMs)) {
+      const epoch = this.summary(owner)?.epoch
+      // Of one that never said anything here there is nothing to refuse.
+      if (epoch === undefined) this.#holdings.forget(owner)
+      else this.#drop(owner, epoch)
+    }
     if (this.#stirred) this.#dueMs = Math.min(this.#dueMs, nowMs + this.#delayMs())
     this.#stirred = false
     const sends = this.#flush()
@@ -355,12 +360,15 @@ export class Space {
 
   #onDeltas(from: string, { deltas, push, more }: Extract<GossipMessage, { type: 'deltas' }>): readonly GossipMessage[] {
     const gaps: string[] = []
+    /** Whose rows are taken here. */
+    const heard: string[] = []
     const news: { readonly keyspace: Keyspace; readonly before: number }[] = []
     let rows = 0
     for (const delta of deltas) {
       if (delta.owner === this.#self) this.#meetOwnPast(from, delta)
       if (!this.#rights.mayHear(from, delta)) continue
       if (delta.epoch <= (this.#holdings.refusedEpoch(delta.owner) ?? -1)) continue
+      heard.push(delta.owner)
       this.#holdings.readmit(delta.owner)
       const keyspace = this.#holdings.get(delta.owner) ?? this.#holdings.open(delta.owner, nothing.epoch)
       const before = keyspace.summary
@@ -382,7 +390,8 @@ export class Space {
     const passesOn = this.#rights.part === 'holder' && (push || rows <= newsRowsMax)
     if (passesOn) for (const { keyspace, before } of news) this.#heat(keyspace, before)
     const answers = gaps.length === 0 ? [] : [this.#comparison.asking(gaps)]
-    return more === undefined ? answers : [...answers, this.#comparison.askingMore(from, more, deltas)]
+    // Where nothing of it is taken, the same would be told again.
+    return more === undefined || heard.length === 0 ? answers : [...answers, this.#comparison.askingMore(from, more, heard)]
   }
 
   /** One who may speak of this owner knows a later life of it: its epoch was lost, and it must begin above that one. */

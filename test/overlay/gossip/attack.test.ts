@@ -1,6 +1,7 @@
 /** What a worker whose key was stolen may send to a manager that holds everybody's rows, and what comes of it. Messages go through their bytes. */
 import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
+import { never } from '../../../lib/overlay/gossip/holdings.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
 import { claimedEpochMax } from '../../../lib/overlay/gossip/rights.js'
@@ -170,6 +171,149 @@ t.test(
     }
   },
 )
+
+/** As many summaries of one owner as a message holds. */
+function repeated(owner: string, summary: { readonly epoch: number; readonly gc: number; readonly max: number }): GossipMessage {
+  const owners = Array.from({ length: 2_610 }, () => ({ owner, ...summary }))
+  return { type: 'digest', scope: 's', range: { of: 'listed' }, answer: 'wants-answer', owners }
+}
+
+t.test('a digest that names an owner twice is refused unread', async (t) => {
+  const bytes = encodeGossip(repeated('worker000001', { epoch: 2, gc: 0, max: 0 }))
+  t.ok(bytes.length <= gossipMessageMaxBytes, 'it is refused for what it says, not for its size')
+  t.throws(() => decodeGossip(bytes), { code: 'ERR_SKEIN_BAD_MESSAGE' })
+})
+
+t.test('who is ahead of a holder in one owner’s rows is asked for them once, however often it says so', async (t) => {
+  const space = manager()
+  heard(space, 'w1', deltas('w1', 2 ** 40, 2 ** 40, []))
+  const answers = space.receive('w1', repeated('w1', { epoch: 2 ** 41, gc: 0, max: 0 })).map(({ message }) => message)
+  t.match(answers, [{ type: 'digest', owners: [{ owner: 'w1' }] }])
+  t.equal((answers[0] as GossipMessage & { type: 'digest' }).owners.length, 1)
+})
+
+t.test('what a holder lacks is asked for in a message that can be sent, however much that is', async (t) => {
+  const space = manager()
+  const owners = Array.from({ length: 3_500 }, (_, number) => ({ owner: `o${number}`, epoch: 2 ** 40 + 1, gc: 0, max: 9 }))
+  for (let from = 0; from < owners.length; from += 400) {
+    const opened = owners.slice(from, from + 400).map(({ owner }): Delta => {
+      const rows = [{ table: 't', key: '', version: 2 ** 40, value: undefined }]
+      return { owner, epoch: 2 ** 40, from: 0, to: 2 ** 40, gc: 0, max: 2 ** 40, reset: false, rows }
+    })
+    heard(space, 'm2', { type: 'deltas', scope: 's', deltas: opened, push: false })
+  }
+  const digest = { type: 'digest', scope: 's', range: { of: 'listed' }, answer: 'wants-answer', owners } as const
+  const asked = new Set<string>()
+  for (let round = 0; round < 20; round++)
+    for (const answer of heard(space, 'm2', digest))
+      if (answer.type === 'digest') for (const { owner } of answer.owners) asked.add(owner)
+  t.equal(asked.size, owners.length, 'and all of it in the end')
+})
+
+t.test(
+  'a node that lists others in its rows, or asks for more of them, does not learn where a holder stands with them',
+  async (t) => {
+    const space = manager()
+    heard(space, 'w2', deltas('w2', 1, 0, [{ table: 'load', key: 'cpu', version: 1, value: Uint8Array.of(1) }]))
+    const { deltas: forged } = deltas('w2', 1, 1, []) as GossipMessage & { type: 'deltas' }
+    const own = deltas('w1', 1, 0, [{ table: 't', key: '', version: 1, value: Uint8Array.of(1) }]) as GossipMessage & {
+      type: 'deltas'
+    }
+    for (const push of [true, false]) {
+      const message = { type: 'deltas', scope: 's', push, more: { of: 'listed' } } as const
+      const answers = heard(space, 'w1', { ...message, deltas: [...forged, ...own.deltas] })
+      const named = answers.flatMap((answer) => (answer.type === 'digest' ? answer.owners : [])).map(({ owner }) => owner)
+      t.notOk(named.includes('w2'))
+    }
+  },
+)
+
+/** A manager that is told of so many owners at once, which are all removed then. */
+function afterRemovals(count: number, self = 'm1'): Space {
+  const space = new Space({
+    scope: 's',
+    self,
+    epoch: 1,
+    part: 'holder',
+    random: seededRandom(count),
+    accepts: (from, owner) => from === owner || from.startsWith('m'),
+  })
+  for (let number = 0; number < count; number++) space.standing(`worker${number}`.padEnd(12, 'x'), 'removed', 0)
+  return space
+}
+
+t.test('a manager that starts where thousands of nodes were removed compares itself in messages that can be sent', async (t) => {
+  const space = afterRemovals(5_000)
+  for (const hash of [new Uint8Array(8), new Uint8Array(8).fill(7)]) heard(space, 'm2', { type: 'fingerprint', scope: 's', hash })
+  const answers = heard(space, 'm2', { type: 'buckets', scope: 's', hashes: new Uint8Array(2_048).fill(1) })
+  t.equal(answers.length, 1)
+  const [digest] = answers as [GossipMessage & { type: 'digest' }]
+  t.notOk(
+    digest.owners.some(({ epoch }) => epoch === never),
+    'and does not list them: raft tells everybody',
+  )
+})
+
+t.test('one who has not heard that a node was removed, and tells of it without end, is not asked for more of that', async (t) => {
+  const [behind, space] = [afterRemovals(0, 'm2'), afterRemovals(10)]
+  for (let number = 0; number < 10; number++) {
+    const owner = `worker${number}`.padEnd(12, 'x')
+    const rows = [1, 2, 3].map((version): Row => ({ table: 't', key: `${version}`, version, value: new Uint8Array(15_000) }))
+    heard(behind, owner, deltas(owner, 1, 0, rows))
+  }
+  behind.write('t', 'own', Uint8Array.of(1))
+  behind.partners(['m1'])
+  space.partners(['m2'])
+  let messages = 0
+  for (let nowMs = 0; nowMs <= 10_000; nowMs += 100) {
+    const queue = [
+      ...behind.tick(nowMs).map(({ message }) => ({ to: space, from: 'm2', message })),
+      ...space.tick(nowMs).map(({ message }) => ({ to: behind, from: 'm1', message })),
+    ]
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const { to, from, message } = next
+      if (++messages > 1_000) throw new Error('they ask each other without end')
+      for (const answer of heard(to, from, message)) {
+        const other = to === space ? ({ to: behind, from: 'm1' } as const) : ({ to: space, from: 'm2' } as const)
+        queue.push({ ...other, message: answer })
+      }
+    }
+  }
+  t.ok(space.get('m2', 't', 'own'), 'what is not of them arrives')
+  t.same([...space.holdings()].sort(), ['m2'], 'and nothing of the removed comes back')
+  t.equal([...behind.holdings()].length, 11)
+})
+
+t.test('owners that are refused for some lives only are listed, in as many messages as it takes', async (t) => {
+  const space = manager()
+  const count = 3_000
+  for (let number = 0; number < count; number++) {
+    const owner = `worker${number}`.padEnd(12, 'x')
+    heard(space, owner, deltas(owner, 2 ** 40 + 1, 0, [{ table: 't', key: '', version: 2 ** 40, value: Uint8Array.of(1) }]))
+    space.standing(owner, 'left', 0)
+  }
+  const listed = new Set<string>()
+  for (let round = 0; round < 40; round++)
+    for (const answer of heard(space, 'm2', { type: 'buckets', scope: 's', hashes: new Uint8Array(2_048).fill(1) }))
+      if (answer.type === 'digest') for (const { owner } of answer.owners) listed.add(owner)
+  t.equal(listed.size, count + 1)
+})
+
+t.test('names as long as they may be do not make a message too long', async (t) => {
+  const space = manager()
+  const names = Array.from({ length: 400 }, (_, number) => `o${number}`.padEnd(256, 'x'))
+  for (const owner of names)
+    heard(space, 'm2', deltas(owner, 2 ** 40, 0, [{ table: 't', key: '', version: 2 ** 40, value: undefined }]))
+  const listed = new Set<string>()
+  for (let round = 0; round < 30; round++) {
+    for (const answer of heard(space, 'm2', { type: 'fingerprint', scope: 's', hash: new Uint8Array(8) }))
+      if (answer.type === 'digest') for (const { owner } of answer.owners) listed.add(owner)
+    const nothing = { type: 'digest', scope: 's', range: { of: 'all' }, answer: 'is-answer', owners: [] } as const
+    const told = heard(space, 'm2', nothing)
+    t.equal(told.flatMap((answer) => (answer.type === 'deltas' ? answer.deltas : [])).length, names.length + 1)
+  }
+  t.equal(listed.size, names.length + 1, 'what does not fit into one comparison is listed in another')
+})
 
 t.test('a digest that names more buckets than there are is refused unread', async (t) => {
   const buckets = new Array<number>(257).fill(0)
