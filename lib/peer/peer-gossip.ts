@@ -157,14 +157,16 @@ export class PeerGossip implements AsyncDisposable {
   }
 
   metrics(): Readonly<Record<string, number>> {
-    const { sent, sentBytes, received, unsent, malformed, overfull } = this.#gossip.counters
+    const { sent, sentBytes, received, unsent, malformed, strange, overfull, unreadable } = this.#gossip.counters
     return {
       skein_gossip_sent_total: sent,
       skein_gossip_sent_bytes_total: sentBytes,
       skein_gossip_received_total: received,
       skein_gossip_unsent_total: unsent,
       skein_gossip_malformed_total: malformed,
+      skein_gossip_strange_total: strange,
       skein_gossip_overfull_total: overfull,
+      skein_gossip_unreadable_total: unreadable,
     }
   }
 

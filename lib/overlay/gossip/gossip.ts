@@ -39,6 +39,8 @@ export interface GossipCounters {
   readonly strange: number
   /** Owners dropped because their rows weighed too much. */
   readonly overfull: number
+  /** Values of rows that did not read: of another version, or nonsense. */
+  readonly unreadable: number
 }
 
 /** What this process does in one scope. */
@@ -71,6 +73,9 @@ export class Gossip implements AsyncDisposable {
   #unsent = 0
   #malformed = 0
   #strange = 0
+  #unreadable = 0
+  /** Of scopes that were left. */
+  #overfull = 0
 
   /** Does nothing until `start`. */
   constructor(options: GossipOptions) {
@@ -85,7 +90,8 @@ export class Gossip implements AsyncDisposable {
       unsent: this.#unsent,
       malformed: this.#malformed,
       strange: this.#strange,
-      overfull: [...this.#scopes.values()].reduce((sum, { space }) => sum + space.overfull, 0),
+      overfull: [...this.#scopes.values()].reduce((sum, { space }) => sum + space.overfull, this.#overfull),
+      unreadable: this.#unreadable,
     }
   }
 
@@ -130,7 +136,9 @@ export class Gossip implements AsyncDisposable {
   /** No longer; its rows are forgotten here. */
   leave(scope: string): void {
     const space = this.#scopes.get(scope)?.space
-    if (space !== undefined) this.#nextLife.set(scope, space.ownEpoch + 1)
+    if (space === undefined) return
+    this.#nextLife.set(scope, space.ownEpoch + 1)
+    this.#overfull += space.overfull
     this.#scopes.delete(scope)
   }
 
@@ -179,7 +187,14 @@ export class Gossip implements AsyncDisposable {
     const known = joined.tables.get(name)
     if (known !== undefined) return known as unknown as Table<T>
     const { space, tables } = joined
-    const world = { space, nowMs: () => this.#o.clock.now(), written: () => this.#settle(joined) }
+    const world = {
+      space,
+      nowMs: () => this.#o.clock.now(),
+      written: () => this.#settle(joined),
+      unread: () => {
+        this.#unreadable++
+      },
+    }
     const table = new Table<T>(name, world, reader)
     tables.set(name, table as unknown as Table<never>)
     return table

@@ -26,6 +26,8 @@ export interface TableWorld {
   nowMs(): number
   /** The own rows were changed: tell others, and those who watch. */
   written(): void
+  /** A row's value did not read; told once for each value. */
+  unread(): void
 }
 
 /** Changes that wait for one reader: at most one for each row, so a slow reader misses steps and never the outcome. */
@@ -67,8 +69,8 @@ export class Table<T> {
   readonly #observers = new Set<(changed: Pick<RowChange, 'owner' | 'key'>) => void>()
   /** What each value read as; a value is replaced, never changed. */
   readonly #known = new WeakMap<Uint8Array, T>()
-  /** Rows whose value did not read: of another version, or nonsense. They are not shown. */
-  unreadable = 0
+  /** Values that did not read: of another version, or nonsense. Their rows are not shown. */
+  readonly #unreadable = new WeakSet<Uint8Array>()
 
   /** Made by `Gossip.table`. */
   constructor(name: string, world: TableWorld, reader: Reader<T>) {
@@ -143,13 +145,15 @@ export class Table<T> {
     if (value === undefined) return undefined
     const known = this.#known.get(value)
     if (known !== undefined) return known
+    if (this.#unreadable.has(value)) return undefined
     try {
       const row = read(this.#reader, decode(value, rowMaxBytes), this.name)
       this.#known.set(value, row)
       return row
     } catch (error) {
       if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
-      this.unreadable++
+      this.#unreadable.add(value)
+      this.#world.unread()
       return undefined
     }
   }

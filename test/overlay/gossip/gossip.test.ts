@@ -163,14 +163,21 @@ t.test('rows that do not read are not shown, messages that do not decode are cou
   gossip.partners('managers', ['b'])
   w.clock.advance(500)
   const numbers = other.table('managers', 'names', natural)
+  for (let look = 0; look < 3; look++) t.same([...numbers.rows()], [])
+  t.equal(numbers.get('a', 'k'), undefined)
+  t.equal(other.counters.unreadable, 1, 'one row, however often it is looked at')
+  gossip.table('managers', 'names', string).set('k', 'other')
+  w.clock.advance(500)
   t.same([...numbers.rows()], [])
-  t.equal(numbers.unreadable, 1)
+  t.equal(other.counters.unreadable, 2)
   gossip.receive('b', Uint8Array.of(1, 2, 3))
   gossip.receive(
     'b',
     encodeGossip({ type: 'digest', scope: 'elsewhere', range: { of: 'all' }, answer: 'wants-answer', owners: [] }),
   )
   t.match(gossip.counters, { malformed: 1, strange: 1 })
+  other.leave('managers')
+  t.equal(other.counters.unreadable, 2, 'a count never falls')
 })
 
 t.test('a row has an age by the clock of whoever holds it, and a hidden owner’s rows come back as they were', async (t) => {
