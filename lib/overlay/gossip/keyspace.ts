@@ -188,10 +188,12 @@ export class Keyspace {
     const hasAll = peer.max > this.#max || (peer.max === this.#max && peer.gc >= this.#gc)
     if (peer.epoch > this.#epoch || (isSameLife && hasAll)) return undefined
     const reset = isSameLife && peer.max < this.#gc && peer.gc < this.#gc
-    return this.deltaSince(isSameLife && !reset ? peer.max : 0, budgetBytes, reset)
+    const delta = this.deltaSince(isSameLife && !reset ? peer.max : 0, budgetBytes)
+    return reset ? { ...delta, reset } : delta
   }
 
-  deltaSince(from: number, budgetBytes: number, reset = false): Delta {
+  /** What follows on a version, up to about so many bytes and at least one row. */
+  deltaSince(from: number, budgetBytes: number): Delta {
     const rows: Row[] = []
     let bytes = 0
     let to = this.#max
@@ -206,7 +208,7 @@ export class Keyspace {
       rows.push(row)
       bytes += size
     }
-    return { owner: this.owner, epoch: this.#epoch, from, to: Math.max(to, from), gc: this.#gc, max: this.#max, reset, rows }
+    return { owner: this.owner, epoch: this.#epoch, from, to: Math.max(to, from), gc: this.#gc, max: this.#max, reset: false, rows }
   }
 
   /** Takes what another holder, or the owner, told. */

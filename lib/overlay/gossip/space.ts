@@ -106,10 +106,6 @@ export class Space {
     this.#comparison = new Comparison({ scope, holdings: this.#holdings, rights: this.#rights, random })
   }
 
-  get scope(): string {
-    return this.#scope
-  }
-
   get ownEpoch(): number {
     return this.#holdings.own.summary.epoch
   }
