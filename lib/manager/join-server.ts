@@ -133,14 +133,14 @@ export class JoinServer implements JoinApi {
   }
 
   /**
-   * A certificate for the manager that asks itself, on no record and valid for 12 h: when its own has ended nobody lets it in, and a renewal
-   * needs the others, whose own may have ended too. Undefined before the first record.
+   * A certificate for the manager that asks itself, on no record and valid for 12 h, or until `untilMs` if that is later: when its own is
+   * not in time nobody lets it in, and a renewal needs the others, whose own may have ended too. Undefined before the first record.
    */
-  stopgap(node: string, publicKey: Uint8Array): Uint8Array | undefined {
+  stopgap(node: string, publicKey: Uint8Array, untilMs: number): Uint8Array | undefined {
     const { cluster } = this.#world.store.view()
-    return (
-      cluster && this.#issue(cluster.access, { cluster: cluster.id, role: 'manager', id: node }, publicKey, lifetimes.stopgapMs)
-    )
+    if (cluster === undefined) return undefined
+    const lifeMs = Math.max(lifetimes.stopgapMs, untilMs - this.#world.wallMs())
+    return this.#issue(cluster.access, { cluster: cluster.id, role: 'manager', id: node }, publicKey, lifeMs)
   }
 
   /** What every member must know; who is none by its certificate gets no keys. @throws {SkeinError} ERR_SKEIN_PRECONDITION while the cluster is being founded */

@@ -3,14 +3,14 @@ import type { Clock } from '../base/clock.js'
 import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
-import { type Credentials, type KeyPair, makeKeyPair, renewalDelayMs } from '../security/index.js'
+import { type Credentials, checkNew, type KeyPair, makeKeyPair, readCertificate, renewalDelayMs } from '../security/index.js'
 
 export interface CertificateKeeperWorld {
   readonly clock: Clock
   readonly random: Random
   readonly logger: Logger
   readonly credentials: Credentials
-  /** Shows a certificate of this peer's own making when its own has ended and it can make one; true when it did. */
+  /** Shows a certificate of this peer's own making when its own is not in time and it can make one; true when it did. */
   bridge(): boolean
   /** Asks the leader for a certificate for these keys. */
   renew(keys: KeyPair): Promise<RenewAnswer>
@@ -95,17 +95,22 @@ export class CertificateKeeper {
     })
   }
 
-  /** Never rejects: what fails is tried again, long before the certificate ends. */
+  /** Never rejects: what fails is tried again, long before the certificate ends; the one there is stays until there is a better one. */
   async #renew(): Promise<void> {
-    const { bridge, renew, adopt, logger, random } = this.#world
+    const { bridge, renew, adopt, clock, logger, random } = this.#world
     try {
       const keys = await makeKeyPair()
       if (bridge()) this.#reasons++
       const reasons = this.#reasons // one that comes while the answer is on its way may be news to it
-      await adopt(keys, await renew(keys))
+      const answer = await renew(keys)
+      const validity = readCertificate(answer.certificate)
+      checkNew(validity, clock.wallMs())
+      await adopt(keys, answer)
       this.#answered = reasons
-      this.#failures = 0
       this.#chance = random()
+      const isOld = renewalDelayMs(validity, this.#chance, clock.wallMs(), 0) === 0
+      // The clocks differ by half of its life or more: the next one would be as old, so there is no hurry.
+      this.#failures = isOld ? this.#failures + 1 : 0
     } catch (error) {
       this.#failures += 1
       logger.warn({ error: messageOf(error), failures: this.#failures }, 'the certificate could not be renewed; trying again')

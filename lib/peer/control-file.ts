@@ -1,7 +1,7 @@
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
-import { formatKeyString, type KeyString, readCertificate } from '../security/index.js'
+import { formatKeyString, isInTime, type KeyString, readCertificate, type Validity } from '../security/index.js'
 import { removeControlFile, type StateDir, writeControlFile } from './state-dir.js'
 
 export interface ControlFileWorld {
@@ -14,12 +14,14 @@ export interface ControlFileWorld {
 
 /** How often the certificate's age is looked at, and a failed try made again. */
 const lookMs = 5_000
+/** One that begins in the future by this machine's clock is no better at once. */
+const clocksMs = 60_000
 
 /** The file by which commands on this machine reach the running peer, with a certificate of their own that is kept fresh. */
 export class ControlFile {
   readonly #world: ControlFileWorld
   #cancel: (() => void) | undefined
-  #renewAtMs = 0
+  #written: { readonly validity: Validity; readonly atMs: number } | undefined
   #work: Promise<void> = Promise.resolve()
 
   constructor(world: ControlFileWorld) {
@@ -30,7 +32,7 @@ export class ControlFile {
   async start(): Promise<void> {
     if (this.#cancel !== undefined) return
     this.#cancel = this.#world.clock.every(lookMs, () => {
-      if (this.#world.clock.wallMs() >= this.#renewAtMs) this.#work = this.#try()
+      if (this.#isDue()) this.#work = this.#try()
     })
     this.#work = this.#write()
     await this.#work.catch((error: unknown) => {
@@ -51,6 +53,16 @@ export class ControlFile {
     await removeControlFile(this.#world.dir)
   }
 
+  /** Half of its life is over, or it is not in time: a clock was set. */
+  #isDue(): boolean {
+    const { clock } = this.#world
+    if (this.#written === undefined) return true
+    const { validity, atMs } = this.#written
+    const nowMs = clock.wallMs()
+    const isOld = nowMs >= (validity.notBeforeMs + validity.notAfterMs) / 2
+    return isOld || (!isInTime(validity, nowMs) && clock.now() >= atMs + clocksMs)
+  }
+
   async #try(): Promise<void> {
     await this.#write().catch((error: unknown) => this.#warn(error))
   }
@@ -60,10 +72,9 @@ export class ControlFile {
   }
 
   async #write(): Promise<void> {
-    const { dir, issue } = this.#world
+    const { dir, clock, issue } = this.#world
     const key = await issue()
     await writeControlFile(dir, formatKeyString(key))
-    const { notBeforeMs, notAfterMs } = readCertificate(key.own.certificate)
-    this.#renewAtMs = (notBeforeMs + notAfterMs) / 2
+    this.#written = { validity: readCertificate(key.own.certificate), atMs: clock.now() }
   }
 }

@@ -10,7 +10,7 @@ import { SkeinError } from '../base/errors.js'
 import { makeId } from '../base/ids.js'
 import type { Random } from '../base/random.js'
 import type { Link } from '../overlay/transport/index.js'
-import { digestOf, type KeyPair, type OwnCertificate, provePossession } from '../security/index.js'
+import { checkNew, digestOf, type KeyPair, type OwnCertificate, provePossession, readCertificate } from '../security/index.js'
 import { type AskOptions, askManagers } from './ask-managers.js'
 
 export interface JoinAttempt extends Omit<AskOptions, 'what' | 'timeoutMs'> {
@@ -32,15 +32,19 @@ const callMs = 5_000
  */
 export async function joinCluster({ keys, root, request, ...options }: JoinAttempt): Promise<JoinAnswer> {
   const { publicKey } = keys
+  const { clock } = options
   const answer = await askManagers({ ...options, what: 'join', timeoutMs: joinTimeoutMs }, async (link) => {
     const proof = provePossession(keys, { purpose: 'join', id: request.id, publicKey, binding: link.binding })
     return readJoinAnswer(await link.call('join.join', { ...request, publicKey, proof }, { deadlineMs: callMs }))
   })
   const { roots, retired } = answer.trust
-  if ([...roots, ...retired].some((each) => digestOf(each) === root)) return answer
-  throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'the answer to join.join: the pinned root is not among its roots', {
-    path: 'trust',
-  })
+  if (![...roots, ...retired].some((each) => digestOf(each) === root)) {
+    throw new SkeinError('ERR_SKEIN_BAD_MESSAGE', 'the answer to join.join: the pinned root is not among its roots', {
+      path: 'trust',
+    })
+  }
+  checkNew(readCertificate(answer.certificate), clock.wallMs())
+  return answer
 }
 
 /** A client's certificate for these keys, asked over this link. @throws {SkeinError} ERR_SKEIN_BAD_JOIN_SECRET, ERR_SKEIN_NOT_LEADER (a worker was asked) */

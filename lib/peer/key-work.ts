@@ -131,23 +131,30 @@ export class KeyWork {
     })
   }
 
-  /** A manager whose certificate has ended (the cluster was off for its whole life) goes on with one of its own making until it is renewed. */
+  /**
+   * A manager whose certificate is not in time goes on with one of its own making until it is renewed: the cluster was off for its whole
+   * life, or it was made while a clock was ahead.
+   */
   #bridge(): boolean {
     const { own, clock, logger, self, manager } = this.#world
     const nowMs = clock.wallMs()
     const { certificate: stored } = own
     const { certificate: shown } = own.credentials
     if (stored === undefined || shown === undefined) return false
-    const { notAfterMs } = readCertificate(stored)
-    if (nowMs <= notAfterMs) {
-      own.show(stored) // the clock may have been ahead for a while
+    const validity = readCertificate(stored)
+    if (isInTime(validity, nowMs)) {
+      own.show(stored) // the clock may have been wrong for a while
       return false
     }
     if (isInTime(shown, nowMs)) return false
-    const stopgap = manager()?.desk.stopgap(self().node, own.keys.publicKey)
+    // To the end of one that has not begun: should it be our own clock that is behind, the others take it too.
+    const stopgap = manager()?.desk.stopgap(self().node, own.keys.publicKey, validity.notAfterMs)
     if (stopgap === undefined) return false
-    const ended = new Date(notAfterMs).toISOString()
-    logger.warn({ ended }, 'this manager’s certificate has ended; it shows one it made itself until it is renewed')
+    const [begins, ends, now] = [validity.notBeforeMs, validity.notAfterMs, nowMs].map((atMs) => new Date(atMs).toISOString())
+    logger.warn(
+      { begins, ends, now },
+      'this manager’s certificate is not in time by its clock; it shows one it made itself until it is renewed',
+    )
     own.show(stopgap)
     return true
   }
@@ -160,17 +167,29 @@ export class KeyWork {
       return { publicKey, proof: provePossession(keys, { purpose: 'renew', id, publicKey, binding }) }
     }
     const manager = this.#world.manager()
-    if (manager?.leading) {
-      const binding = randomBytes(bindingBytes) // of no connection: it asks itself
+    const askItself = async (self: Manager): Promise<RenewAnswer> => {
+      const binding = randomBytes(bindingBytes) // of no connection
       const key = this.#world.own.credentials.certificate?.fingerprint ?? ''
-      return await manager.joining().renew({ node: id, role: 'manager', key }, prove(binding), binding)
+      return await self.joining().renew({ node: id, role: 'manager', key }, prove(binding), binding)
     }
+    if (manager?.leading) return await askItself(manager)
     const addresses = this.#world.managers().flatMap(({ node, address }) => (node === id ? [] : [address]))
     if (addresses.length === 0) throw new SkeinError('ERR_SKEIN_UNREACHABLE', 'no other manager is known', { address: 'none' })
-    const options = { pool, addresses, clock, random, signal, what: 'renew', timeoutMs: renewTimeoutMs }
-    return await askManagers(options, async (link) =>
-      readRenewAnswer(await link.call('join.renew', prove(link.binding), { deadlineMs: callMs })),
-    )
+    const over = new AbortController()
+    const options = { pool, addresses, clock, random, what: 'renew', timeoutMs: renewTimeoutMs }
+    const asking = AbortSignal.any([signal, over.signal])
+    // Who begins to lead has nobody to ask but itself.
+    if (manager !== undefined) void leads(manager, asking).then(() => over.abort())
+    try {
+      return await askManagers({ ...options, signal: asking }, async (link) =>
+        readRenewAnswer(await link.call('join.renew', prove(link.binding), { deadlineMs: callMs })),
+      )
+    } catch (error) {
+      if (manager?.leading) return await askItself(manager)
+      throw error
+    } finally {
+      over.abort()
+    }
   }
 
   /** A manager makes it itself, with or without a quorum; a worker asks for one that may do what its apps may. */
@@ -196,4 +215,9 @@ export class KeyWork {
     )
     return { own: { certificate, keys }, trust, addresses }
   }
+}
+
+/** Resolves when this manager leads, or at the signal. */
+async function leads(manager: Manager, signal: AbortSignal): Promise<void> {
+  while (!manager.leading && !signal.aborted) await manager.newsWithin(renewTimeoutMs, signal)
 }

@@ -1,5 +1,8 @@
 /** When a certificate is renewed. Pure. */
+import { SkeinError } from '../base/errors.js'
+import { lifetimes } from './authority.js'
 import type { Validity } from './certificate.js'
+import { isInTime } from './trust.js'
 
 /** The share of a certificate's life after which it is renewed at the earliest and at the latest: a cluster's nodes spread over it. */
 export const renewalWindow = { from: 0.5, to: 0.8 } as const
@@ -16,14 +19,30 @@ export function renewalAtMs({ notBeforeMs, notAfterMs }: Validity, chance: numbe
 }
 
 /**
- * Milliseconds until the next look: never longer than an hour, since a clock that is set anew moves the moment; 0 when it is due.
+ * Milliseconds until the next look: never longer than an hour, since a clock that is set anew moves the moment; 0 when it is due, as one
+ * is that begins in the future: whoever made it had another time.
  * @param failures tries that failed since it was due.
  */
 export function renewalDelayMs(validity: Validity, chance: number, nowMs: number, failures: number): number {
   const leftMs = renewalAtMs(validity, chance) - nowMs
-  if (leftMs > 0) return Math.min(leftMs, retryMaxMs)
+  if (leftMs > 0 && isInTime(validity, nowMs)) return Math.min(leftMs, retryMaxMs)
   if (failures === 0) return 0
   const lifeMs = validity.notAfterMs - validity.notBeforeMs
   const baseMs = Math.max(retryMinMs, Math.min(lifeMs * retryShare, 60_000))
   return Math.min(baseMs * 2 ** Math.min(failures - 1, 16), retryMaxMs, Math.max(retryMinMs, lifeMs * retryShare * 5))
+}
+
+/**
+ * Checks a certificate that was made just now: nobody with a clock like ours would take one that is not in time.
+ * @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE: expired, not-yet-valid; the words name both clocks
+ */
+export function checkNew(validity: Validity, nowMs: number): void {
+  if (isInTime(validity, nowMs)) return
+  const reason = nowMs > validity.notAfterMs ? 'expired' : 'not-yet-valid'
+  const [theirs, ours] = [validity.notBeforeMs + lifetimes.backdateMs, nowMs].map((atMs) => new Date(atMs).toISOString())
+  throw new SkeinError(
+    'ERR_SKEIN_BAD_CERTIFICATE',
+    `certificate (${reason}): it was made just now by a manager whose clock says ${theirs}, and this machine’s clock says ${ours}; it is not taken until the one that is wrong is set right`,
+    { reason },
+  )
 }

@@ -84,16 +84,14 @@ export function identify(
  */
 const behindMs = 23 * 3_600_000
 
+const again = 'a worker joins again with an empty directory, and a manager is started again'
+
 /** @throws {SkeinError} ERR_SKEIN_BAD_CERTIFICATE: expired, not-yet-valid (by more than `behindMs`) */
 export function checkTime({ notBeforeMs, notAfterMs }: Validity, nowMs: number): void {
   const clock = `this machine’s clock says ${iso(nowMs)}`
   if (nowMs + behindMs < notBeforeMs)
-    throw bad('not-yet-valid', `it begins at ${iso(notBeforeMs)}, and ${clock}; set the clocks right`)
-  if (nowMs > notAfterMs)
-    throw bad(
-      'expired',
-      `it ended at ${iso(notAfterMs)}, and ${clock}; if the clocks are right, a worker joins again with an empty directory, and a manager is started again`,
-    )
+    throw bad('not-yet-valid', `it begins at ${iso(notBeforeMs)}, and ${clock}; set the clocks right; if they are, ${again}`)
+  if (nowMs > notAfterMs) throw bad('expired', `it ended at ${iso(notAfterMs)}, and ${clock}; if the clocks are right, ${again}`)
 }
 
 /** True while nobody refuses a certificate for its time. */

@@ -187,3 +187,40 @@ t.test(
     t.equal(newcomer.role, 'worker', 'and takes in newcomers')
   },
 )
+
+t.test(
+  'while the leader’s clock is ten days ahead nobody is given a certificate that nobody would take; the clock put right, all goes on',
+  { timeout: 180_000 },
+  async (t) => {
+    const [leaders, others] = [new Calendar(), new Calendar()]
+    const first = await createPeerOver({ clock: leaders }, { name: 'm1', timing: quick })
+    t.teardown(() => first.stop())
+    const join = await first.invite('worker')
+    const dir = freshDir(t)
+    const said: string[] = []
+    const hear = (about: object, words: string): number => said.push(`${JSON.stringify(about)} ${words}`)
+    const logger = { debug: hear, info: hear, warn: hear, error: hear }
+    const worker = await createPeerOver({ clock: others }, { name: 'w1', dir, join, timing: quick, logger })
+    t.teardown(() => worker.stop())
+    const certificate = async (): Promise<Uint8Array | undefined> => (await new KeyStore(dir).read(undefined))?.certificate
+    const before = await certificate()
+
+    leaders.turn(10 * dayMs)
+    const day = (clock: Calendar): string => new Date(clock.wallMs()).toISOString().slice(0, 10)
+    const names = new RegExp(`a manager whose clock says ${day(leaders)}.*this machine’s clock says ${day(others)}`)
+    const joining = createPeerOver({ clock: others }, { name: 'w2', dir: freshDir(t), join, timing: quick })
+    await t.rejects(joining, { code: 'ERR_SKEIN_BAD_CERTIFICATE', message: names })
+
+    await first.nodes.promote('w1')
+    await eventually('it says why it is no manager', async () => said.some((line) => names.test(line)))
+    t.same(await certificate(), before, 'it shows what it had')
+    t.equal(worker.role, 'worker')
+
+    leaders.turn(-10 * dayMs)
+    await eventually('it is one', async () => worker.role === 'manager')
+    await worker.kv.put('still', 'one cluster')
+    const newcomer = await createPeerOver({ clock: others }, { name: 'w3', dir: freshDir(t), join, timing: quick })
+    t.teardown(() => newcomer.stop())
+    t.equal(newcomer.role, 'worker')
+  },
+)
