@@ -1,5 +1,15 @@
 /** Each produces its rows of the table; `--only` chooses among them. */
-export const parts = ['simulator', 'formed', 'killed', 'traffic', 'stopped', 'loss', 'memberlist', 'leader-idle'] as const
+export const parts = [
+  'simulator',
+  'formed',
+  'killed',
+  'traffic',
+  'stopped',
+  'loss',
+  'memberlist',
+  'leader-idle',
+  'peers-formed',
+] as const
 export type Part = (typeof parts)[number]
 
 export interface Arguments {
@@ -7,6 +17,7 @@ export interface Arguments {
   /** `full`: as many seeds as the table asks for. */
   readonly form: 'short' | 'full'
   readonly only: ReadonlySet<Part>
+  /** Processes of the large group: members alone, or whole peers. */
   readonly members: number
   readonly kills: number
   readonly minutes: number
@@ -14,7 +25,7 @@ export interface Arguments {
   readonly targets: ReadonlySet<string>
   /** Groups the simulator makes; empty for all it has. */
   readonly sizes: ReadonlySet<number>
-  /** Which seeds each figure of the simulator takes; undefined: as many as the form asks for. */
+  /** Which seeds each figure of the simulator takes, also those of `sizes` that the form leaves out; undefined: as many as the form asks for. */
   readonly seeds: readonly number[] | undefined
 }
 

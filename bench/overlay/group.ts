@@ -11,10 +11,13 @@ import type { MemberCounts, MemberNews, MemberOrder, MemberSetup } from './membe
 import { monotonicMs } from './monotonic.js'
 
 const cluster = 'bench0000000'
-/** Starts one file with all it needs, as an app is deployed, from V8's code cache. @see docs/operations.md, Small machines */
-const memberFile = fileURLToPath(new URL('./start.cjs', import.meta.url))
+/** One file with all it needs, as an app is deployed: by itself, or started from V8's code cache. @see docs/operations.md, Small machines */
+const memberFiles = {
+  none: fileURLToPath(new URL('./member.bundle.cjs', import.meta.url)),
+  shared: fileURLToPath(new URL('./start.cjs', import.meta.url)),
+}
 /** Without the certificates that Node would read in each process before it begins: no link believes them. @see docs/operations.md, Small machines */
-const memberEnv = { ...process.env, NODE_EXTRA_CA_CERTS: '' }
+export const memberEnv = { ...process.env, NODE_EXTRA_CA_CERTS: '' }
 /** A process for each member on a few processors: the helper threads of V8's collector would mostly wait for each other. @see docs/operations.md, Small machines */
 export const nodeFlags: readonly string[] = ['--single-threaded-gc']
 /** More at once and a start finds no processor; fewer, and those that are there gossip about each that comes. */
@@ -55,6 +58,8 @@ export interface GroupOptions {
   readonly network?: Network
   /** Processes that start at the same time. Default 32. */
   readonly startsMax?: number
+  /** `none`: every member compiles what it runs. `shared` (default): one reads what another compiled, if one did. */
+  readonly codeCache?: 'none' | 'shared'
 }
 
 export class MemberGroup {
@@ -65,6 +70,7 @@ export class MemberGroup {
   formedMs = Number.NaN
   readonly #authority: TestAuthority
   readonly #network: Network
+  readonly #file: string
   readonly #running = new Map<number, Running>()
   #completedMs = 0
   /** What ended by itself, which nothing here may. */
@@ -75,9 +81,10 @@ export class MemberGroup {
     for (const { child } of this.#running.values()) child.kill('SIGKILL')
   }
 
-  private constructor({ members, network = loopback }: GroupOptions, authority: TestAuthority) {
+  private constructor({ members, network = loopback, codeCache = 'shared' }: GroupOptions, authority: TestAuthority) {
     this.size = members
     this.#network = network
+    this.#file = memberFiles[codeCache]
     this.#authority = authority
     process.once('exit', this.#onExit)
   }
@@ -105,7 +112,7 @@ export class MemberGroup {
 
   /** Lets a small group write the code cache, if no process of this build did: those that come after start as on a machine where the app ran before. */
   static async warm(): Promise<void> {
-    const isWarm = (): boolean => readdirSync(dirname(memberFile)).some((name) => name.endsWith('.cache'))
+    const isWarm = (): boolean => readdirSync(dirname(memberFiles.shared)).some((name) => name.endsWith('.cache'))
     if (isWarm()) return
     const group = await MemberGroup.form({ members: warmers })
     try {
@@ -139,7 +146,7 @@ export class MemberGroup {
       seeds: number < seedsMax ? seeds : seeds.filter((_, at) => at === number % seeds.length),
       members: this.size,
     }
-    const [file, args] = this.#network.command(number, process.execPath, [...nodeFlags, memberFile, JSON.stringify(setup)])
+    const [file, args] = this.#network.command(number, process.execPath, [...nodeFlags, this.#file, JSON.stringify(setup)])
     const child = spawn(file, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], env: memberEnv })
     const running: Running = { number, node, epoch, child, address: setup.listen, isListening: false, isComplete: false }
     this.#running.set(number, running)

@@ -1,14 +1,12 @@
 /** What a leader spends while nothing happens: three managers and many workers, real peers over TLS, the leader's time read from the system. */
-import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { atMost, type Row, skipped, toTell } from '../report.js'
-import type { IdleOrder } from './idle-peers.js'
+import { round } from './cells.js'
+import type { SentBytes } from './idle-peers.js'
+import { PeerProcess } from './peer-process.js'
 
 const workersTotal = 100
 /** A machine with two processors has no room for a hundred processes that do a handshake at once. */
@@ -17,47 +15,14 @@ const measureMs = 30_000
 /** Until what founding and joining set off has run out. */
 const settleMs = 15_000
 const percentMax = 10
-/** Ticks of /proc per second, on every Linux that Node runs on. */
-const ticksPerSecond = 100
 
-class PeerProcess {
-  readonly child: ChildProcess
-  #nextTag = 1
-
-  constructor() {
-    this.child = fork(fileURLToPath(new URL('./idle-peers.js', import.meta.url)), {
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-    })
-  }
-
-  async ask(order: IdleOrder): Promise<unknown> {
-    const tag = this.#nextTag++
-    this.child.send({ tag, order })
-    for (;;) {
-      const [message] = (await once(this.child, 'message')) as [{ tag: number; answer?: unknown; error?: string }]
-      if (message.tag !== tag) continue
-      if (message.error !== undefined) throw new Error(`${order.type}: ${message.error}`)
-      return message.answer
-    }
-  }
-
-  /** Milliseconds of processor time so far. */
-  cpuMs(): number {
-    const stat = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8')
-    // The name in parentheses may hold anything; what follows it counts from field 3.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    return ((Number(fields[11]) + Number(fields[12])) * 1000) / ticksPerSecond
-  }
-
-  async end(): Promise<void> {
-    if (this.child.exitCode !== null) return
-    const ended = once(this.child, 'exit')
-    this.child.disconnect()
-    await ended
-  }
+/** What one process and its peers took, on average of a second. */
+interface Spent extends SentBytes {
+  /** Of a core. */
+  readonly percent: number
 }
 
-/** Rows: the leader's, a follower's and a worker's share of one processor while the cluster idles. */
+/** Rows: the leader's, a follower's and a worker's share of one processor while the cluster idles, and what leader and worker send for gossip and membership. */
 export async function leaderIdleRows(): Promise<Row[]> {
   const figure = `leader of 3 managers and ${workersTotal} workers idles, % of a core`
   if (process.platform !== 'linux') return [skipped(figure, `≤ ${percentMax} %`, 'processor time is read from /proc')]
@@ -84,25 +49,60 @@ export async function leaderIdleRows(): Promise<Row[]> {
     await founder.ask({ type: 'serve', replicas: workersTotal })
     await pause(settleMs)
     const leads = await Promise.all(managers.map((manager) => manager.ask({ type: 'leads' })))
-    const before = all.map((each) => each.cpuMs())
-    const beganMs = performance.now()
-    await pause(measureMs)
-    const tookMs = performance.now() - beganMs
-    const percent = all.map((each, at) => ((each.cpuMs() - (before[at] as number)) / tookMs) * 100)
+    const spent = await spentIn(measureMs, all)
     const states = (await founder.ask({ type: 'nodes' })) as string[]
     const ready = states.filter((state) => state === 'ready').length
     if (ready !== managers.length + workersTotal) throw new Error(`only ${ready} nodes are ready`)
-    const round = (value: number): number => Math.round(value * 100) / 100
-    const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
-    const leading = percent.slice(0, managers.length).filter((_, at) => leads[at] === true)
-    const following = percent.slice(0, managers.length).filter((_, at) => leads[at] !== true)
+    const ofManagers = spent.slice(0, managers.length)
+    const leader = meanOf(ofManagers.filter((_, at) => leads[at] === true))
+    const follower = meanOf(ofManagers.filter((_, at) => leads[at] !== true))
+    const worker = meanOf(spent.slice(managers.length), workersPerProcess)
+    const sent = 'payload bytes a second'
     return [
-      atMost(figure, round(mean(leading)), percentMax, '%'),
-      toTell('a follower beside it, % of a core', round(mean(following)), null, 'less'),
-      toTell('one of its workers, % of a core', round(mean(percent.slice(managers.length)) / workersPerProcess), null, 'less'),
+      atMost(figure, round(leader.percent, 2), percentMax, '%'),
+      told('a follower beside it, % of a core', round(follower.percent, 2)),
+      told('one of its workers, % of a core', round(worker.percent, 2)),
+      told(`sent by the idle leader for gossip, ${sent}`, round(leader.gossip, 1)),
+      told(`sent by the idle leader for membership, ${sent}`, round(leader.membership, 1)),
+      told(`sent by one of its workers for gossip, ${sent}`, round(worker.gossip, 1)),
+      told(`sent by one of its workers for membership, ${sent}`, round(worker.membership, 1)),
     ]
   } finally {
     await Promise.all(all.map((each) => each.end()))
     await rm(dir, { recursive: true, force: true })
   }
+}
+
+async function spentIn(forMs: number, processes: readonly PeerProcess[]): Promise<Spent[]> {
+  const sent = (): Promise<SentBytes[]> =>
+    Promise.all(processes.map(async (each) => (await each.ask({ type: 'sent' })) as SentBytes))
+  // Who is asked works for it: outside of what is measured of its processor.
+  const sentBefore = await sent()
+  const cpuMsBefore = processes.map((each) => each.cpuMs())
+  const beganMs = performance.now()
+  await pause(forMs)
+  const seconds = (performance.now() - beganMs) / 1000
+  const cpuMs = processes.map((each) => each.cpuMs())
+  return (await sent()).map(({ gossip, membership }, at): Spent => {
+    const before = sentBefore[at] as SentBytes
+    return {
+      percent: (cpuMs[at]! - cpuMsBefore[at]!) / seconds / 10,
+      gossip: (gossip - before.gossip) / seconds,
+      membership: (membership - before.membership) / seconds,
+    }
+  })
+}
+
+/** Of one peer, where each process has `peers` of them. */
+function meanOf(spent: readonly Spent[], peers = 1): Spent {
+  const mean = (of: (one: Spent) => number): number => spent.reduce((sum, one) => sum + of(one), 0) / spent.length / peers
+  return {
+    percent: mean(({ percent }) => percent),
+    gossip: mean(({ gossip }) => gossip),
+    membership: mean(({ membership }) => membership),
+  }
+}
+
+function told(figure: string, value: number): Row {
+  return toTell(figure, value, null, 'less')
 }

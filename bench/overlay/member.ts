@@ -40,11 +40,9 @@ export interface MemberTraffic {
 }
 
 export interface MemberCounts extends MemberTraffic {
-  /** Members it holds alive or suspect, itself included. */
-  readonly here: number
-  readonly states: Readonly<Record<string, string>>
+  /** 0: it keeps up; above, it waits longer and probes less often. */
+  readonly healthScore: number
   readonly isStreamOnly: boolean
-  readonly linked: number
 }
 
 /** @see monotonicMs for `atMs`. */
@@ -90,11 +88,6 @@ async function run(setup: MemberSetup): Promise<void> {
     logger: silentLogger,
   })
   let isComplete = false
-  const linked = new Set<string>()
-  pool.observe((event) => {
-    if (event.type === 'up') linked.add(event.node)
-    else if (event.type === 'down') linked.delete(event.node)
-  })
   runner.watch(({ type, member }) => {
     const atMs = monotonicMs()
     if (type === 'failed') tell({ type, subject: member.id, atMs })
@@ -106,17 +99,14 @@ async function run(setup: MemberSetup): Promise<void> {
   process.on('message', ({ tag }: MemberOrder) => {
     const { sent: datagrams, sentBytes: datagramBytes } = lane.counters
     const { sentOverLinks: linkMessages, sentBytes, isStreamOnly } = runner.counters
-    const states = Object.fromEntries(runner.members().map(({ id, state }) => [id, state]))
     const counts: MemberCounts = {
       datagrams,
       datagramBytes,
       linkMessages,
       // The runner counts payloads of both ways.
       linkBytes: sentBytes - (datagramBytes - datagrams * sealBytes),
-      here: runner.core.hereCount,
-      states,
+      healthScore: runner.core.healthScore,
       isStreamOnly: isStreamOnly === 1,
-      linked: linked.size,
     }
     tell({ type: 'counted', tag, counts })
   })

@@ -36,32 +36,64 @@ export async function stopInTurn(
   }
 }
 
+type Counted = Pick<MemberGroup, 'size' | 'members' | 'counts'>
+
 /** What one member sends in a second for the sake of membership, on average of all. */
 export interface Steady {
+  /** Datagrams, and messages over links. */
   readonly packetsPerSecond: number
-  /** Payloads, seals, and the 28 bytes of IP and UDP headers of each datagram. */
+  /** Payloads, seals and headers. */
   readonly bytesPerSecond: number
-  readonly sealedBytesPerSecond: number
+  /** The highest health score that any member had while they were counted: above 0 it sent less than in health. */
+  readonly worstScore: number
 }
 
-const headerBytes = 28
+/** Of IP and UDP. */
+const datagramHeaderBytes = 28
+/** A message over a link, as if it went alone: 35 bytes of frame, channel and TLS record, 52 of IP and TCP. */
+const linkHeaderBytes = 87
+/** Each look wakes all members. */
+const lookEveryMs = 3000
 
-export async function countTraffic(group: MemberGroup, forMs: number): Promise<Steady> {
-  const totals = async (): Promise<{ readonly packets: number; readonly sealed: number; readonly whole: number }> => {
+/**
+ * Members that were late while so many processes started wait longer and probe less often; resolves when none does any more.
+ * @throws when some still do, with their scores
+ */
+export async function untilHealthy(group: Counted, withinMs: number): Promise<void> {
+  for (const endMs = performance.now() + withinMs; ; await wait(lookEveryMs)) {
+    const scores = await Promise.all(
+      group.members.map(async (member) => ({ ...member, score: (await group.counts(member)).healthScore })),
+    )
+    const slow = scores.filter(({ score }) => score > 0)
+    if (slow.length === 0) return
+    if (performance.now() < endMs) continue
+    const words = slow.map(({ number, score }) => `member ${number} at ${score}`).join(', ')
+    throw new Error(`health scores of all 0: not within ${withinMs / 1000} s, this machine is too busy to count on it (${words})`)
+  }
+}
+
+export async function countTraffic(group: Counted, forMs: number): Promise<Steady> {
+  let worstScore = 0
+  const totals = async (): Promise<{ readonly packets: number; readonly bytes: number }> => {
     const all = await Promise.all(group.members.map((member) => group.counts(member)))
+    worstScore = Math.max(worstScore, ...all.map(({ healthScore }) => healthScore))
     const sum = (of: (counts: (typeof all)[number]) => number): number => all.reduce((total, counts) => total + of(counts), 0)
-    const sealed = sum(({ datagramBytes, linkBytes }) => datagramBytes + linkBytes)
-    const datagrams = sum((counts) => counts.datagrams)
-    return { packets: datagrams + sum(({ linkMessages }) => linkMessages), sealed, whole: sealed + datagrams * headerBytes }
+    const [datagrams, messages] = [sum((counts) => counts.datagrams), sum(({ linkMessages }) => linkMessages)]
+    const payloads = sum(({ datagramBytes, linkBytes }) => datagramBytes + linkBytes)
+    return { packets: datagrams + messages, bytes: payloads + datagrams * datagramHeaderBytes + messages * linkHeaderBytes }
   }
   const [before, beganMs] = [await totals(), performance.now()]
-  await wait(forMs)
-  const after = await totals()
-  const nodeSeconds = ((performance.now() - beganMs) / 1000) * group.size
+  let [after, tookMs] = [before, 0]
+  while (tookMs < forMs) {
+    await wait(Math.min(lookEveryMs, forMs - tookMs))
+    after = await totals()
+    tookMs = performance.now() - beganMs
+  }
+  const nodeSeconds = (tookMs / 1000) * group.size
   return {
     packetsPerSecond: (after.packets - before.packets) / nodeSeconds,
-    bytesPerSecond: (after.whole - before.whole) / nodeSeconds,
-    sealedBytesPerSecond: (after.sealed - before.sealed) / nodeSeconds,
+    bytesPerSecond: (after.bytes - before.bytes) / nodeSeconds,
+    worstScore,
   }
 }
 

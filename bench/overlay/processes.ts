@@ -7,18 +7,21 @@ import { type Known, killOne } from './crash.js'
 import { MemberGroup } from './group.js'
 import { loseAtRandom } from './loss.js'
 import { killMemberlist, whyNoMemberlist } from './memberlist.js'
-import { countTraffic, stopInTurn, wait, watchPeace } from './peace.js'
+import { countTraffic, stopInTurn, untilHealthy, wait, watchPeace } from './peace.js'
 
 const formedMaxMs = 15_000
 /** It is processor time, of which a machine that is shared gives now more and now less. */
 const formations = 3
 const firstMaxMs = 500
 const knownMaxMs = 1500
+const packetsMax = 3
 const bytesMax = 350
 const stopped = { members: 5, forMs: 20_000, betweenMs: 3000 } as const
 /** Namespaces cost a link each, and ten minutes of a few say more than one minute of many. */
 const lossy = { members: 16, rate: 0.2 } as const
 const trafficMs = 30_000
+/** A member at the worst score probes every nine seconds, and each probe that succeeds lowers it by one. */
+const healthyWithinMs = 300_000
 /** The group has just formed, and has things to say yet. */
 const settleMs = 5000
 
@@ -28,6 +31,8 @@ const memberlistApart: ReadonlyMap<number, Known> = new Map([
   [100, { firstMs: 9970, allMs: 10_380 }],
 ])
 const small = 3
+/** What the figures of these processes are of. */
+const alone = 'members (membership alone)'
 /** It takes ten seconds each time, and only stands beside. */
 const rivalKillsMax = 5
 
@@ -45,17 +50,25 @@ export async function processRows(
   if (wants('killed')) rows.push(...(await smallRows(kills, rivals.get(small), note)))
   if (wants('formed', 'killed', 'traffic', 'stopped')) {
     const formedMs: number[] = []
-    const form = async (): Promise<MemberGroup> => {
-      const group = await MemberGroup.form({ members })
-      note('formed', { members, ms: group.formedMs, cpuMs: cpuMsOf(group.members.map(({ pid }) => pid)) })
-      formedMs.push(group.formedMs)
+    const form = async (codeCache: 'none' | 'shared'): Promise<MemberGroup> => {
+      const group = await MemberGroup.form({ members, codeCache })
+      note('formed', { members, codeCache, ms: group.formedMs, cpuMs: cpuMsOf(group.members.map(({ pid }) => pid)) })
       return group
     }
-    if (wants('formed')) await MemberGroup.warm()
-    for (let earlier = 1; wants('formed') && earlier < formations; earlier++) await (await form()).stop()
-    const group = await form()
+    if (wants('formed')) {
+      const cold = await form('none')
+      await cold.stop()
+      rows.push(formedRow(`${members} ${alone} started from nothing, no code cache`, [cold.formedMs]))
+      await MemberGroup.warm()
+      for (let earlier = 1; earlier < formations; earlier++) {
+        const group = await form('shared')
+        await group.stop()
+        formedMs.push(group.formedMs)
+      }
+    }
+    const group = await form('shared')
     try {
-      if (wants('formed')) rows.push(formedRow(members, formedMs))
+      if (wants('formed')) rows.push(formedRow(`${members} ${alone} started with a code cache`, [...formedMs, group.formedMs]))
       if (wants('traffic', 'killed', 'stopped')) await wait(settleMs)
       if (wants('traffic')) rows.push(...(await trafficRows(group)))
       if (wants('stopped')) rows.push(await stoppedRow(group, note))
@@ -68,17 +81,20 @@ export async function processRows(
   return rows
 }
 
-function formedRow(members: number, formedMs: readonly number[]): Row {
-  const name = `${members} processes started from nothing → each knows all alive, median of ${formedMs.length}, ms`
-  return atMost(name, Math.round(median(formedMs)), formedMaxMs, 'ms')
+function formedRow(what: string, formedMs: readonly number[]): Row {
+  const of = formedMs.length > 1 ? `, median of ${formedMs.length}` : ''
+  return atMost(`${what} → each knows all alive${of}, ms`, Math.round(median(formedMs)), formedMaxMs, 'ms')
 }
 
 async function trafficRows(group: MemberGroup): Promise<Row[]> {
-  const steady = await countTraffic(group, trafficMs)
-  const whole = Math.round(steady.bytesPerSecond)
+  await untilHealthy(group, healthyWithinMs)
+  const { packetsPerSecond, bytesPerSecond, worstScore } = await countTraffic(group, trafficMs)
+  const packets = Math.round(packetsPerSecond * 100) / 100
+  const name = `of one of ${group.size} ${alone}`
+  const health = `(worst health score meanwhile: ${worstScore})`
   return [
-    atMost(`probing in peace, packets/s sent by one of ${group.size}`, Math.round(steady.packetsPerSecond * 100) / 100, 3, ''),
-    atMost(`probing in peace, B/s sent by one of ${group.size}, with seals and IP and UDP headers`, whole, bytesMax, 'B/s'),
+    atMost(`probing in peace, packets/s ${name}`, packets, packetsMax, health),
+    atMost(`probing in peace, B/s ${name}, with seals and headers`, Math.round(bytesPerSecond), bytesMax, `B/s ${health}`),
   ]
 }
 
@@ -89,7 +105,7 @@ async function stoppedRow(group: MemberGroup, note: Note): Promise<Row> {
   note('stopped', calm)
   const seconds = stopped.forMs / 1000
   return atMost(
-    `false deaths while ${stopped.members} of ${group.size} are SIGSTOPped for ${seconds} s in turn`,
+    `false deaths while ${stopped.members} of ${group.size} ${alone} are SIGSTOPped for ${seconds} s in turn`,
     calm.falseDead,
     0,
     '',
@@ -105,7 +121,7 @@ async function killedRows(group: MemberGroup, kills: number, rival: Known | unde
     all.push(await killOne(group, victim))
     note(`killed, ${time} of ${kills}`, all.at(-1) ?? {})
   }
-  const name = `one of ${group.size} SIGKILLed →`
+  const name = `one of ${group.size} ${alone} SIGKILLed →`
   const p99Ms = Math.round(
     percentile(
       all.map(({ allMs }) => allMs),
@@ -154,7 +170,7 @@ function medianOf(all: readonly Known[], field: keyof Known): number {
 
 async function lossRow(minutes: number, note: Note): Promise<Row> {
   const { members, rate } = lossy
-  const figure = `false deaths in ${minutes} min at ${100 * rate} % loss, ${members} members in namespaces`
+  const figure = `false deaths in ${minutes} min at ${100 * rate} % loss, ${members} ${alone} in namespaces`
   const calm = await loseAtRandom(members, rate, minutes * 60_000)
   if ('skipped' in calm) return skipped(figure, '≤ 0', calm.skipped)
   note('loss', calm)
