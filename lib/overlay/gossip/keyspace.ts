@@ -208,7 +208,16 @@ export class Keyspace {
       rows.push(row)
       bytes += size
     }
-    return { owner: this.owner, epoch: this.#epoch, from, to: Math.max(to, from), gc: this.#gc, max: this.#max, reset: false, rows }
+    return {
+      owner: this.owner,
+      epoch: this.#epoch,
+      from,
+      to: Math.max(to, from),
+      gc: this.#gc,
+      max: this.#max,
+      reset: false,
+      rows,
+    }
   }
 
   /** Takes what another holder, or the owner, told. */
