@@ -6,6 +6,7 @@
  * - A node that two members gave up is down after a grace: cut off for some seconds it has time to come back.
  * - Silence alone degrades: no new tasks, none taken away. Only past the pause tolerance it counts as down.
  * - The brake: when a third of the nodes fall silent together, more likely we are the ones cut off, and nothing is taken away for a while.
+ *   Whom it held it goes on holding while the first of them return: their records say so, to the next leader too.
  * Source: overlay.md §4 rules 5 and 6; the zone brake of Kubernetes' node controller; Rapid (arXiv 1803.03620) for the cut.
  */
 import type { Node, NodeState } from '../model/node.js'
@@ -101,36 +102,51 @@ export function judgeNodes({ nodes, signs, settings, nowMs, listenUntilMs }: Ver
   const findings: { readonly node: Pick<Node, 'id' | 'state' | 'message'>; readonly found: Finding }[] = []
   let up = 0
   let lastSilentMs = Number.NEGATIVE_INFINITY
+  let lastHeldMs = Number.NEGATIVE_INFINITY
   let silent = 0
   for (const node of nodes) {
-    if (node.state !== 'down') up++
     const its = signs(node.id)
-    if (its === undefined) continue
-    const found = findingOf(its, settings, nowMs, listenUntilMs)
+    const found = its && findingOf(its, settings, nowMs, listenUntilMs)
+    const isGone = isDownAlready(node, found)
+    if (!isGone) up++
+    if (its === undefined || found === undefined) continue
     findings.push({ node, found })
-    if (!found.isSilence || node.state === 'down') continue
+    if (isGone || !found.isSilence) continue
     silent++
-    lastSilentMs = Math.max(lastSilentMs, its.heardMs + graceMs(settings))
+    const silentMs = its.heardMs + graceMs(settings)
+    lastSilentMs = Math.max(lastSilentMs, silentMs)
+    if (node.message === messages.held) lastHeldMs = Math.max(lastHeldMs, silentMs)
   }
-  const holdUntilMs = silent >= brakeNodesMin && silent * brakeOneIn >= up ? lastSilentMs + holdMs : Number.NEGATIVE_INFINITY
+  const areTogether = silent >= brakeNodesMin && silent * brakeOneIn >= up
+  // Once held they stay held as others return: the last ones back would be given up for being few.
+  const holdUntilMs = { all: areTogether ? lastSilentMs + holdMs : Number.NEGATIVE_INFINITY, held: lastHeldMs + holdMs }
   const changes: Verdict[] = []
   const held: string[] = []
   let wakeAtMs: number | undefined
   for (const { node, found } of findings) {
     let { state, message } = found
-    if (state === 'down' && found.isSilence && nowMs < holdUntilMs) {
+    const wasHeld = node.message === messages.held
+    const untilMs = wasHeld ? Math.max(holdUntilMs.all, holdUntilMs.held) : holdUntilMs.all
+    const isHeld = found.isSilence && nowMs < untilMs
+    if (isHeld) {
+      if (state === 'down') held.push(node.id)
       state = 'degraded'
       message = messages.held
-      held.push(node.id)
-      wakeAtMs = earlier(wakeAtMs, holdUntilMs)
+      wakeAtMs = earlier(wakeAtMs, untilMs)
     }
     wakeAtMs = earlier(wakeAtMs, found.nextMs)
-    // Of a node nobody heard of yet, `unknown` says as much and is kept.
-    const isSame = state === 'same' || state === node.state || (state === 'degraded' && node.state === 'unknown')
-    const isNewlyHeld = message === messages.held && node.message !== messages.held
-    if (!isSame || isNewlyHeld) changes.push({ node: node.id, state: state as NodeState, message })
+    // Of a node nobody heard of yet, `unknown` says as much and is kept, until it would be down.
+    const isUnheard = state === 'degraded' && node.state === 'unknown' && found.state !== 'down'
+    const isSame = state === 'same' || isUnheard || (state === node.state && isHeld === wasHeld)
+    if (!isSame) changes.push({ node: node.id, state: state as NodeState, message })
   }
   return { changes, wakeAtMs, held }
+}
+
+/** Down by its record with nothing to say otherwise, or proved to be: it counts neither as a node nor as one that fell silent. */
+function isDownAlready({ state }: Pick<Node, 'state'>, found: Finding | undefined): boolean {
+  if (found === undefined || found.state === 'same') return state === 'down'
+  return found.state === 'down' && (state === 'down' || !found.isSilence)
 }
 
 function findingOf(signs: Signs, settings: HeartbeatSettings, nowMs: number, listenUntilMs: number): Finding {
@@ -183,15 +199,17 @@ function deathOf(
 }
 
 /** What its silence says: nothing within the grace, trouble past it, the end past the tolerance. */
-function silenceOf({ heardMs, member }: Signs, settings: HeartbeatSettings, nowMs: number): Finding {
+function silenceOf({ session, heardMs, member }: Signs, settings: HeartbeatSettings, nowMs: number): Finding {
   const degradedAtMs = heardMs + graceMs(settings)
   const isAlive = member?.state === 'alive' && nowMs - member.heardMs < settings.pauseToleranceMs
   const downAtMs = heardMs + (isAlive ? sessionlessMs : Math.max(settings.pauseToleranceMs, graceMs(settings)))
   if (nowMs < degradedAtMs) return { state: 'same', message: '', isSilence: false, nextMs: degradedAtMs }
-  if (nowMs >= downAtMs) return { state: 'down', message: messages.silent, isSilence: !isAlive, nextMs: undefined }
-  if (!isAlive) return { state: 'degraded', message: messages.silent, isSilence: true, nextMs: downAtMs }
+  // A session that fell silent counts for the brake whatever members still believe; who never had one may be waiting to be let in.
+  const isSilence = !isAlive || session === 'registered'
+  if (nowMs >= downAtMs) return { state: 'down', message: messages.silent, isSilence, nextMs: undefined }
+  if (!isAlive) return { state: 'degraded', message: messages.silent, isSilence, nextMs: downAtMs }
   const believedUntilMs = (member?.heardMs ?? nowMs) + settings.pauseToleranceMs
-  return { state: 'degraded', message: messages.sessionless, isSilence: false, nextMs: Math.min(downAtMs, believedUntilMs) }
+  return { state: 'degraded', message: messages.sessionless, isSilence, nextMs: Math.min(downAtMs, believedUntilMs) }
 }
 
 function certain(state: NodeState, message: string): Finding {

@@ -2,96 +2,11 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
 import t from 'tap'
-import { inlineDriver, type Peer, type PeerOptions } from '../../lib/index.js'
-import { UdpSocket } from '../../lib/overlay/datagram/index.js'
-import { tcpTriage } from '../../lib/overlay/swim/index.js'
-import { everybody, LinkFaults, parseAddress, WsTransport } from '../../lib/overlay/transport/index.js'
-import { createPeerOver } from '../../lib/peer/index.js'
+import type { Peer } from '../../lib/index.js'
+import { everybody, parseAddress } from '../../lib/overlay/transport/index.js'
 import { systemClock } from '../../lib/peer/system-world.js'
-import { eventually, freshDir, quick, type Teardown } from './support.js'
-
-const untilAborted = (signal: AbortSignal): Promise<void> =>
-  new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
-
-/** A node of a cluster: its directory and its network outlive its process. */
-class Place {
-  readonly faults = new LinkFaults()
-  readonly name: string
-  readonly #dir: string
-  #peer: Peer | undefined
-
-  constructor(name: string, dir: string) {
-    this.name = name
-    this.#dir = dir
-  }
-
-  get peer(): Peer {
-    if (this.#peer === undefined) throw new Error(`${this.name} does not run`)
-    return this.#peer
-  }
-
-  async start(options: PeerOptions = {}): Promise<Peer> {
-    const functions = { web: ({ signal }: { signal: AbortSignal }) => untilAborted(signal) }
-    this.#peer = await createPeerOver(
-      {
-        transport: this.faults.over(new WsTransport({ clock: systemClock })),
-        datagrams: async (address) => this.faults.losing(await UdpSocket.bind(address)),
-        triage: this.faults.trying(tcpTriage(systemClock), systemClock),
-      },
-      { name: this.name, dir: this.#dir, timing: quick, drivers: [inlineDriver({ functions })], ...options },
-    )
-    return this.#peer
-  }
-
-  async stop(): Promise<void> {
-    await this.#peer?.stop()
-  }
-}
-
-interface Town {
-  readonly managers: readonly Place[]
-  readonly workers: readonly Place[]
-  readonly places: readonly Place[]
-}
-
-async function found(t: Teardown, managerCount: number, workerCount: number, timing = quick): Promise<Town> {
-  const placesOf = (kind: string, count: number): Place[] =>
-    Array.from({ length: count }, (_each, at) => new Place(`${kind}${at + 1}`, freshDir(t)))
-  const [managers, workers] = [placesOf('m', managerCount), placesOf('w', workerCount)]
-  const places = [...managers, ...workers]
-  t.teardown(() => Promise.all(places.map((place) => place.stop())))
-  const first = await (managers[0] as Place).start({ timing })
-  const join = { m: await first.invite('manager'), w: await first.invite('worker') }
-  await Promise.all([
-    ...managers.slice(1).map((place) => place.start({ join: join.m, timing })),
-    ...workers.map((place) => place.start({ join: join.w, timing })),
-  ])
-  await eventually('all are ready and vote', async () => {
-    const { quorum } = await first.clusterStatus()
-    return quorum.voters === managerCount && (await areReady(first, places.length))
-  })
-  return { managers, workers, places }
-}
-
-async function areReady(peer: Peer, count: number): Promise<boolean> {
-  const { items } = await peer.nodes.list()
-  return items.length === count && items.every(({ state }) => state === 'ready')
-}
-
-/** Ids of every attempt there ever was, and of those that run. */
-async function attempts(peer: Peer): Promise<{ readonly all: readonly string[]; readonly running: readonly string[] }> {
-  const { items } = await peer.tasks.list({ service: 'web' })
-  const running = items.filter(({ observed, desired }) => observed === 'running' && desired === 'running')
-  return { all: items.map(({ id }) => id).sort(), running: running.map(({ id }) => id).sort() }
-}
-
-async function deployWeb(peer: Peer, replicas: number): Promise<void> {
-  await peer.services.create({ name: 'web', mode: { replicas }, task: { driver: 'inline', command: ['web'] } })
-  await eventually('all run', async () => (await attempts(peer)).running.length === replicas)
-}
-
-const leaderOf = ({ managers }: Town): Promise<Place> =>
-  eventually('a leader', async () => managers.find(({ peer }) => peer.leading))
+import { areReady, attempts, deployWeb, found, leaderOf, membersOf, type Place } from './places.js'
+import { eventually, type Teardown } from './support.js'
 
 /** Takes the port a stopped peer listened on, so that it must find another. */
 async function occupy(t: Teardown, address: string): Promise<void> {
@@ -100,8 +15,6 @@ async function occupy(t: Teardown, address: string): Promise<void> {
   await once(server, 'listening')
   t.teardown(() => new Promise((resolve) => server.close(resolve)))
 }
-
-const membersOf = ({ peer }: Place): unknown => peer.metrics().skein_members
 
 t.test(
   'a manager that comes back at another address is found there, and counts for the quorum',
@@ -204,7 +117,7 @@ t.test('a worker that hears nobody, is heard by nobody, or both, for 4 s keeps i
 
 t.test('clocks that jump an hour ahead, and then two hours back, change nothing', { timeout: 180_000 }, async (t) => {
   // Elections of a second: a machine that is busy with other tests must not look like a clock that jumped.
-  const town = await found(t, 3, 1, { tickMs: 100, electionTicks: 10 })
+  const town = await found(t, 3, 1, { options: { timing: { tickMs: 100, electionTicks: 10 } } })
   const leader = await leaderOf(town)
   await deployWeb(leader.peer, 4)
   const before = await attempts(leader.peer)

@@ -40,6 +40,9 @@ function judge(nowMs: number, given: readonly Given[], listenUntilMs = 0): Verdi
   })
 }
 
+/** What is recorded of those whom the brake holds. */
+const heldWords = judge(4_000, [{ heardMs: 0 }, { heardMs: 0 }, {}]).changes[0]?.message ?? ''
+
 /** The verdict on the first of many nodes, of which the others are well. */
 function one(nowMs: number, given: Given, listenUntilMs = 0): string {
   const well = Array.from({ length: 9 }, (): Given => ({}))
@@ -199,6 +202,35 @@ t.test(
   },
 )
 
+t.test(
+  'whom the brake held it goes on holding while the first of them return, for as long as their silence is young',
+  async (t) => {
+    const well = Array.from({ length: 4 }, (): Given => ({}))
+    const silent: Given[] = [{ heardMs: 0 }, { heardMs: 300 }, { heardMs: 600 }]
+    const { changes, held } = judge(4_000, [...silent, ...well])
+    t.equal(held.length, 0, 'none would be down yet')
+    t.same(new Set(changes.map(({ message }) => message)), new Set([heldWords]), 'but it is told already')
+    const recorded = silent.map((its): Given => ({ ...its, state: 'degraded', message: heldWords }))
+    const oneIsBack = (nowMs: number): Verdicts =>
+      judge(nowMs, [...recorded.slice(0, 2), { ...recorded[2], heardMs: nowMs }, ...well])
+    for (const nowMs of [31_000, 63_299])
+      t.match(oneIsBack(nowMs), { changes: [{ node: 'n0002', state: 'ready' }], held: ['n0000', 'n0001'] })
+    t.same(
+      oneIsBack(63_300).changes.map(({ state }) => state),
+      ['down', 'down', 'ready'],
+    )
+  },
+)
+
+t.test('a session that fell silent counts for the brake also while members still hold its node alive', async (t) => {
+  const believed: Given = { heardMs: 0, member: { heardMs: 29_000 } }
+  const well = Array.from({ length: 4 }, (): Given => ({}))
+  const together = judge(30_000, [{ heardMs: 0 }, believed, believed, ...well])
+  t.same(together.held, ['n0000'])
+  const waiting: Given = { ...believed, session: 'expected' }
+  t.match(judge(30_000, [{ heardMs: 0 }, waiting, waiting, ...well]).changes[0], { node: 'n0000', state: 'down' })
+})
+
 t.test('a single silent worker of a small cluster is no catastrophe', async (t) => {
   t.same(
     judge(30_000, [{ heardMs: 0 }, {}]).changes.map(({ state }) => state),
@@ -228,6 +260,7 @@ t.test(
     const given: fc.Arbitrary<Given> = fc.record(
       {
         state: fc.constantFrom<NodeState>('ready', 'degraded', 'unknown', 'down'),
+        message: fc.constantFrom('', heldWords),
         session: fc.constantFrom('registered', 'expected' as const),
         heardMs: time,
         ended: fc.constantFrom<Evidence>('refused', 'reset', 'closed', 'silent', 'local'),
@@ -243,9 +276,10 @@ t.test(
         const first = judge(nowMs, all)
         const stateOf = new Map(first.changes.map(({ node, state }) => [node, state]))
         const wordsOf = new Map(first.changes.map(({ node, message }) => [node, message]))
+        if (first.held.some((node) => stateOf.get(node) === 'down')) return false
         const after = all.map((its, at): Given => {
           const id = `n${String(at).padStart(4, '0')}`
-          return { ...its, state: stateOf.get(id) ?? its.state ?? 'ready', message: wordsOf.get(id) ?? '' }
+          return { ...its, state: stateOf.get(id) ?? its.state ?? 'ready', message: wordsOf.get(id) ?? its.message ?? '' }
         })
         // What is down has no signs any more: that is for the caller to forget.
         const again = judge(
@@ -253,7 +287,7 @@ t.test(
           after.filter(({ state }) => state !== 'down'),
         )
         const quiet = again.changes.filter(({ state }) => state !== 'down')
-        if (quiet.length > 0 && again.held.length === first.held.length) return false
+        if (quiet.length > 0) return false
         for (const [at, its] of all.entries()) {
           const state = stateOf.get(`n${String(at).padStart(4, '0')}`)
           const heard = its.heardMs ?? nowMs
