@@ -27,6 +27,25 @@ t.test(
   },
 )
 
+t.test('consul#8435: of 3,600 members one leaves while twelve die: almost all know of it within a second', async (t) => {
+  const [members, lost] = [3_600, 12]
+  const sim = new OverlaySim({ members, seed: 13 })
+  sim.run(1500)
+  const startMs = sim.nowMs
+  const heard = new Set<number>()
+  let mostMs: number | undefined
+  sim.watch(({ atMs, observer, subject, event }) => {
+    if (subject !== 0) return
+    if (event.type === 'left') heard.add(observer)
+    if (heard.size >= 0.999 * (members - 1 - lost)) mostMs ??= atMs - startMs
+  })
+  for (let index = 1; index <= lost; index++) sim.kill(index)
+  sim.command(0, (core, nowMs) => core.leave(nowMs))
+  const allMs = sim.runUntil(() => heard.size === members - 1 - lost, 5000)
+  t.ok(mostMs !== undefined && mostMs <= 1000, `99.9 % after ${mostMs} ms`)
+  t.ok(allMs !== undefined && allMs <= 1600, `all after ${allMs} ms`)
+})
+
 t.test('consul#4879, memberlist#157: another process at a reused address is not taken for the one before', async (t) => {
   const core = (id: string): SwimCore =>
     new SwimCore({ id: id as NodeId, epoch: 1, address: 'a:1', options: resolveSwimOptions(), random: seededRandom(1) })
@@ -105,12 +124,52 @@ t.test('piko#314, consul#21633: the dead stay dead, whoever still remembers them
 })
 
 t.test('a member that was removed for good is refused, whatever it and others say', async (t) => {
-  const sim = new OverlaySim({ members: 8, seed: 17 })
-  sim.run(2000)
-  const gone = sim.idOf(3)
-  for (const index of others(sim, 3)) sim.command(index, (core, nowMs) => core.remove(nowMs, [gone]))
-  sim.run(10_000)
-  t.ok(others(sim, 3).every((index) => sim.core(index).member(gone) === undefined))
+  for (let seed = 17; seed < 23; seed++) {
+    const sim = new OverlaySim({ members: 8, seed })
+    sim.run(2000)
+    const gone = sim.idOf(3)
+    const isKnownTo = (index: number): boolean => sim.core(index).member(gone) !== undefined
+    const tell = (index: number): void => sim.command(index, (core, nowMs) => core.remove(nowMs, [gone]))
+    const [told, untold] = [
+      [0, 1, 2, 4, 5],
+      [6, 7],
+    ]
+    const ghosts = new Set<number>()
+    const runWatched = (durationMs: number, refusing: readonly number[]): void => {
+      sim.runUntil(() => {
+        for (const index of refusing) if (isKnownTo(index)) ghosts.add(index)
+        return false
+      }, durationMs)
+    }
+    for (const index of told) tell(index)
+    const news = newsOf(sim, () => {
+      runWatched(30_000, told)
+      t.ok(
+        untold.every((index) => sim.core(index).member(gone)?.state === 'alive'),
+        `seed ${seed}: those who were not told still hold it alive, and say so`,
+      )
+      // It starts anew, which is news of a kind that otherwise overrules all that was said before.
+      sim.restart(3)
+      runWatched(30_000, told)
+      t.ok(
+        untold.every((index) => sim.core(index).record(gone)?.epoch === 2),
+        `seed ${seed}: of its new life as well`,
+      )
+      for (const index of untold) tell(index)
+      runWatched(60_000, [...told, ...untold])
+    })
+    t.strictSame([...ghosts], [], `seed ${seed}: it was never back where it is refused`)
+    const rest = others(sim, 3)
+    t.strictSame(
+      news.filter(({ type, observer, subject }) => observer !== 3 && subject !== 3 && (type === 'failed' || type === 'joined')),
+      [],
+      `seed ${seed}: and nobody who is left was lost over it`,
+    )
+    t.ok(
+      rest.every((index) => sim.core(index).hereCount === 7 && sim.core(index).digest === sim.core(rest[0] as number).digest),
+      `seed ${seed}: the rest know the same`,
+    )
+  }
 })
 
 t.test('consul#924, serf#333: after a restart the failed are still looked for', async (t) => {

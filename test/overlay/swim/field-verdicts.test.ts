@@ -55,14 +55,108 @@ t.test('consul#5928: one who hears nobody accuses everybody, and nobody dies of 
 })
 
 t.test('consul#1212, serf#269, scylla#5677: a member that reads slowly is not declared dead, and declares nobody', async (t) => {
-  const sim = new OverlaySim({ members: 20, seed: 4 })
-  sim.slow(3, [20, 150])
-  const news = newsOf(sim, () => sim.run(60_000))
-  t.strictSame(
-    news.filter(({ type }) => type === 'failed'),
-    [],
-  )
+  for (const slow of [1, 3]) {
+    const sim = new OverlaySim({ members: 20, seed: 4 })
+    for (let index = 0; index < slow; index++) sim.slow(index, [20, 100])
+    const news = newsOf(sim, () => sim.run(300_000))
+    t.strictSame(
+      news.filter(({ type }) => type === 'failed' || type === 'suspect'),
+      [],
+      `${slow} of 20`,
+    )
+  }
 })
+
+t.test(
+  'members that were overloaded, and read 33 packets a second again, are soon in peace: it brings them two',
+  { todo: 'what a suspicion makes others send, some 30 packets a second, keeps who reads no faster than that suspect for ever' },
+  async (t) => {
+    const [members, slow] = [20, 3]
+    const sim = new OverlaySim({ members, seed: 1 })
+    const slowDown = (perPacketMs: readonly [number, number]): void => {
+      for (let index = 0; index < slow; index++) sim.slow(index, perPacketMs)
+    }
+    sim.run(2000)
+    slowDown([100, 2000])
+    sim.run(20_000)
+    slowDown([20, 40])
+    sim.run(120_000)
+    const before = sim.sent.packets
+    t.strictSame(
+      newsOf(sim, () => sim.run(30_000)),
+      [],
+    )
+    const perSecond = (sim.sent.packets - before) / members / 30
+    t.ok(perSecond <= 3, `${perSecond} packets a second`)
+  },
+)
+
+t.test(
+  'members that take 0.1 to 2 s to read each packet, for 25 s at a time, are degraded, never dead, and make nobody else suspect',
+  async (t) => {
+    for (const [members, slow] of [
+      [20, 5],
+      [100, 10],
+    ] as const)
+      for (let seed = 1; seed <= (members === 20 ? 3 : 1); seed++) {
+        const sim = new OverlaySim({ members, seed })
+        sim.run(2000)
+        const news = newsOf(sim, () => {
+          for (let round = 0; round < 4; round++) {
+            for (let index = 0; index < slow; index++) sim.slow(index, [100, 2000])
+            sim.run(25_000)
+            for (let index = 0; index < slow; index++) sim.slow(index, undefined)
+            sim.run(10_000)
+          }
+        })
+        const about = `${slow} of ${members}, seed ${seed}`
+        t.strictSame(
+          news.filter(({ type }) => type === 'failed'),
+          [],
+          about,
+        )
+        t.strictSame(
+          news.filter(({ type, subject }) => subject >= slow && type !== 'updated'),
+          [],
+          `${about}: nothing is said of the others`,
+        )
+        const degraded = new Set(
+          news.filter(({ type, subject }) => type === 'degraded' && subject < slow).map(({ subject }) => subject),
+        )
+        t.equal(degraded.size, slow, `${about}: and each of the slow was missed`)
+        t.ok(sim.isConverged, about)
+      }
+  },
+)
+
+t.test(
+  'members that never get through what they have to read are held for as long as a pause is borne, and take nobody with them',
+  async (t) => {
+    for (const slow of [1, 5])
+      for (let seed = 1; seed <= 3; seed++) {
+        const sim = new OverlaySim({ members: 20, seed })
+        sim.run(2000)
+        const news = newsOf(sim, () => {
+          for (let index = 0; index < slow; index++) sim.slow(index, [100, 2000])
+          sim.run(sim.options.pauseToleranceMs)
+        })
+        const died = (): unknown => news.filter(({ type }) => type === 'failed')
+        t.strictSame(died(), [], `${slow} slow, seed ${seed}: while a pause is borne`)
+        sim.run(90_000)
+        t.ok(
+          Array.from({ length: slow }, (_, index) => index).every((index) =>
+            news.some(({ type, subject }) => type === 'failed' && subject === index),
+          ),
+          `${slow} slow, seed ${seed}: and no longer`,
+        )
+        t.strictSame(
+          news.filter(({ type, subject }) => subject >= slow && type !== 'updated'),
+          [],
+          `${slow} slow, seed ${seed}: nothing is said of the others`,
+        )
+      }
+  },
+)
 
 t.test('T10: whoever stands still itself, for two to twenty seconds, accuses nobody when it goes on', async (t) => {
   for (const pausedMs of [2000, 7000, 20_000]) {
@@ -184,20 +278,34 @@ t.test(
   },
 )
 
-t.test('serf#627: a member whose own network fails accuses nobody', async (t) => {
-  const sim = new OverlaySim({ members: 10, seed: 10 })
-  sim.run(2000)
-  const news = newsOf(sim, () => {
-    sim.setLocalFault(0, true)
-    sim.run(20_000)
-    sim.setLocalFault(0, false)
-    sim.run(60_000)
-  })
-  t.strictSame(
-    news.filter(({ observer, subject, type }) => observer === 0 && subject !== 0 && type === 'failed'),
-    [],
-  )
-  t.ok(sim.isConverged, 'all are together again')
+t.test('serf#627: a member whose own network fails accuses nobody, and nobody holds it dead', async (t) => {
+  for (let seed = 10; seed < 15; seed++) {
+    const sim = new OverlaySim({ members: 10, seed })
+    sim.run(2000)
+    const news = newsOf(sim, () => {
+      sim.setLocalFault(0, true)
+      sim.run(20_000)
+      sim.setLocalFault(0, false)
+      sim.run(60_000)
+    })
+    t.strictSame(
+      news.filter(({ subject, type }) => subject !== 0 && type !== 'updated'),
+      [],
+      `seed ${seed}: not even suspicion`,
+    )
+    t.strictSame(
+      news.filter(({ type }) => type === 'failed'),
+      [],
+      `seed ${seed}: its machine answers, so it may be paused`,
+    )
+    t.ok(
+      others(sim, 0).every((index) =>
+        news.some(({ type, observer, subject }) => type === 'degraded' && observer === index && subject === 0),
+      ),
+      `seed ${seed}: all the others missed it`,
+    )
+    t.ok(sim.isConverged, `seed ${seed}: all are together again`)
+  }
 })
 
 t.test('one firewall that answers "refused" for a living member does not kill it', async (t) => {
@@ -266,7 +374,7 @@ t.test('whoever wakes while it suspects a member begins that suspicion anew, onc
 t.test('T9: members that stop for up to 25 s, over and over, are never declared dead', async (t) => {
   for (const [members, count] of [
     [3, 1],
-    [64, 8],
+    [128, 16],
   ] as const) {
     for (const pausedMs of [8000, 25_000]) {
       const peace = keepPeace({ members, seed: 25 }, 60_000, pauseInTurns(count, pausedMs, 500))

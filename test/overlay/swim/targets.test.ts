@@ -10,6 +10,7 @@ import {
   OverlaySim,
   restartAll,
   restartOne,
+  stallAtRandom,
 } from '../../../lib/sim/overlay/index.js'
 
 const seeds = Array.from({ length: 10 }, (_, index) => index + 1)
@@ -156,12 +157,53 @@ t.test('T8: where packets are lost at random nobody dies of it', async (t) => {
     }
 })
 
-t.test('T11, T12: peace costs at most three packets and 600 bytes a second', async (t) => {
-  for (const members of [3, 100]) {
-    const peace = keepPeace({ members, seed: 4 }, 60_000)
-    t.ok(peace.packetsPerSecond <= 3, `${members}: ${peace.packetsPerSecond} packets`)
-    t.ok(peace.bytesPerSecond <= 350, `${members}: ${peace.bytesPerSecond} bytes`)
-    t.equal(peace.suspicions, 0)
+t.test('T10: ten of a hundred whose loops stall for 2 to 20 s, over and over, accuse nobody and are not given up', async (t) => {
+  const peace = keepPeace({ members: 100, seed: 1 }, 60_000, stallAtRandom(10, [2000, 20_000], 5000))
+  t.equal(peace.falseDead, 0)
+  t.equal(peace.suspicions, 0)
+})
+
+t.test(
+  'T11, T12: peace costs at most three packets and 350 bytes a second, among three members and among a thousand',
+  async (t) => {
+    for (const [members, durationMs] of [
+      [3, 60_000],
+      [100, 60_000],
+      [1000, 10_000],
+    ] as const) {
+      const peace = keepPeace({ members, seed: 4 }, durationMs)
+      t.ok(peace.packetsPerSecond <= 3, `${members}: ${peace.packetsPerSecond} packets`)
+      t.ok(peace.bytesPerSecond <= 350, `${members}: ${peace.bytesPerSecond} bytes`)
+      t.equal(peace.suspicions, 0)
+    }
+  },
+)
+
+t.test('T13: a member wakes and reads as seldom among a thousand as among a hundred', async (t) => {
+  /** How often the cores of all members were called, for one member and second. */
+  const workOf = (members: number): { readonly wakes: number; readonly reads: number } => {
+    const [sim, lastingMs] = [new OverlaySim({ members, seed: 4 }), 10_000]
+    sim.run(3000)
+    let [wakes, reads] = [0, 0]
+    for (const core of sim.live().map((index) => sim.core(index))) {
+      const { tick, receive } = core
+      core.tick = (nowMs) => {
+        wakes++
+        return tick.call(core, nowMs)
+      }
+      core.receive = (...packet) => {
+        reads++
+        return receive.apply(core, packet)
+      }
+    }
+    sim.run(lastingMs)
+    const memberSeconds = (members * lastingMs) / 1000
+    return { wakes: wakes / memberSeconds, reads: reads / memberSeconds }
+  }
+  const [small, large] = [workOf(100), workOf(1000)]
+  for (const what of ['wakes', 'reads'] as const) {
+    t.ok(small[what] > 1 && small[what] <= 3, `${what} a second: ${small[what]} among a hundred`)
+    t.ok(large[what] <= 1.1 * small[what], `${what} a second: ${large[what]} among a thousand`)
   }
 })
 
