@@ -274,15 +274,29 @@ t.test('a peer that comes back finds the others by what it kept, and still knows
   })
 })
 
-t.test('who is removed from the cluster is no member, whatever it says', async (t) => {
+t.test('who is removed from the cluster is no member, whatever it says, and others who have not heard of it', async (t) => {
   const town = new Town(t)
-  await town.form(5)
+  await town.form(7)
   const [removed] = town.residents.slice(-1) as [Resident]
-  const rest = town.residents.slice(0, -1)
-  for (const { membership } of rest) membership.remove([removed.node])
+  const [told, untold] = [town.residents.slice(0, 4), town.residents.slice(4, 6)]
+  const tell = (all: readonly Resident[]): void => {
+    for (const { membership } of all) membership.remove([removed.node])
+  }
+  const refusing = new Set(told.map(({ name }) => name))
+  const returns: string[] = []
+  for (const { name, membership } of [...told, ...untold])
+    membership.observe(() => {
+      if (refusing.has(name) && membership.member(removed.node) !== undefined) returns.push(name)
+    })
+  tell(told)
   await town.pass(10_000)
-  for (const { membership } of rest) t.equal(membership.member(removed.node), undefined)
-  t.ok(town.isOne(rest))
+  for (const { membership } of untold) t.equal(membership.member(removed.node)?.state, 'alive', 'they still speak for it')
+  for (const { name } of untold) refusing.add(name)
+  tell(untold)
+  await town.pass(10_000)
+  t.same(returns, [], 'it is never back where it is refused')
+  for (const { membership } of [...told, ...untold]) t.equal(membership.member(removed.node), undefined)
+  t.ok(town.isOne([...told, ...untold]))
 })
 
 for (const datagrams of ['on', 'off'] as const) {
