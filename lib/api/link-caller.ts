@@ -1,7 +1,7 @@
 import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
+import { pause } from '../base/pause.js'
 import type { Random } from '../base/random.js'
 import type { Link } from '../overlay/transport/index.js'
 import type { CallHead, ControlCaller, ControlStreams, ControlVerbs, StreamVerb, Verb } from './control.js'
@@ -54,7 +54,7 @@ export class LinkCaller implements ControlCaller {
         if (sent && isLost(error)) lost = error
         const waitMs = backoffMs(attempt, { firstMs: 50, maxMs: 500 }, random)
         if (clock.now() + waitMs >= endMs) throw writes && lost !== undefined ? unknownOutcome(verb, head.requestId, lost) : error
-        await pause(waitMs, clock, head.signal)
+        await pause(clock, waitMs, head.signal)
       }
     }
   }
@@ -80,7 +80,7 @@ export class LinkCaller implements ControlCaller {
         if (signal?.aborted) return
         // A watch goes on where it was, with another manager; lines of logs cannot be resumed without repeating some.
         if (verb !== 'watch' || !(isLost(error) || isTooEarly(error)) || attempt >= 20) throw error
-        await pause(backoffMs(attempt, { firstMs: 50, maxMs: 2_000 }, this.#world.random), this.#world.clock, signal)
+        await pause(this.#world.clock, backoffMs(attempt, { firstMs: 50, maxMs: 2_000 }, this.#world.random), signal)
       }
     }
   }
@@ -103,14 +103,4 @@ function isTooEarly(error: unknown): boolean {
 function unknownOutcome(verb: Verb, requestId: string, cause: unknown): SkeinError<'ERR_SKEIN_OUTCOME_UNKNOWN'> {
   const words = `${verb}: the link broke before an answer came; it may have happened. A retry with requestId ${requestId} is safe`
   return new SkeinError('ERR_SKEIN_OUTCOME_UNKNOWN', words, { requestId }, { cause })
-}
-
-async function pause(waitMs: number, clock: Clock, signal: AbortSignal | undefined): Promise<void> {
-  const over = deferred()
-  const cancel = clock.after(waitMs, () => over.resolve())
-  const onAbort = (): void => over.resolve()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  await over.promise
-  cancel()
-  signal?.removeEventListener('abort', onAbort)
 }

@@ -1,7 +1,7 @@
 /** While a term lasts: what workers say in their rows becomes decisions, as far as the rules allow. */
 import type { Rows, TaskRow } from '../api/worker-rows.js'
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
+import { pause } from '../base/pause.js'
 import type { TaskObservation } from '../model/command.js'
 import type { View } from '../store/view.js'
 import { findInRows } from './observed-rows.js'
@@ -34,11 +34,7 @@ export async function followRows({ rows, clock, view, record }: RowFollowerWorld
       }
     } catch {
       // No quorum, or too much at once: the rows are still there, and are looked at again.
-      const over = deferred()
-      const cancel = clock.after(retryMs, () => over.resolve())
-      signal.addEventListener('abort', () => over.resolve(), { once: true })
-      await over.promise
-      cancel()
+      await pause(clock, retryMs, signal)
     }
   }
 }

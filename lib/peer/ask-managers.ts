@@ -1,7 +1,8 @@
+import { abortable } from '../base/abort.js'
 import { backoffMs } from '../base/backoff.js'
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
 import { isSkeinError, messageOf, SkeinError } from '../base/errors.js'
+import { pause } from '../base/pause.js'
 import type { Random } from '../base/random.js'
 import type { Link, LinkPool } from '../overlay/transport/index.js'
 import { Seeds } from './seeds.js'
@@ -21,6 +22,9 @@ export interface AskOptions {
 
 /** A silent address may not use up the time of the others. */
 const [dialMinMs, dialMaxMs] = [1_000, 5_000]
+
+/** Between two addresses, and between two rounds. */
+const betweenMs = { firstMs: 50, maxMs: 1_000 } as const
 
 /** Errors that may pass: nobody there yet, an election under way, a leader just gone. */
 const passing = [
@@ -49,21 +53,23 @@ const redirectsMax = 3
 export async function askManagers<T>(options: AskOptions, ask: (link: Link) => Promise<T>): Promise<T> {
   const { pool, addresses, what, timeoutMs, clock, random, signal } = options
   const endMs = clock.now() + timeoutMs
+  const orAborted = <A>(work: Promise<A>): Promise<A> => (signal === undefined ? work : abortable(work, signal, what))
   /** What became of each address last. */
   const missed = new Map<string, unknown>()
   for (let round = 0; ; round++) {
-    const queue = [...(addresses instanceof Seeds ? await addresses.list() : addresses)]
+    if (signal?.aborted) throw aborted(what)
+    const queue = [...(addresses instanceof Seeds ? await orAborted(addresses.list()) : addresses)]
     const deadlineMs = Math.min(dialMaxMs, Math.max(dialMinMs, timeoutMs / (2 * queue.length)))
     let hope = false
     let redirects = 0
     for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
-      if (signal?.aborted) throw new SkeinError('ERR_SKEIN_ABORTED', `${what}: aborted`, { what })
+      if (signal?.aborted) throw aborted(what)
       let link: Link | undefined
       let leader: string | undefined
       try {
         // Not in place of the link there may be to that peer: what runs over that one goes on.
         link = await pool.dial(address, { deadlineMs, purpose: 'bulk', ...(signal && { signal }) })
-        return await ask(link)
+        return await orAborted(ask(link))
       } catch (error) {
         const isPassing = passing.some((code) => isSkeinError(error, code))
         const isSomebodyElse = link === undefined && somebodyElse.some((code) => isSkeinError(error, code))
@@ -77,11 +83,11 @@ export async function askManagers<T>(options: AskOptions, ask: (link: Link) => P
         link?.close('answered')
       }
       if (leader !== undefined) queue.unshift(leader)
-      else if (queue.length > 0) await pause(options, backoffMs(round, { firstMs: 50, maxMs: 1_000 }, random))
+      else if (queue.length > 0) await pause(clock, backoffMs(round, betweenMs, random), signal)
     }
     if (missed.size > 0 && !hope) throw nobody(options, missed)
     if (clock.now() >= endMs) throw nobody(options, missed)
-    await pause(options, backoffMs(round, { firstMs: 50, maxMs: 1_000 }, random))
+    await pause(clock, backoffMs(round, betweenMs, random), signal)
   }
 }
 
@@ -100,12 +106,6 @@ function nobody({ addresses, what }: AskOptions, missed: ReadonlyMap<string, unk
   return error ?? new SkeinError('ERR_SKEIN_UNREACHABLE', words, { address: 'none' })
 }
 
-async function pause({ clock, signal }: AskOptions, ms: number): Promise<void> {
-  const over = deferred()
-  const cancel = clock.after(ms, over.resolve)
-  const onAbort = (): void => over.resolve()
-  signal?.addEventListener('abort', onAbort, { once: true })
-  await over.promise
-  cancel()
-  signal?.removeEventListener('abort', onAbort)
+function aborted(what: string): SkeinError<'ERR_SKEIN_ABORTED'> {
+  return new SkeinError('ERR_SKEIN_ABORTED', `${what}: aborted`, { what })
 }

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
+import { pause } from '../base/pause.js'
 import type { Random } from '../base/random.js'
 import type { Manager } from '../manager/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
@@ -99,14 +99,8 @@ export class SessionFinder {
 
   /** Not all workers at once, and each without a guess when to ask. */
   async #spread(signal: AbortSignal): Promise<void> {
-    if (this.#session === undefined) return
-    const over = deferred()
-    const cancel = this.#world.clock.after(this.#world.random() * switchWithinMs, over.resolve)
-    const onAbort = (): void => over.resolve()
-    signal.addEventListener('abort', onAbort, { once: true })
-    await over.promise
-    cancel()
-    signal.removeEventListener('abort', onAbort)
+    const { clock, random } = this.#world
+    if (this.#session !== undefined) await pause(clock, random() * switchWithinMs, signal)
   }
 
   /** First those not asked in vain, of these first whoever there is a link to, then by the order drawn from the ids. */

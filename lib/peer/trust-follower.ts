@@ -1,8 +1,8 @@
 import { readTrustNews, type TrustNews } from '../api/join.js'
 import type { Clock } from '../base/clock.js'
-import { deferred } from '../base/deferred.js'
 import { messageOf } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { pause } from '../base/pause.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 
 export interface TrustFollowerWorld {
@@ -58,14 +58,7 @@ export class TrustFollower {
       } catch (error) {
         logger.debug({ node, error: messageOf(error) }, 'no news of trust')
       }
-      if (signal.aborted) return
-      const over = deferred()
-      const onAbort = (): void => over.resolve()
-      const cancel = clock.after(againMs, onAbort)
-      signal.addEventListener('abort', onAbort, { once: true })
-      await over.promise
-      cancel()
-      signal.removeEventListener('abort', onAbort)
+      await pause(clock, againMs, signal)
     }
   }
 }

@@ -72,7 +72,12 @@ t.test('a name service that never answers keeps nobody waiting for the other add
 })
 
 /** A pool in which dials end as told. */
-function ask(dial: (address: string) => Promise<Link>, addresses: AskOptions['addresses'], timeoutMs = 2_000) {
+function ask(
+  dial: (address: string) => Promise<Link>,
+  addresses: AskOptions['addresses'],
+  timeoutMs = 2_000,
+  signal?: AbortSignal,
+) {
   const clock = new ManualClock()
   const dialled: string[] = []
   const pool = {
@@ -81,7 +86,7 @@ function ask(dial: (address: string) => Promise<Link>, addresses: AskOptions['ad
       return await dial(address)
     },
   } as unknown as LinkPool
-  const options = { pool, addresses, what: 'join', timeoutMs, clock, random: seededRandom(1), signal: undefined }
+  const options = { pool, addresses, what: 'join', timeoutMs, clock, random: seededRandom(1), signal }
   const answer = askManagers(options, async (link) => await link.call('join.join', {}))
   const turn = setInterval(() => clock.advance(500), 1)
   return { dialled, answer: answer.finally(() => clearInterval(turn)) }
@@ -153,4 +158,23 @@ t.test('two managers that name each other as the leader are not followed for eve
   )
   await t.rejects(answer, { code: 'ERR_SKEIN_NOT_LEADER' })
   t.ok(calls < 200, `${calls} calls`)
+})
+
+t.test('who stops is heard, whatever the asking waits for: names that name nobody, a name service, an answer', async (t) => {
+  const forever = async (): Promise<never> => await new Promise(() => undefined)
+  const clock = new ManualClock()
+  const waits: readonly [string, AskOptions['addresses'], () => Promise<Link>][] = [
+    ['names that name nobody', new Seeds(['gone:1'], names(new Map()), clock), forever],
+    ['a name service', new Seeds(['slow:1'], forever, clock), forever],
+    ['an answer', ['a:1'], async () => link(forever)],
+  ]
+  for (const [what, addresses, dial] of waits) {
+    const stop = new AbortController()
+    const { answer } = ask(dial, addresses, 60_000, stop.signal)
+    setImmediate(() => stop.abort())
+    await t.rejects(answer, { code: 'ERR_SKEIN_ABORTED' }, what)
+    const late = ask(dial, addresses, 60_000, stop.signal)
+    await t.rejects(late.answer, { code: 'ERR_SKEIN_ABORTED' }, `${what}, stopped before it began`)
+    t.same(late.dialled, [])
+  }
 })
