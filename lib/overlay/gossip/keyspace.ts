@@ -73,10 +73,12 @@ export class Keyspace {
   #gc = 0
   #max = 0
   #rows = new Map<string, Row>()
+  /** Of these the tombstones, in order of versions. */
+  readonly #tombstones = new Map<string, Row>()
   /** Every row at its place, in order of versions; an entry whose row has moved on is skipped. */
   #log: Row[] = []
   #bytes = 0
-  /** During a reset: what was known before and is not confirmed yet. Still shown, so that nothing blinks. */
+  /** During a reset: live rows that were known before and are not confirmed yet. Still shown, so that nothing blinks. */
   #doubtful: Map<string, Row> | undefined
   #doubtfulBytes = 0
   /** The reset is over when this version is reached. */
@@ -99,7 +101,7 @@ export class Keyspace {
     return this.#doubtful === undefined
   }
 
-  /** What its rows weigh, tombstones and those that a reset has put in doubt among them. */
+  /** What its rows weigh, tombstones and live ones that a reset has put in doubt among them. */
   get sizeBytes(): number {
     return this.#bytes + this.#doubtfulBytes
   }
@@ -123,7 +125,7 @@ export class Keyspace {
 
   /** Without live rows. */
   get isEmpty(): boolean {
-    return this.rows().next().done === true
+    return this.#rows.size === this.#tombstones.size && (this.#doubtful?.size ?? 0) === 0
   }
 
   get(table: string, key: string): Uint8Array | undefined {
@@ -133,7 +135,7 @@ export class Keyspace {
   /** Live rows. */
   *rows(): Generator<Row, void> {
     for (const row of this.#rows.values()) if (row.value !== undefined) yield row
-    for (const [name, row] of this.#doubtful ?? []) if (row.value !== undefined && !this.#rows.has(name)) yield row
+    if (this.#doubtful !== undefined) yield* this.#doubtful.values()
   }
 
   /** The owner's own write. An equal value is no write. */
@@ -165,15 +167,7 @@ export class Keyspace {
   beginAgain(epoch: number): void {
     assert(epoch > this.#epoch, 'epochs only rise')
     const live = [...this.rows()]
-    this.#epoch = epoch
-    this.#gc = 0
-    this.#max = 0
-    this.#rows = new Map()
-    this.#bytes = 0
-    this.#log = []
-    this.#doubtful = undefined
-    this.#doubtfulBytes = 0
-    this.#deletedAtMs.clear()
+    this.#forgetAll(epoch)
     for (const row of live) {
       this.#max++
       this.#place({ ...row, version: this.#max })
@@ -270,8 +264,10 @@ export class Keyspace {
     const before = this.#rows.get(name)
     this.#bytes += rowBytes(row) - (before === undefined ? 0 : rowBytes(before))
     this.#rows.set(name, row)
+    this.#tombstones.delete(name)
+    if (row.value === undefined) this.#tombstones.set(name, row)
     this.#log.push(row)
-    if (this.#log.length > 2 * this.#rows.size + logSlack) this.#compact()
+    this.#compact()
   }
 
   #believe(name: string): void {
@@ -282,6 +278,7 @@ export class Keyspace {
   }
 
   #compact(): void {
+    if (this.#log.length <= 2 * this.#rows.size + logSlack) return
     this.#log = this.#log.filter((row) => this.#rows.get(nameOf(row.table, row.key)) === row)
   }
 
@@ -299,8 +296,9 @@ export class Keyspace {
   #forgetTombstones(gc: number): void {
     if (gc <= this.#gc) return
     this.#gc = gc
-    for (const [name, row] of this.#rows) {
-      if (row.value !== undefined || row.version > gc) continue
+    for (const [name, row] of this.#tombstones) {
+      if (row.version > gc) break
+      this.#tombstones.delete(name)
       this.#rows.delete(name)
       this.#bytes -= rowBytes(row)
       this.#deletedAtMs.delete(name)
@@ -310,26 +308,38 @@ export class Keyspace {
 
   #newLife(epoch: number): void {
     const gone = [...this.rows()]
+    this.#forgetAll(epoch)
+    for (const row of gone) this.#tell(row, row.value, undefined)
+  }
+
+  #forgetAll(epoch: number): void {
     this.#epoch = epoch
     this.#gc = 0
     this.#max = 0
-    this.#rows = new Map()
-    this.#bytes = 0
-    this.#log = []
+    this.#forgetRows()
     this.#doubtful = undefined
     this.#doubtfulBytes = 0
     this.#deletedAtMs.clear()
-    for (const row of gone) this.#tell(row, row.value, undefined)
+  }
+
+  #forgetRows(): void {
+    this.#rows = new Map()
+    this.#bytes = 0
+    this.#tombstones.clear()
+    this.#log = []
   }
 
   /** Rows are told anew from the beginning; what is not among them by the end is gone. */
   #doubt(gc: number): void {
-    this.#doubtful = new Map([...(this.#doubtful ?? []), ...this.#rows])
-    this.#doubtfulBytes = 0
-    for (const row of this.#doubtful.values()) this.#doubtfulBytes += rowBytes(row)
-    this.#rows = new Map()
-    this.#bytes = 0
-    this.#log = []
+    for (const [name, row] of this.#tombstones) {
+      this.#rows.delete(name)
+      this.#bytes -= rowBytes(row)
+    }
+    // Whoever begins one reset after another has only moved what was told since the last.
+    if (this.#doubtful === undefined) this.#doubtful = this.#rows
+    else for (const [name, row] of this.#rows) this.#doubtful.set(name, row)
+    this.#doubtfulBytes += this.#bytes
+    this.#forgetRows()
     this.#max = 0
     this.#gc = gc
     this.#doubtUntil = gc

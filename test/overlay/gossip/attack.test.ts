@@ -83,6 +83,74 @@ t.test('rows that are put in doubt by one reset after another weigh on', async (
   t.notOk(space.holds('w1'))
 })
 
+/** The least time that one of several rounds takes: what others do on the machine at the same time is not in it. */
+function leastMs(rounds: number, act: (round: number) => void): number {
+  let leastMs = Number.POSITIVE_INFINITY
+  for (let round = 0; round < rounds; round++) {
+    const fromMs = performance.now()
+    act(round)
+    leastMs = Math.min(leastMs, performance.now() - fromMs)
+  }
+  return leastMs
+}
+
+/** A manager that holds so many rows of w1, and the version of the last. */
+function holding(rows: number): Space {
+  const space = manager()
+  for (let from = 0; from < rows; from += 1_000) {
+    const some = Array.from({ length: Math.min(1_000, rows - from) }, (_, at): Row => {
+      const version = from + at + 1
+      return { table: 'l', key: version.toString(36), version, value: Uint8Array.of(1) }
+    })
+    space.receive('w1', deltas('w1', 1, from, some))
+  }
+  space.takeChanges()
+  return space
+}
+
+/** Small messages of w1 that may have a manager walk through all rows of it, each of its kind; `next` counts up with every message. */
+const smallMessages: Readonly<Record<string, (max: number, next: number) => GossipMessage>> = {
+  'forgets one tombstone after another': (max, next) => {
+    const version = max + next
+    const rows: Row[] = [{ table: 'l', key: 'gone', version, value: undefined }]
+    const delta: Delta = { owner: 'w1', epoch: 1, from: version - 1, to: version, gc: version - 1, max: version, reset: false, rows }
+    return { type: 'deltas', scope: 's', deltas: [delta], push: true }
+  },
+  'forgets tombstones where there are none': (max, next) => {
+    const version = max + next
+    const delta: Delta = {
+      owner: 'w1',
+      epoch: 1,
+      from: version - 1,
+      to: version,
+      gc: version - 1,
+      max: version,
+      reset: false,
+      rows: [],
+    }
+    return { type: 'deltas', scope: 's', deltas: [delta], push: true }
+  },
+  'puts everything in doubt again and again': (max, next) => {
+    const delta: Delta = { owner: 'w1', epoch: 1, from: 0, to: 0, gc: max + next, max: 2 ** 50, reset: true, rows: [] }
+    return { type: 'deltas', scope: 's', deltas: [delta], push: true }
+  },
+}
+
+for (const [kind, messageOf] of Object.entries(smallMessages)) {
+  t.test(`a worker of 100,000 rows that ${kind} costs a manager about what one of ten does`, async (t) => {
+    const [few, many] = [10, 100_000].map((rows) => {
+      const space = holding(rows)
+      let next = 0
+      const say = (): void => void space.receive('w1', messageOf(rows, ++next))
+      say() // what was there is moved, once
+      return leastMs(20, () => {
+        for (let message = 0; message < 20; message++) say()
+      })
+    }) as [number, number]
+    t.ok(many < 50 * few, `${many} ms beside ${few} ms`)
+  })
+}
+
 t.test('a row that is written over and over, or deleted and made again, weighs no more than once', async (t) => {
   const space = manager()
   for (let version = 1; version < 4_000; version += 2) {
