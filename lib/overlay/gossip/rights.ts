@@ -19,6 +19,12 @@ export interface RightsOptions {
 /** The latest life an owner may claim for itself: it leaves room for those that others begin by retracting, and far from the last. */
 export const claimedEpochMax = 2 ** 52
 
+/**
+ * The latest life of another that a holder of nothing acts on because a reader claims to hold it: should that be a lie, the other has room to
+ * outbid what is retracted then, as often as it takes.
+ */
+export const claimedForOthersMax = 2 ** 51
+
 export class Rights {
   part: Part
   readonly #o: RightsOptions

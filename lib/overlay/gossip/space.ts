@@ -5,7 +5,7 @@ import { Comparison } from './comparison.js'
 import { Holdings, never } from './holdings.js'
 import { type Delta, deltaBytes, type Keyspace, nothing, type RowChange, type Summary } from './keyspace.js'
 import { chunkBytes, deltaMessages, type GossipMessage, nameForm, type OwnerSummary, rowMaxBytes } from './messages.js'
-import { claimedEpochMax, type Part, Rights, type RightsOptions } from './rights.js'
+import { claimedEpochMax, claimedForOthersMax, type Part, Rights, type RightsOptions } from './rights.js'
 
 /** Milliseconds and bounds of one scope's gossip. */
 export interface SpaceTiming {
@@ -60,6 +60,8 @@ const newsRowsMax = 64
 export const ownerMaxBytes = 16 * 1024 * 1024
 /** ... and how many there may be: however small one is, some 350 bytes go with it. */
 export const ownerMaxRows = 128 * 1024
+/** Past so many nodes that asked for everything and became no readers since, the first of them have to ask again. */
+const knockedMax = 1_024
 /** Past so many owners that only readers hold, the next are heard of later. */
 const claimsMax = 1_024
 
@@ -294,13 +296,18 @@ export class Space {
     if (this.#rights.part !== 'holder' || !this.#readers.has(from)) return
     for (const { owner, epoch, max } of owners) {
       const isKnown = this.#holdings.get(owner) !== undefined
-      if (max === 0 || epoch > claimedEpochMax || isKnown || this.#claims.size >= claimsMax) continue
+      if (max === 0 || epoch > claimedForOthersMax || isKnown || this.#claims.size >= claimsMax) continue
       this.#claims.set(owner, Math.max(epoch, this.#claims.get(owner) ?? 0))
     }
   }
 
   #noteKnock(from: string): void {
-    if (this.#rights.part === 'holder' && !this.#readers.has(from) && !this.#partners.includes(from)) this.#knocked.add(from)
+    if (this.#rights.part !== 'holder' || this.#readers.has(from) || this.#partners.includes(from)) return
+    this.#knocked.add(from)
+    for (const first of this.#knocked) {
+      if (this.#knocked.size <= knockedMax) break
+      this.#knocked.delete(first)
+    }
   }
 
   get #hasListeners(): boolean {

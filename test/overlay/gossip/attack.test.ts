@@ -113,7 +113,16 @@ const smallMessages: Readonly<Record<string, (max: number, next: number) => Goss
   'forgets one tombstone after another': (max, next) => {
     const version = max + next
     const rows: Row[] = [{ table: 'l', key: 'gone', version, value: undefined }]
-    const delta: Delta = { owner: 'w1', epoch: 1, from: version - 1, to: version, gc: version - 1, max: version, reset: false, rows }
+    const delta: Delta = {
+      owner: 'w1',
+      epoch: 1,
+      from: version - 1,
+      to: version,
+      gc: version - 1,
+      max: version,
+      reset: false,
+      rows,
+    }
     return { type: 'deltas', scope: 's', deltas: [delta], push: true }
   },
   'forgets tombstones where there are none': (max, next) => {
@@ -245,6 +254,25 @@ function repeated(owner: string, summary: { readonly epoch: number; readonly gc:
   const owners = Array.from({ length: 2_610 }, () => ({ owner, ...summary }))
   return { type: 'digest', scope: 's', range: { of: 'listed' }, answer: 'wants-answer', owners }
 }
+
+t.test('a reader that lies about the life of another cannot silence it: it outbids whatever is retracted for that', async (t) => {
+  for (const epoch of [2 ** 51 - 1, 2 ** 51, claimedEpochMax - 1, claimedEpochMax]) {
+    const space = manager()
+    const other = new Space({ scope: 's', self: 'w2', epoch: 5, part: 'author', random: seededRandom(2), accepts: () => true })
+    space.readers(['w1'])
+    const owners = [{ owner: 'w2', epoch, gc: 0, max: 9 }]
+    heard(space, 'w1', { type: 'digest', scope: 's', range: { of: 'listed' }, answer: 'is-answer', owners })
+    for (const [owner, claimed] of space.takeClaims()) space.retract(owner, claimed)
+    other.partners(['m1'])
+    other.write('load', 'cpu', Uint8Array.of(1))
+    for (let nowMs = 0; nowMs < 5_000; nowMs += 100) {
+      const toManager = other.tick(nowMs).map(({ message }) => message)
+      for (let next = toManager.shift(); next !== undefined; next = toManager.shift())
+        for (const answer of heard(space, 'w2', next)) toManager.push(...heard(other, 'm1', answer))
+    }
+    t.same(space.get('w2', 'load', 'cpu'), Uint8Array.of(1), `${epoch}`)
+  }
+})
 
 t.test('a digest that names an owner twice is refused unread', async (t) => {
   const bytes = encodeGossip(repeated('worker000001', { epoch: 2, gc: 0, max: 0 }))
