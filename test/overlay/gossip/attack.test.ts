@@ -2,10 +2,13 @@
 import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
 import { never } from '../../../lib/overlay/gossip/holdings.js'
+import { Gossip } from '../../../lib/overlay/gossip/index.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from '../../../lib/overlay/gossip/messages.js'
 import { claimedEpochMax } from '../../../lib/overlay/gossip/rights.js'
 import { ownerMaxBytes, ownerMaxRows, Space } from '../../../lib/overlay/gossip/space.js'
+import { ManualClock } from '../../../lib/testing/manual-clock.js'
+import { natural } from '../../../lib/wire/decode.js'
 
 /** A manager: workers speak of themselves, managers of everybody. */
 function manager(): Space {
@@ -508,5 +511,98 @@ t.test(
       if (round % 500 === 499) space = manager()
     }
     t.pass()
+  },
+)
+
+/** The longest there is. */
+const scope = 's'.repeat(256)
+const edges = [0, 1, 2, 255, 2 ** 16, 2 ** 32, 2 ** 48, 2 ** 51, 2 ** 52, Number.MAX_SAFE_INTEGER - 1, Number.MAX_SAFE_INTEGER]
+
+/** A message as large as it may be, its lists at their limits: some name one owner many times, some thousands of owners, some in long names. */
+function huge(random: Random, from: string): GossipMessage {
+  const number = (): number => pick(random, edges) as number
+  const nameLength = pick(random, [1, 12, 12, 256]) as number
+  const count = Math.floor(below(random, 62_000) / (nameLength + (pick(random, [8, 30]) as number)))
+  const ownerOf: (at: number) => string = pick(random, [
+    (at: number) => `${at}`.padStart(nameLength, 'o').slice(0, 256),
+    (at: number) => `${below(random, count) + at}`.padStart(nameLength, 'x'),
+    (at: number) => (at === 0 ? from : `${at}`.padStart(nameLength, 'o')),
+    () => from,
+  ]) as (at: number) => string
+  const many = <T>(make: (at: number) => T): T[] => Array.from({ length: count }, (_, at) => make(at))
+  const range = pick(random, [
+    { of: 'all' },
+    { of: 'listed' },
+    { of: 'buckets', buckets: Array.from({ length: 256 }, () => below(random, 256)) },
+  ] as const) as { readonly of: 'all' }
+  const epoch = number()
+  if (random() < 0.6) {
+    const owners = many((at) => ({ owner: ownerOf(at), epoch, gc: number(), max: number() }))
+    return { type: 'digest', scope, range, answer: random() < 0.3 ? 'is-answer' : 'wants-answer', owners }
+  }
+  const deltas = many((at): Delta => {
+    const [first = 0, to = 0, max = 0] = [number(), number(), number()].sort((a, b) => a - b)
+    const value = random() < 0.3 ? undefined : new Uint8Array(below(random, 4))
+    const rows = to > first ? [{ table: '', key: `${below(random, 3)}`, version: to, value }] : []
+    return {
+      owner: ownerOf(at),
+      epoch,
+      from: first,
+      to,
+      gc: Math.min(number(), max),
+      max,
+      reset: first === 0 && random() < 0.3,
+      rows,
+    }
+  })
+  // As many as fit: what is in them is what this is about.
+  while (deltas.length > 0 && encodeGossip({ type: 'deltas', scope, deltas, push: true }).length > 60_000)
+    deltas.splice(0, Math.ceil(deltas.length / 8))
+  return { type: 'deltas', scope, deltas, push: random() < 0.5, ...(random() < 0.5 && { more: range }) }
+}
+
+t.test(
+  'messages with their lists at their limits, from workers and managers, end no manager, whatever it answers and says by itself',
+  async (t) => {
+    const random = seededRandom(Number(process.env.SKEIN_FUZZ_SEED ?? 12))
+    let [read, answered, largestBytes] = [0, 0, 0]
+    for (let life = 0; life < 6; life++) {
+      const clock = new ManualClock()
+      await using gossip = new Gossip({
+        self: 'm1',
+        epoch: 1,
+        clock,
+        random,
+        accepts: (_scope, from, owner) => from === owner || from.startsWith('m'),
+        send: (_to, bytes) => {
+          decodeGossip(bytes)
+          answered++
+          largestBytes = Math.max(largestBytes, bytes.length)
+          return random() < 0.9
+        },
+      })
+      gossip.join(scope, { part: 'holder' })
+      gossip.partners(scope, ['m2'])
+      gossip.readers(scope, ['w1', 'w2'])
+      gossip.start()
+      const table = gossip.table(scope, '', natural)
+      for (let round = 0; round < 30; round++) {
+        const from = pick(random, life % 2 === 0 ? ['w1', 'w2'] : ['w1', 'm2']) as string
+        gossip.receive(from, encodeGossip(huge(random, from)))
+        gossip.receive(from, encodeGossip({ type: 'fingerprint', scope, hash: new Uint8Array(8) }))
+        gossip.receive(from, encodeGossip({ type: 'buckets', scope, hashes: new Uint8Array(2_048).fill(round) }))
+        const nobody = { type: 'digest', scope, range: { of: 'all' }, answer: 'wants-answer', owners: [] } as const
+        gossip.receive(from, encodeGossip(nobody))
+        if (random() < 0.1) table.set('own', round)
+        for (const owner of gossip.owners(scope).filter(() => random() < 0.05))
+          gossip.standing(owner, pick(random, ['failed', 'left', 'removed', 'alive'] as const) as 'left', scope)
+        for (const [owner, epoch] of [...gossip.takeClaims(scope)].slice(0, 20)) gossip.retract(scope, owner, epoch)
+        clock.advance(below(random, 400))
+      }
+      read += gossip.counters.received
+    }
+    t.ok(read > 500, `${read} were read`)
+    t.ok(answered > 500, `${answered} answers and pushes`)
+    t.ok(largestBytes > 40_000, `up to ${largestBytes} bytes`)
   },
 )
