@@ -93,6 +93,19 @@ export async function found(t: Teardown, managerCount: number, workerCount: numb
   return { managers, workers, places }
 }
 
+/** Nothing passes between these and those, whatever the lane, and nobody is told; the returned function ends that. */
+export function split(these: readonly Place[], those: readonly Place[]): () => void {
+  const namesOf = (places: readonly Place[]): readonly string[] => places.flatMap(({ peer }) => [peer.id, peer.address])
+  const sides = [
+    [these, namesOf(those)],
+    [those, namesOf(these)],
+  ] as const
+  for (const [side, others] of sides) for (const { faults } of side) for (const name of others) faults.set(name, 'silent')
+  return () => {
+    for (const [side, others] of sides) for (const { faults } of side) for (const name of others) faults.heal(name)
+  }
+}
+
 export async function areReady(peer: Peer, count: number): Promise<boolean> {
   const { items } = await peer.nodes.list()
   return items.length === count && items.every(({ state }) => state === 'ready')
