@@ -1,21 +1,13 @@
 /** Membership as a peer takes part in it: over its links, with what it hears of who was removed, kept on disk for the next start. */
-import { readFile, rename, writeFile } from 'node:fs/promises'
 import type { Clock } from '../base/clock.js'
-import { messageOf } from '../base/errors.js'
 import type { NodeId } from '../base/ids.js'
 import type { Logger } from '../base/logger.js'
 import type { Random } from '../base/random.js'
 import type { Membership as NodeSigns } from '../dispatcher/index.js'
-import {
-  type MemberSnapshot,
-  type MemberView,
-  readSnapshot,
-  type SwimDatagrams,
-  SwimRunner,
-  type Triage,
-} from '../overlay/swim/index.js'
+import { type MemberSnapshot, type MemberView, type SwimDatagrams, SwimRunner, type Triage } from '../overlay/swim/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
-import { decode, encode } from '../wire/index.js'
+import { keptMembers, MemberFile } from './member-file.js'
+import { StateTimes } from './state-times.js'
 
 export interface PeerMembershipOptions {
   readonly node: string
@@ -32,22 +24,15 @@ export interface PeerMembershipOptions {
   readonly file: string | undefined
 }
 
-/** What is new is on disk after this; a crash before forgets it, and the managers tell it again. */
-const keepAfterMs = 1_000
-/** A member costs some hundred bytes. */
-const snapshotBytesMax = 64 * 1024 * 1024
-
 type NodeSign = NonNullable<ReturnType<NodeSigns['member']>>
 
 /** Every peer watches its neighbours on the ring and hears of all others; a leader asks it who is alive. */
 export class PeerMembership implements NodeSigns, AsyncDisposable {
   readonly #o: PeerMembershipOptions
   readonly #runner: SwimRunner
-  /** When each member's state last changed. */
-  readonly #since = new Map<string, { readonly state: NodeSign['state']; readonly atMs: number }>()
+  readonly #times = new StateTimes<NodeSign['state']>((id) => this.#runner.core.record(id as NodeId) !== undefined)
+  readonly #file: MemberFile | undefined
   #undo: (() => void)[] = []
-  #cancelKeeping: (() => void) | undefined
-  #writing: Promise<void> = Promise.resolve()
 
   private constructor(options: PeerMembershipOptions, snapshot: MemberSnapshot | undefined) {
     const { node, epoch, address, pool, datagrams, triage, clock, random, logger } = options
@@ -64,19 +49,22 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
       logger,
       snapshot,
     })
+    const { file } = options
+    if (file !== undefined) this.#file = new MemberFile(file, { clock, logger, snapshot: () => this.#runner.snapshot() })
   }
 
   /** With whom was in when this peer last ran. Says and hears nothing until `start`. */
   static async open(options: PeerMembershipOptions): Promise<PeerMembership> {
-    return new PeerMembership(options, await keptMembers(options))
+    const { file, logger } = options
+    return new PeerMembership(options, file === undefined ? undefined : await keptMembers(file, logger))
   }
 
   /** Takes part from now on; `linked` are peers to whom a link may be up already. */
   start(linked: readonly string[]): void {
     this.#undo.push(
-      this.#runner.watch(({ member: { id } }) => {
+      this.#runner.watch(({ type, member: { id } }) => {
         this.member(id)
-        this.#keepSoon()
+        this.#file?.heard(type)
       }),
     )
     this.#runner.start()
@@ -87,20 +75,17 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
     const { core } = this.#runner
     const [record, view] = [core.record(node as NodeId), this.#runner.member(node)]
     if (record === undefined || view === undefined) {
-      this.#since.delete(node)
+      this.#times.forget(node)
       return undefined
     }
     const state = view.state === 'dead' ? 'failed' : view.state
     const nowMs = this.#o.clock.now()
-    const known = this.#since.get(node)
-    const sinceMs = known?.state === state ? known.atMs : nowMs
-    if (known?.state !== state) this.#since.set(node, { state, atMs: nowMs })
     const heardMs = core.heardMs(node as NodeId) ?? Number.NEGATIVE_INFINITY
     return {
       state,
       accusers: record.accusations.length,
       isRefused: record.accusations.some(({ saw }) => saw === 'refused'),
-      sinceMs,
+      sinceMs: this.#times.sinceMs(node, state, nowMs),
       // The group hears of whom it holds alive all the time, if not we ourselves.
       heardMs: state === 'alive' ? Math.max(heardMs, nowMs - core.noticeMs) : heardMs,
     }
@@ -117,16 +102,18 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
 
   /** These were removed from the cluster: nothing is heard from or of them again. */
   remove(nodes: readonly string[]): void {
+    const isNew = nodes.some((node) => this.#runner.core.record(node as NodeId) !== undefined)
     this.#runner.remove(nodes)
+    if (isNew) this.#file?.changed()
   }
 
   /** Says goodbye and falls silent. Any number of times. */
   async stop(): Promise<void> {
     for (const undo of this.#undo.splice(0)) undo()
-    this.#keep()
+    const kept = this.#file?.stop() // as it stands before the farewell
     await this.#runner.leave()
     this.#runner.stop()
-    await this.#writing
+    await kept
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -149,37 +136,5 @@ export class PeerMembership implements NodeSigns, AsyncDisposable {
       skein_swim_syncs_left_total: core.leftOpen,
       skein_swim_stream_only: counters.isStreamOnly,
     }
-  }
-
-  #keepSoon(): void {
-    if (this.#o.file === undefined) return
-    this.#cancelKeeping ??= this.#o.clock.after(keepAfterMs, () => this.#keep())
-  }
-
-  /** One write at a time, and never in anybody's way. */
-  #keep(): void {
-    this.#cancelKeeping?.()
-    this.#cancelKeeping = undefined
-    const { file, logger } = this.#o
-    if (file === undefined) return
-    const bytes = encode(this.#runner.snapshot())
-    this.#writing = this.#writing
-      .then(async () => {
-        await writeFile(`${file}.tmp`, bytes, { mode: 0o600 })
-        await rename(`${file}.tmp`, file)
-      })
-      .catch((error: unknown) => logger.warn({ error: messageOf(error) }, 'the members could not be kept'))
-  }
-}
-
-/** Who was kept, unless the file is missing or unreadable: then the managers say who is in. */
-async function keptMembers({ file, logger }: PeerMembershipOptions): Promise<MemberSnapshot | undefined> {
-  if (file === undefined) return undefined
-  try {
-    return readSnapshot(decode(await readFile(file), snapshotBytesMax))
-  } catch (error) {
-    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
-    if (!isMissing) logger.warn({ file, error: messageOf(error) }, 'the kept members are unreadable; the managers will tell')
-    return undefined
   }
 }
