@@ -45,7 +45,7 @@ export const serviceB = 'service0000b'
 const isManager = (id: string): boolean => id.startsWith('m')
 
 export class NetworkTown {
-  readonly clock = new ManualClock()
+  readonly clock: ManualClock
   readonly random
   readonly #harness: Harness
   readonly #processes = new Map<string, Process>()
@@ -61,9 +61,9 @@ export class NetworkTown {
   loses: (sent: Sent) => boolean = () => false
 
   /** Managers m1… hold one state of raft; m1 leads, or the first that is up. Services A and B stand on the networks a and b. */
-  static async open(nodes: readonly string[], seed = 1): Promise<NetworkTown> {
+  static async open(nodes: readonly string[], seed = 1, clock = new ManualClock()): Promise<NetworkTown> {
     const harness = await openHarness()
-    const town = new NetworkTown(harness, seed)
+    const town = new NetworkTown(harness, seed, clock)
     const service = (id: string, name: string, network: NetworkRef): Op[] => [
       { op: 'network.create', ...network, labels: {} },
       { op: 'service.create', id, spec: { name, task: { command: ['x'], networks: [network.name] } } },
@@ -75,8 +75,9 @@ export class NetworkTown {
     return town
   }
 
-  private constructor(harness: Harness, seed: number) {
+  private constructor(harness: Harness, seed: number, clock: ManualClock) {
     this.#harness = harness
+    this.clock = clock
     this.random = seededRandom(seed)
   }
 
