@@ -54,6 +54,8 @@ interface Authority {
 
 /** Links and attachments that change together are looked at together. */
 const meetAfterMs = 50
+/** How often it is looked whom nobody knows any more. */
+const forgetMs = 60_000
 /** How long a worker whose last task on a network ended still says so, and is heard. */
 const lingerMs = 5_000
 
@@ -74,6 +76,7 @@ export class NetworkGossip implements EndpointSink {
   #strays: ReadonlySet<string> = new Set()
   #authority: Authority | undefined
   #members: Members | undefined
+  #forgotAtMs = 0
   #cancelMeet: (() => void) | undefined
   #undo: (() => void)[] = []
 
@@ -249,7 +252,21 @@ export class NetworkGossip implements EndpointSink {
       }
     }
     this.#strays = strays
+    this.#forgetUnknown()
     this.meetSoon()
+  }
+
+  /** Members forget the failed and the left after a day; so is it forgotten here what was concluded of them, as soon as nothing is hidden for it. */
+  #forgetUnknown(): void {
+    const { clock, gossip } = this.#o
+    const nowMs = clock.now()
+    if (this.#members === undefined || nowMs - this.#forgotAtMs < forgetMs) return
+    this.#forgotAtMs = nowMs
+    for (const owner of this.#standings.keys()) {
+      if (this.#members.member(owner) !== undefined || this.#standingOf(owner) !== 'alive') continue
+      const isHidden = [...this.#joined.values()].some(({ ref }) => gossip.hides(scopeOf(ref), owner))
+      if (!isHidden) this.#standings.delete(owner)
+    }
   }
 
   /** Networks there are; and those of own tasks, which this manager's tables may not know yet, or not any more. */
@@ -317,7 +334,8 @@ export class NetworkGossip implements EndpointSink {
   #judge(owner: string): void {
     if (owner === this.#o.node) return
     const standing = this.#standingOf(owner)
-    if ((this.#standings.get(owner) ?? 'alive') === standing) return
+    // Of whom nothing is known scopes are told too that it is alive: what it said before it was forgotten may be refused there.
+    if (this.#standings.get(owner) === standing) return
     if (standing === 'alive') this.#standings.delete(owner)
     else this.#standings.set(owner, standing)
     for (const { ref } of this.#joined.values()) this.#o.gossip.standing(owner, standing, scopeOf(ref))

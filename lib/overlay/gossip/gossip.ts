@@ -162,6 +162,11 @@ export class Gossip implements AsyncDisposable {
     return this.#scopes.get(scope)?.space.holds(owner) ?? false
   }
 
+  /** Whether rows of this owner would not be shown in a scope: it failed, less than a day ago. */
+  hides(scope: string, owner: string): boolean {
+    return this.#scopes.get(scope)?.space.hides(owner) ?? false
+  }
+
   /** Owners that readers of a scope held since the last call and this holder does not, with the epoch of the life they hold. */
   takeClaims(scope: string): ReadonlyMap<string, number> {
     return this.#scopes.get(scope)?.space.takeClaims() ?? new Map<string, number>()

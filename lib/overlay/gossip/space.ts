@@ -200,6 +200,11 @@ export class Space {
     return this.#holdings.get(owner)?.isEmpty === false
   }
 
+  /** Whether rows of this owner would not be shown. */
+  hides(owner: string): boolean {
+    return this.#holdings.isHidden(owner)
+  }
+
   /** Owners that readers held since the last call and this holder does not: all who could tell them the end may have been lost. */
   takeClaims(): ReadonlyMap<string, number> {
     const claims = this.#claims
