@@ -101,6 +101,11 @@ export class Sealing {
     return this.#senders.size
   }
 
+  /** Keys derived and held for senders: three for each at most. */
+  get keys(): number {
+    return [...this.#senders.values()].reduce((sum, { keys }) => sum + keys.size, 0)
+  }
+
   get keyId(): number | undefined {
     return this.#keyring()?.primary.id
   }
@@ -118,11 +123,7 @@ export class Sealing {
     packet.writeBigUInt64BE(this.#self, 4)
     packet.writeUIntBE(this.#epoch, 12, 6)
     packet.writeUIntBE(this.#counter++, 18, 6)
-    const cipher = createCipheriv(
-      'aes-256-gcm',
-      this.#keyFor(this.#own, key.secret, ring).derived,
-      packet.subarray(12, headerBytes),
-    )
+    const cipher = createCipheriv('aes-256-gcm', this.#ownKey(key.secret, ring).derived, packet.subarray(12, headerBytes))
     cipher.setAAD(this.#aad(packet))
     packet.set(cipher.update(payload), headerBytes)
     cipher.final() // a stream cipher: nothing is left over
@@ -150,10 +151,12 @@ export class Sealing {
     if (isReplayed) return dropped('replayed')
     const id = known?.id ?? unpackId(packed)
     if (id === undefined) return dropped('bad-seal')
-    const sender = known ?? { id, keys: new Map() }
-    const senderKey = this.#keyFor(sender, key.secret, ring)
+    // Whoever it names, a forged packet costs a derivation and a check of a seal at most, some 30 µs, and leaves nothing behind.
+    const senderKey = used ?? this.#derive(id, key.secret)
     const payload = this.#unseal(packet, senderKey.derived)
     if (payload === undefined) return dropped('bad-seal')
+    const sender = known ?? { id, keys: new Map() }
+    if (used === undefined) keep(sender, key.secret, senderKey, ring)
     this.#remember(packed, sender, senderKey, epoch, counter)
     return { ok: true, sender: id, epoch, payload }
   }
@@ -186,16 +189,17 @@ export class Sealing {
     if (oldest !== undefined) this.#senders.delete(oldest)
   }
 
-  #keyFor(sender: Sender, secret: Uint8Array, ring: Keyring): SenderKey {
-    const known = sender.keys.get(secret)
+  #ownKey(secret: Uint8Array, ring: Keyring): SenderKey {
+    const known = this.#own.keys.get(secret)
     if (known !== undefined) return known
-    // What the ring holds no more opens nothing: whoever replays it is refused without being remembered.
-    const live = [ring.previous, ring.primary, ring.next].map((key) => key?.secret)
-    for (const old of sender.keys.keys()) if (!live.includes(old)) sender.keys.delete(old)
-    const derived = Buffer.from(hkdfSync('sha256', secret, this.#label, `datagram ${sender.id}`, 32))
-    const made = { derived, epoch: 0, window: new ReplayWindow() }
-    sender.keys.set(secret, made)
+    const made = this.#derive(this.#own.id, secret)
+    keep(this.#own, secret, made, ring)
     return made
+  }
+
+  #derive(id: string, secret: Uint8Array): SenderKey {
+    const derived = Buffer.from(hkdfSync('sha256', secret, this.#label, `datagram ${id}`, 32))
+    return { derived, epoch: 0, window: new ReplayWindow() }
   }
 
   #maySeal(secret: Uint8Array): boolean {
@@ -209,6 +213,13 @@ export class Sealing {
   #aad(packet: Buffer): Buffer {
     return Buffer.concat([packet.subarray(0, headerBytes), this.#label])
   }
+}
+
+/** What the ring holds no more opens nothing: whoever replays it is refused without being remembered. */
+function keep(sender: Sender, secret: Uint8Array, key: SenderKey, ring: Keyring): void {
+  const live = [ring.previous, ring.primary, ring.next].map((each) => each?.secret)
+  for (const old of sender.keys.keys()) if (!live.includes(old)) sender.keys.delete(old)
+  sender.keys.set(secret, key)
 }
 
 function dropped(reason: DropReason): Opened {

@@ -249,6 +249,27 @@ t.test(
   },
 )
 
+t.test('who only claims to be a member, under whatever key of the ring, leaves no key behind and takes none away', async (t) => {
+  const ring = rotateKeyring(firstRing, Buffer.alloc(32, 7), 1)
+  const [sender, receiver] = ['aaaaaaaaaaaa', 'bbbbbbbbbbbb'].map(
+    (node) => new Sealing({ node, cluster, epoch: 1, keyring: () => ring }),
+  ) as [Sealing, Sealing]
+  const genuine = (): Uint8Array => sender.seal(Buffer.from('x')) as Uint8Array
+  t.ok(receiver.open(genuine()).ok)
+  t.equal(receiver.keys, 1)
+  for (const id of [ring.previous?.id, ring.primary.id, ring.next.id]) {
+    for (const later of [0, 1]) {
+      const forged = Buffer.from(genuine())
+      forged[1] = id ?? 0
+      forged[17] = 1 + later // its start: this one, and one to come
+      forged[forged.length - 1] = (forged.at(-1) ?? 0) ^ 1
+      t.same(receiver.open(forged), { ok: false, reason: 'bad-seal' })
+      t.same([receiver.senders, receiver.keys], [1, 1])
+    }
+  }
+  t.ok(receiver.open(genuine()).ok)
+})
+
 /** Never the packet itself. */
 function mutate(packet: Uint8Array, random: () => number): Uint8Array {
   const bytes = Buffer.from(packet)
