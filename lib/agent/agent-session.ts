@@ -3,6 +3,7 @@ import { abortable } from '../base/abort.js'
 import type { Clock } from '../base/clock.js'
 import { SkeinError } from '../base/errors.js'
 import type { Logger } from '../base/logger.js'
+import { momentOf } from '../base/moment.js'
 import type { Reporter } from './reporter.js'
 import { pause, within } from './waits.js'
 import type { Worker } from './worker.js'
@@ -25,8 +26,12 @@ const heartbeatLeastMs = 10
 
 /** Registers the node. @throws as SessionApi.open, ERR_SKEIN_TIMEOUT, ERR_SKEIN_ABORTED */
 export async function openSession(parts: SessionParts, hello: SessionHello, signal: AbortSignal): Promise<SessionOpened> {
-  const { api, clock, node } = parts
-  return within(clock, openTimeoutMs, api.open(node, hello), signal, 'session open')
+  const { api, clock, node, worker } = parts
+  const sent = momentOf(clock)
+  const opened = await within(clock, openTimeoutMs, api.open(node, hello), signal, 'session open')
+  // A majority recorded it after it was sent: nobody else led before.
+  worker.heard(sent, 0)
+  return opened
 }
 
 /**
@@ -49,7 +54,7 @@ export async function liveSession(parts: SessionParts, opened: SessionOpened, si
 }
 
 async function beat(
-  { api, clock, node }: SessionParts,
+  { api, clock, node, worker }: SessionParts,
   { session, heartbeatMs }: SessionOpened,
   signal: AbortSignal,
 ): Promise<never> {
@@ -57,7 +62,9 @@ async function beat(
   for (;;) {
     await pause(clock, Math.max(heartbeatLeastMs, periodMs), signal)
     const timeoutMs = Math.max(beatTimeoutLeastMs, 2 * periodMs)
+    const sent = momentOf(clock)
     const answer = await within(clock, timeoutMs, api.beat(node, session), signal, 'heartbeat')
+    if (answer.ledAgoMs !== undefined) worker.heard(sent, answer.ledAgoMs)
     periodMs = answer.heartbeatMs
   }
 }

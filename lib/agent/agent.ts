@@ -67,7 +67,7 @@ const removedReason = 'the node was removed from the cluster'
 
 /**
  * The worker's end: holds a session with whichever manager leads, makes what is assigned true on this node, and says what is.
- * Tasks run on while there is no session.
+ * Tasks run on while there is no session, but for those that may not (`selfFenceAfterMs`).
  * Source: Docker Swarm's agent.
  */
 export class Agent implements AsyncDisposable {
@@ -162,11 +162,12 @@ export class Agent implements AsyncDisposable {
   }
 
   async #stop(drain: 'stop-tasks' | 'leave-tasks'): Promise<void> {
+    await this.#worker.shutFence(stopReason)
     await this.#farewell()
     // First the session: nothing new is taken on while the tasks end, and nobody takes their end for a crash.
     this.#stopping.abort()
     await this.#ended
-    if (drain === 'leave-tasks') await this.#worker.leave()
+    if (drain === 'leave-tasks') await this.#worker.leave(stopReason)
     else await this.#worker.halt(stopReason)
     for (const driver of this.#registry.all()) {
       try {
@@ -184,6 +185,8 @@ export class Agent implements AsyncDisposable {
     if (session === undefined) return
     const { node, clock } = this.#options
     try {
+      // What is known to be over is replaced at once; of what stops itself nobody would believe it for long.
+      if (this.#worker.hasFenced) await within(clock, farewellMs, this.#reporter.flushed(), this.#stopping.signal, 'report')
       await within(clock, farewellMs, session.api.leave(node, session.id), this.#stopping.signal, 'leave')
     } catch (error) {
       this.#logger.info({ node, why: messageOf(error) }, 'left without a goodbye')

@@ -83,6 +83,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
     workingDir: optional(string),
     stopSignal: string,
     stopGraceMs: number,
+    selfFenceAfterMs: optional(number),
     reserve: reservation,
     limit: limitation,
     options: optional(anything),
@@ -94,6 +95,7 @@ const taskSpec: Reader<AssignedTask['spec']> = refine(
   (spec) => ({
     ...spec,
     workingDir: spec.workingDir,
+    selfFenceAfterMs: spec.selfFenceAfterMs,
     limit: { cpuNanos: spec.limit.cpuNanos, memoryBytes: spec.limit.memoryBytes },
     options: spec.options,
     secrets: spec.secrets ?? [],

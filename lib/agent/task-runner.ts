@@ -53,6 +53,7 @@ export class TaskRunner {
   #unit: Unit | undefined
   #desireChanged: Deferred<void> = deferred()
   #halted: string | undefined
+  #fenced: string | undefined
   #ended: Promise<void> | undefined
 
   constructor(options: TaskRunnerOptions) {
@@ -91,6 +92,21 @@ export class TaskRunner {
   /** Stops the task because this agent ends: for the cluster the attempt is lost (rejected or failed, with this reason). */
   async halt(why: string): Promise<void> {
     this.#halted ??= why
+    await this.#stopNow()
+  }
+
+  /** Stops the task because it must not run unheard of: as if it was wished, but it is this node's own decision, and final. */
+  async fence(why: string): Promise<void> {
+    this.#fenced ??= why
+    await this.#stopNow()
+  }
+
+  /** It is on its way out, by whoever's wish. */
+  get isStopping(): boolean {
+    return this.#stopWanted.signal.aborted
+  }
+
+  async #stopNow(): Promise<void> {
     this.#stopWanted.abort()
     this.#wake()
     try {
@@ -135,7 +151,8 @@ export class TaskRunner {
 
   async #run(): Promise<void> {
     while (!this.#leaving.signal.aborted) {
-      const desired = this.#halted === undefined ? this.#desired : laterDesired(this.#desired, 'shutdown')
+      const isOurs = this.#halted !== undefined || this.#fenced !== undefined
+      const desired = isOurs ? laterDesired(this.#desired, 'shutdown') : this.#desired
       const act = next(this.#report.state, desired, this.#unit !== undefined)
       switch (act.type) {
         case 'advance':
@@ -230,6 +247,12 @@ export class TaskRunner {
   async #stopped(stopped: Stopped): Promise<void> {
     if (stopped.type === 'left') return
     const stuck = stopped.type === 'stuck' ? `could not be stopped: ${stopped.why}` : undefined
+    if (this.#fenced !== undefined && !isStopWanted(this.#desired)) {
+      // Whatever is called over here is replaced elsewhere: left, it is not.
+      if (stuck !== undefined) return this.#leaving.abort()
+      const code = stopped.type === 'gone' ? { code: stopped.end.code } : {}
+      return this.#learned({ type: 'stopped', why: this.#fenced, ...code })
+    }
     if (this.#halted !== undefined && !isStopWanted(this.#desired)) {
       const message = stuck === undefined ? this.#halted : `${this.#halted}; the task ${stuck}`
       return this.#observed({ state: refusedState(this.#report.state), message })

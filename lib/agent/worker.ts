@@ -1,11 +1,13 @@
 import type { AssignedTask, Assignments, TaskReport } from '../api/session.js'
 import type { Clock } from '../base/clock.js'
 import type { Logger } from '../base/logger.js'
+import type { Moment } from '../base/moment.js'
 import type { Random } from '../base/random.js'
 import type { RuntimeDriver, Unit } from '../drivers/driver.js'
 import type { DriverRegistry } from '../drivers/registry.js'
 import { addResources, noResources, type Resources } from '../model/resources.js'
 import { isTerminal, rank } from '../model/task.js'
+import { Fence, type FencedTask } from './fence.js'
 import { PayloadVault } from './payload-vault.js'
 import type { Reporter } from './reporter.js'
 import type { TaskDb, TaskRow } from './task-db.js'
@@ -33,7 +35,7 @@ export interface Reserved extends Resources {
 /** Why a task is lost that ran when the agent ended and that no driver took over. */
 export const restartReason = 'the peer restarted'
 
-/** The tasks assigned to this node against the tasks that run here. Tasks go on whether or not a manager can be reached. */
+/** The tasks assigned to this node against the tasks that run here. Tasks go on whether or not a manager can be reached, but for those that say otherwise (`Fence`). */
 export class Worker {
   readonly #options: WorkerOptions
   readonly #runners = new Map<string, TaskRunner>()
@@ -42,15 +44,22 @@ export class Worker {
   readonly #removals = new Set<Promise<void>>()
   readonly #secrets = new PayloadVault('secret')
   readonly #configs = new PayloadVault('config')
+  readonly #fence: Fence
   #closing = false
 
   constructor(options: WorkerOptions) {
     this.#options = options
+    this.#fence = new Fence({
+      clock: options.clock,
+      tasks: () => this.#fencedTasks(),
+      stop: (id, why) => this.#stopFenced(id, why),
+    })
   }
 
   /**
    * Takes up what was remembered: units that still run are adopted; what ran and is gone is over, so that it is replaced;
-   * what had not begun goes on from where it was.
+   * what had not begun goes on from where it was. Tasks that stop themselves without a manager do so now: how long there was none is
+   * not known.
    * @throws {SkeinError} ERR_SKEIN_STORAGE, ERR_SKEIN_BAD_MESSAGE, and what a driver's `recover` throws
    */
   async open(): Promise<void> {
@@ -63,6 +72,22 @@ export class Worker {
       reporter.update(report)
       this.#begin(task, report, units.get(task.id))
     }
+    this.#fence.look()
+  }
+
+  /** The leader answered what was sent then, and led `ledAgoMs` before that or later. */
+  heard(sent: Moment, ledAgoMs: number): void {
+    this.#fence.heard(sent, ledAgoMs)
+  }
+
+  /**
+   * The agent ends: stops every task that stops itself without a manager, now and from now on. Resolves when none of them runs; one that
+   * cannot be stopped is given up, and not said to be over.
+   */
+  async shutFence(why: string): Promise<void> {
+    this.#fence.shut(why)
+    const fenced = [...this.#runners.values()].filter(({ task }) => task.spec.selfFenceAfterMs !== undefined)
+    await Promise.all(fenced.map((runner) => this.#guarded(runner.halt(why))))
   }
 
   /** States of all tasks here, by id. */
@@ -74,6 +99,11 @@ export class Worker {
     const running = [...this.#runners.values()].filter(({ report }) => !isTerminal(report.state))
     const resources = running.map(({ task }) => task.spec.reserve).reduce(addResources, noResources)
     return { ...resources, tasks: running.length }
+  }
+
+  /** Whether any task here stops itself without a manager, ended or not. */
+  get hasFenced(): boolean {
+    return [...this.#runners.values()].some(({ task }) => task.spec.selfFenceAfterMs !== undefined)
   }
 
   runner(id: string): TaskRunner | undefined {
@@ -103,6 +133,7 @@ export class Worker {
     for (const { task, report } of put) {
       if (!this.#runners.has(task.id)) this.#begin(task, report, undefined)
     }
+    if (put.length > 0) this.#fence.look()
     this.forget(
       type === 'complete' ? [...this.#runners.keys()].filter((id) => !wanted.has(id)) : remove.filter((id) => !wanted.has(id)),
     )
@@ -133,6 +164,7 @@ export class Worker {
   /** Stops every task, side by side, each within its grace; then nothing runs and nothing begins. */
   async halt(why: string): Promise<void> {
     this.#closing = true
+    this.#fence.close()
     const halts = [...this.#runners.values()].map((runner) => this.#guarded(runner.halt(why)))
     for (const { task, report } of this.#runners.values()) this.#options.witness?.saw({ ...task, desired: 'remove' }, report)
     await Promise.all(halts)
@@ -140,12 +172,30 @@ export class Worker {
     this.#keepPayloadsOf([])
   }
 
-  /** Lets go of every task without stopping it. */
-  async leave(): Promise<void> {
+  /** Lets go of every task without stopping it, but for those that must not run without a manager. */
+  async leave(why: string): Promise<void> {
     this.#closing = true
+    await this.shutFence(why)
+    this.#fence.close()
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.leave())))
     await Promise.all(this.#removals)
     this.#keepPayloadsOf([])
+  }
+
+  *#fencedTasks(): Generator<FencedTask, void> {
+    for (const { task, report, isStopping } of this.#runners.values()) {
+      const { selfFenceAfterMs: afterMs } = task.spec
+      if (afterMs !== undefined && !isStopping && !isTerminal(report.state)) yield { id: task.id, afterMs }
+    }
+  }
+
+  #stopFenced(id: string, why: string): void {
+    const runner = this.#runners.get(id)
+    if (runner === undefined) return
+    const { task, report } = runner
+    this.#options.logger.warn({ task: id, why }, 'stopping a task that must not run without a manager')
+    void this.#guarded(runner.fence(why))
+    this.#options.witness?.saw({ ...task, desired: 'shutdown' }, report)
   }
 
   #applyPayloads({ type, set, secrets = [], dropSecrets = [], configs = [], dropConfigs = [] }: Assignments): void {

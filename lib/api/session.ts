@@ -17,13 +17,20 @@ export interface SessionApi {
    * @param agoMs milliseconds since it was heard, where it was passed on; default 0
    * @throws ERR_SKEIN_SESSION_INVALID, ERR_SKEIN_NOT_LEADER
    */
-  beat(node: string, session: string, agoMs?: number): Promise<{ readonly heartbeatMs: number }>
+  beat(node: string, session: string, agoMs?: number): Promise<BeatAnswer>
   /** First one `complete` message, then `incremental` ones. @throws ERR_SKEIN_SESSION_INVALID */
   assignments(node: string, session: string, signal: AbortSignal): AsyncIterable<Assignments>
   /** Observed states; `forget` names tasks the cluster does not know: the agent stops and forgets them. */
   report(node: string, session: string, reports: readonly TaskReport[]): Promise<{ readonly forget: readonly string[] }>
   /** A goodbye: the peer stops, its node is down at once and its tasks are replaced without waiting for silence. */
   leave(node: string, session: string): Promise<void>
+}
+
+export interface BeatAnswer {
+  /** Milliseconds until the next one is due. */
+  readonly heartbeatMs: number
+  /** Milliseconds since a majority last confirmed that whoever answers leads; left out: it never did, or says nothing of it. */
+  readonly ledAgoMs?: number
 }
 
 export interface SessionHello {

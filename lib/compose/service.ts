@@ -90,6 +90,7 @@ export function readService(
       stop_signal: (child) => set(task, 'stopSignal', readSignal(child, findings)),
       stop_grace_period: (child) => set(task, 'stopGraceMs', readDuration(child, findings)),
       'x-skein-driver': (child) => set(task, 'driver', readText(child, findings)),
+      'x-skein-self-fence-after': (child) => set(task, 'selfFenceAfterMs', readDuration(child, findings)),
       deploy: (child) => {
         const empty = child.source.kind === 'scalar' && child.source.value === null // as the specification allows
         if (!empty) deploy = readDeploy(child, findings)

@@ -96,6 +96,7 @@ const keyOfSpecPath: readonly (readonly [string, string])[] = [
   ['task.secrets', 'secrets'],
   ['task.configs', 'configs'],
   ['task.networks', 'networks'],
+  ['task.selfFenceAfterMs', 'x-skein-self-fence-after'],
   ['task.stopGraceMs', 'stop_grace_period'],
   ['task.stopSignal', 'stop_signal'],
   ['task.workingDir', 'working_dir'],

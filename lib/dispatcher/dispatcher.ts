@@ -1,5 +1,5 @@
 /** SessionApi carried out on the store, while this manager leads. */
-import type { Assignments, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import type { Assignments, BeatAnswer, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
 import type { Evidence } from '../overlay/transport/transport.js'
 import { type DispatcherWorld, notLeading, Term } from './term.js'
 
@@ -30,7 +30,7 @@ export class Dispatcher implements SessionApi {
     return await this.#leading().open(node, hello)
   }
 
-  async beat(node: string, session: string, agoMs?: number): Promise<{ readonly heartbeatMs: number }> {
+  async beat(node: string, session: string, agoMs?: number): Promise<BeatAnswer> {
     return this.#leading().beat(node, session, agoMs)
   }
 
@@ -45,6 +45,11 @@ export class Dispatcher implements SessionApi {
 
   async leave(node: string, session: string): Promise<void> {
     await this.#leading().leave(node, session)
+  }
+
+  /** Milliseconds for which no leader can have answered the node; 0 while this manager does not lead. */
+  silentMs(node: string): number {
+    return this.#term?.silentMs(node) ?? 0
   }
 
   /** A link to the node ended, or could not be made: its grace may become shorter. */

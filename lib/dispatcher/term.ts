@@ -2,6 +2,7 @@
 
 import {
   type Assignments,
+  type BeatAnswer,
   type ManagerAddress,
   reportedStates,
   type SessionHello,
@@ -21,10 +22,12 @@ import type { Change, Store } from '../store/index.js'
 import { Admission, type AdmissionOptions } from './admission.js'
 import { AssignmentFeed, type OpenSecret } from './assignments.js'
 import type { DialFinding } from './confirmations.js'
+import { Contacts } from './contacts.js'
 import { beatPeriodMs, type HeartbeatSettings } from './heartbeat.js'
 import { type Membership, NodeWatch } from './node-watch.js'
 import { followRows } from './row-follower.js'
 import { Sessions } from './sessions.js'
+import { Standing } from './standing.js'
 import { StatusBatch } from './status-batch.js'
 
 export interface DispatcherWorld {
@@ -39,6 +42,8 @@ export interface DispatcherWorld {
   readonly membership?: Membership | undefined
   /** Connects to an address and hangs up, never rejects: what a broken link has to be confirmed by. undefined: none counts as proof. */
   readonly dial?: ((address: string) => Promise<DialFinding>) | undefined
+  /** Resolves when a majority has confirmed, since the call, that this manager leads; undefined: workers are told nothing of that. */
+  readonly confirm?: (() => Promise<void>) | undefined
   /** How many workers may register at once, and a second. */
   readonly admission?: AdmissionOptions | undefined
   /** Opens the secrets that workers' tasks need; undefined: none can be opened. */
@@ -71,6 +76,8 @@ export class Term {
   readonly #nodes: StatusBatch<string, NodeStatus>
   readonly #tasks: StatusBatch<number, TaskObservation>
   readonly #watch: NodeWatch
+  readonly #contacts: Contacts
+  readonly #standing: Standing | undefined
   readonly #ending = new AbortController()
   #cleanups: (() => void)[] = []
   #following: Promise<void> = Promise.resolve()
@@ -79,6 +86,8 @@ export class Term {
     this.#world = world
     this.#sessions = new Sessions(world.random)
     this.#admission = new Admission(world.random, world.admission)
+    this.#contacts = new Contacts(world.clock)
+    this.#standing = world.confirm && new Standing({ clock: world.clock, confirm: world.confirm })
     this.#nodes = new StatusBatch({
       clock: world.clock,
       itemsMax: nodesPerProposal,
@@ -120,6 +129,7 @@ export class Term {
     })
     this.#cleanups.push(store.onChange((changes) => this.#changed(changes)))
     this.#watch.begin()
+    this.#standing?.begin(this.#world.settings().heartbeatMs)
     this.#following = this.#followRows()
   }
 
@@ -128,6 +138,7 @@ export class Term {
     this.#ending.abort()
     for (const cleanup of this.#cleanups.splice(0)) cleanup()
     this.#watch.end()
+    this.#standing?.end()
     for (const node of this.#streams.keys()) this.#wake(node)
     await Promise.all([this.#nodes.close(notLeading()), this.#tasks.close(notLeading()), this.#following])
   }
@@ -143,6 +154,8 @@ export class Term {
       const words = `too many workers register at once; ask again in ${retryAfterMs} ms`
       throw new SkeinError('ERR_SKEIN_BUSY', words, { limit: 'sessions', retryAfterMs })
     }
+    // An open session is proof of itself: it is recorded by a majority.
+    this.#contacts.answer(node)
     // Before the node is ready: what ended while it was away must not be seen as running on a node that is back.
     await this.#tasks.add(this.#newsOf(node, reports).news)
     const session = this.#sessions.register(node, clock.now())
@@ -158,9 +171,17 @@ export class Term {
     return { session, heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random), managers: this.#world.managers() }
   }
 
-  beat(node: string, session: string, agoMs = 0): { readonly heartbeatMs: number } {
+  beat(node: string, session: string, agoMs = 0): BeatAnswer {
     this.#signOfLife(node, session, agoMs)
-    return { heartbeatMs: beatPeriodMs(this.#world.settings(), this.#world.random) }
+    this.#contacts.answer(node)
+    const heartbeatMs = beatPeriodMs(this.#world.settings(), this.#world.random)
+    const ledAgoMs = this.#standing?.agoMs()
+    return { heartbeatMs, ...(ledAgoMs !== undefined && { ledAgoMs }) }
+  }
+
+  /** Milliseconds for which the node was certainly answered by no leader. */
+  silentMs(node: string): number {
+    return this.#contacts.silentMs(node)
   }
 
   /** A second stream of a session ends the first: the agent has opened it again. */

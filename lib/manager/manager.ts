@@ -329,7 +329,7 @@ export class Manager {
     this.#founding = undefined
   }
 
-  #duties(_term: number): readonly Duty[] {
+  #duties(term: number): readonly Duty[] {
     const { clock, random, logger, tickMs, electionTicks, votersWanted } = this.#o
     const dispatcher = new Dispatcher({
       store: this.store,
@@ -341,12 +341,15 @@ export class Manager {
       rows: this.#o.rows,
       openSecret: secretOpener(this.store, this.#o),
       dial: this.#o.dial,
+      confirm: () => this.#confirm(term),
     })
     const reconciler = new Reconciler({
       view: () => this.store.view(),
       onChange: (listener) => this.store.onChange(listener),
       submit: (ops) => this.store.submit(ops, { by: 'leader' }),
       clock,
+      silence: (node) => dispatcher.silentMs(node),
+      caughtUp: () => this.raft.read(),
       logger: (message) => logger.warn({}, message),
     })
     this.#dispatcher = dispatcher
@@ -370,6 +373,12 @@ export class Manager {
       ...voters,
       { name: 'news', start: () => this.#tellNews(), stop: async () => this.#tellNews() },
     ]
+  }
+
+  /** Resolves when a majority has confirmed, since the call, that this manager leads in this term: a term has one leader. */
+  async #confirm(term: number): Promise<void> {
+    await this.raft.read()
+    if (this.#leadership.term !== term) throw this.#notLeader()
   }
 
   #startDispatcher(dispatcher: Dispatcher): void {

@@ -24,6 +24,9 @@ import {
 export const replicasMax = 100_000
 const memoryLimitMinBytes = 4 * 1024 * 1024
 const dayMs = 86_400_000
+/** Five heartbeats, and longer than it takes to elect a leader and register with it: a cluster that loses one leader stops no task. */
+const selfFenceLeastMs = 5_000
+const selfFenceMostMs = 3_600_000
 
 // Same language as Swarm's name form, written so that it never backtracks.
 const nameForm = /^(?=.{1,63}$)[A-Za-z0-9](?:[-_A-Za-z0-9]*[A-Za-z0-9])?$/
@@ -70,6 +73,9 @@ const taskSchema = object({
   workingDir: optional(text(/^(?:\/|[A-Za-z]:[\\/])[^\0]*$/, 'an absolute path')),
   stopSignal: optional(text(signalForm, 'a signal name such as SIGTERM or SIGINT')),
   stopGraceMs: optional(wholeNumber(0, dayMs, 'milliseconds')),
+  selfFenceAfterMs: optional(
+    wholeNumber(selfFenceLeastMs, selfFenceMostMs, 'milliseconds without a manager; leave it out for a task that runs on'),
+  ),
   secrets: optional(
     listOf(
       textOr(payloadNameSchema, object({ secret: payloadNameSchema, target: optional(text(fileForm, fileWords)) })),
@@ -156,6 +162,7 @@ function fillDefaults(
       workingDir: task.workingDir,
       stopSignal: task.stopSignal ?? 'SIGTERM',
       stopGraceMs: task.stopGraceMs ?? 10_000,
+      selfFenceAfterMs: task.selfFenceAfterMs,
       reserve: { cpuNanos: cpuNanosOf(reserve.cpus ?? 0), memoryBytes: reserve.memoryBytes ?? 0 },
       limit: { cpuNanos: limit.cpus === undefined ? undefined : cpuNanosOf(limit.cpus), memoryBytes: limit.memoryBytes },
       options: task.options,

@@ -15,6 +15,11 @@ export interface TaskTemplate {
   readonly stopSignal?: string
   /** Milliseconds between the stop signal and SIGKILL. Default 10,000. */
   readonly stopGraceMs?: number
+  /**
+   * Milliseconds without a manager after which the task's own node stops it, from 5,000 to 3,600,000; left out: it runs on. What replaces
+   * it starts only when it is certainly over: for a task of which there must never be two. The longer, the later it is replaced.
+   */
+  readonly selfFenceAfterMs?: number
   /** Secrets that its tasks may read: by name, or with the name of the file they are found under. At most 64. */
   readonly secrets?: readonly (string | SecretUse)[]
   /** Configs that its tasks are given: by name, or with the path they are found under. At most 64. */
@@ -83,6 +88,7 @@ export interface ResolvedServiceSpec {
     readonly workingDir: string | undefined
     readonly stopSignal: string
     readonly stopGraceMs: number
+    readonly selfFenceAfterMs: number | undefined
     readonly reserve: { readonly cpuNanos: number; readonly memoryBytes: number }
     readonly limit: { readonly cpuNanos: number | undefined; readonly memoryBytes: number | undefined }
     readonly options: unknown

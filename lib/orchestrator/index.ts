@@ -7,6 +7,7 @@
  * @module
  */
 export { planEnforcement } from './enforcer.js'
+export { fencedAfterMs, type Silence } from './fencing.js'
 export { type Plan, type Planner, type PlanStep, runPlanner } from './plan.js'
 export { planReaping } from './reaper.js'
 export { Reconciler, type ReconcilerDeps } from './reconciler.js'

@@ -6,6 +6,7 @@ import { defaultClusterSettings } from '../model/cluster.js'
 import type { ResolvedServiceSpec } from '../model/service.js'
 import { isTerminal, type Task } from '../model/task.js'
 import type { View } from '../store/view.js'
+import { fencedInMs, noSilence, type Silence } from './fencing.js'
 import { earlier, type PlanStep } from './plan.js'
 import { countsAsAttempt } from './restart.js'
 import { type Slot, slotsOf } from './slots.js'
@@ -16,13 +17,15 @@ export const orphanAfterMs = 24 * 60 * 60_000
 const tasksPerStep = 2_000
 
 /** Plans every service, then tasks of removed services, then nodes that are long down. */
-export function* planReaping(view: View, nowMs: number): Generator<PlanStep, void> {
+export function* planReaping(view: View, nowMs: number, silence: Silence = noSilence): Generator<PlanStep, void> {
   const history = view.cluster?.settings.taskHistory ?? defaultClusterSettings.taskHistory
   for (const id of Array.from(view.services(), (service) => service.id)) {
     const service = view.service(id)
     const spec = service && view.spec(id, service.specVersion)
     if (spec === undefined) continue
-    yield removal(slotsOf(view, id).flatMap((slot) => forgettable(view, slot, spec, history)))
+    const gone = slotsOf(view, id).flatMap((slot) => forgettable(view, slot, spec, history))
+    // What may still run where nobody hears us is remembered: whatever takes its place waits for it.
+    yield removal(gone.filter((task) => fencedInMs(view, task, silence) === 0))
   }
   yield* planLeftovers(view)
   for (const { id } of [...view.nodes()]) yield planOrphans(view, id, nowMs)

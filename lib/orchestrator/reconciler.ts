@@ -12,6 +12,7 @@ import { groupKeyOf, type PlacementReport, placementSteps } from '../scheduler/i
 import type { View } from '../store/view.js'
 import { chunksOf, commandBytesMax, sizeOf, taskOpsMax } from './chunks.js'
 import { planEnforcement } from './enforcer.js'
+import { noSilence, type Silence } from './fencing.js'
 import { earlier, type PlanStep } from './plan.js'
 import { planReaping } from './reaper.js'
 import { planServices } from './replicated.js'
@@ -24,6 +25,10 @@ export interface ReconcilerDeps {
   /** Proposes operations as one command; resolves when they are applied here. An outcome with `ok: false` counts as a failure. */
   readonly submit: (ops: readonly Op[]) => Promise<unknown>
   readonly clock: Clock
+  /** How long nodes were not answered; left out: nothing is over that was not said to be. */
+  readonly silence?: Silence
+  /** Resolves when the tables hold all that earlier leaders decided; nothing is planned before. Asked again when it rejects. */
+  readonly caughtUp?: () => Promise<void>
   /** Told what went wrong, in words. */
   readonly logger?: (message: string) => void
 }
@@ -100,12 +105,15 @@ export class Reconciler {
   async #run(): Promise<void> {
     const { logger } = this.#deps
     let failures = 0
+    let isCaughtUp = false
     while (!this.#isStopped) {
       this.#changed = false
       this.#workedMs = 0
       let wakeAtMs: number | undefined
       try {
-        wakeAtMs = await this.#pass()
+        if (!isCaughtUp) await this.#catchUp()
+        isCaughtUp = true
+        if (!this.#isStopped) wakeAtMs = await this.#pass()
         failures = 0
       } catch (error) {
         if (!(error instanceof SubmitFailed)) throw error
@@ -119,15 +127,24 @@ export class Reconciler {
     }
   }
 
+  /** A leader that does not see its predecessor's last decisions would fill places that are taken. */
+  async #catchUp(): Promise<void> {
+    try {
+      await Promise.race([this.#deps.caughtUp?.(), this.#stopping.promise])
+    } catch (error) {
+      throw new SubmitFailed(messageOf(error), { cause: error })
+    }
+  }
+
   /** Every planner once, each on the tables as its predecessor left them. Answers when to look again without a change. */
   async #pass(): Promise<number | undefined> {
-    const { view, clock } = this.#deps
+    const { view, clock, silence = noSilence } = this.#deps
     const reports = new Map<string, PlacementReport>()
     const stages: readonly (() => Iterable<PlanStep>)[] = [
       () => planEnforcement(view()),
-      () => planServices(view(), clock.wallMs()),
+      () => planServices(view(), clock.wallMs(), silence),
       () => reporting(placementSteps(view(), clock.wallMs()), reports),
-      () => planReaping(view(), clock.wallMs()),
+      () => planReaping(view(), clock.wallMs(), silence),
     ]
     let wakeAtMs: number | undefined
     for (const stage of stages) wakeAtMs = earlier(wakeAtMs, await this.#carryOut(stage()))

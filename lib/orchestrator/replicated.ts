@@ -6,6 +6,7 @@
 import type { Service } from '../model/service.js'
 import type { Task } from '../model/task.js'
 import type { View } from '../store/view.js'
+import { fencedUntilMs, noSilence, type Silence } from './fencing.js'
 import { earlier, type PlanStep, TaskChanges } from './plan.js'
 import { startsAtMs } from './restart.js'
 import { type Occupancy, occupancyOf, type Slot, slotsOf } from './slots.js'
@@ -16,18 +17,18 @@ import { Freshness, nextReplacements, type Place } from './update.js'
 const tasksPerStep = 2_000
 
 /** Plans every service, one per step, and the end of tasks whose service is gone. */
-export function* planServices(view: View, nowMs: number): Generator<PlanStep, void> {
+export function* planServices(view: View, nowMs: number, silence: Silence = noSilence): Generator<PlanStep, void> {
   // Read at once: the view may change between two steps, and no service may be planned twice.
   const ids = Array.from(view.services(), ({ id }) => id)
   for (const id of ids) {
     const service = view.service(id)
-    if (service !== undefined) yield planService(view, service, nowMs)
+    if (service !== undefined) yield planService(view, service, nowMs, silence)
   }
   yield* planLeftovers(view)
 }
 
 /** Plans one service. */
-export function planService(view: View, service: Service, nowMs: number): PlanStep {
+export function planService(view: View, service: Service, nowMs: number, silence: Silence): PlanStep {
   const spec = view.spec(service.id, service.specVersion)
   if (spec === undefined) return { ops: [], wakeAtMs: undefined }
   const changes = new TaskChanges()
@@ -37,8 +38,10 @@ export function planService(view: View, service: Service, nowMs: number): PlanSt
   const replaced = new Set(nextReplacements(places, freshness))
   let wakeAtMs: number | undefined
 
+  const startsAtOf = (predecessors: readonly Task[], startAfterMs: number | undefined, createdAtMs: number): number =>
+    Math.max(startsAtMs(view, predecessors, startAfterMs, createdAtMs), fencedUntilMs(view, predecessors, silence, nowMs))
   const fill = (slot: Slot, startAfterMs: number | undefined): void => {
-    const startsAt = startsAtMs(view, slot.tasks, startAfterMs, nowMs)
+    const startsAt = startsAtOf(slot.tasks, startAfterMs, nowMs)
     changes.create(slot.number, startsAt <= nowMs ? 'running' : 'ready', startAfterMs)
     if (startsAt > nowMs) wakeAtMs = earlier(wakeAtMs, startsAt)
   }
@@ -57,7 +60,7 @@ export function planService(view: View, service: Service, nowMs: number): PlanSt
     }
     if (keeps === undefined) fill(slot, occupancy.state === 'empty' ? occupancy.startAfterMs : undefined)
     else if (keeps.desired === 'ready') {
-      const startsAt = startsAtMs(view, predecessorsOf(keeps, slot), keeps.startAfterMs, keeps.createdAtMs)
+      const startsAt = startsAtOf(predecessorsOf(keeps, slot), keeps.startAfterMs, keeps.createdAtMs)
       if (startsAt <= nowMs) changes.run(keeps)
       else wakeAtMs = earlier(wakeAtMs, startsAt)
     }

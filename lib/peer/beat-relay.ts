@@ -42,7 +42,12 @@ const beatsSchema = v.object({
   beats: v.pipe(v.array(v.object({ node: short, session: short, agoMs: age })), v.maxLength(beatsMax)),
 })
 const refusalSchema = v.object({ code: v.string(), message: v.string(), detail: v.unknown() })
-const answersSchema = v.array(v.union([v.object({ heartbeatMs: v.number() }), v.object({ refusal: refusalSchema })]))
+const answersSchema = v.array(
+  v.union([
+    v.object({ heartbeatMs: v.number(), ledAgoMs: v.optional(v.pipe(v.number(), v.minValue(0))) }),
+    v.object({ refusal: refusalSchema }),
+  ]),
+)
 
 export class BeatRelay {
   readonly #world: BeatRelayWorld
@@ -97,7 +102,8 @@ export class BeatRelay {
         else if ('refusal' in given) {
           const { code, message, detail } = given.refusal
           answer.reject(errorFromWire(code, message, detail, 'relay.beats'))
-        } else answer.resolve(given)
+        } else
+          answer.resolve({ heartbeatMs: given.heartbeatMs, ...(given.ledAgoMs !== undefined && { ledAgoMs: given.ledAgoMs }) })
       }
     } catch (error) {
       for (const { answer } of beats) answer.reject(error)

@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto'
-import type { Assignments, ManagerAddress, SessionApi, SessionHello, SessionOpened, TaskReport } from '../api/session.js'
+import type {
+  Assignments,
+  BeatAnswer,
+  ManagerAddress,
+  SessionApi,
+  SessionHello,
+  SessionOpened,
+  TaskReport,
+} from '../api/session.js'
 import type { Clock } from '../base/clock.js'
 import { isSkeinError, SkeinError } from '../base/errors.js'
 import { pause } from '../base/pause.js'
@@ -287,7 +295,7 @@ export class SessionFinder {
           throw error
         }
       },
-      beat: async (_node, session) => (await counted(this.#beat(way.manager.node, session))) as { heartbeatMs: number },
+      beat: async (_node, session) => (await counted(this.#beat(way.manager.node, session))) as BeatAnswer,
       assignments: (_node, session, signal) => this.#assignments(way, session, signal),
       report: async (_node, session, reports: readonly TaskReport[]) =>
         (await call('session.report', { session, reports })) as { forget: readonly string[] },

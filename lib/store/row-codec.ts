@@ -211,6 +211,7 @@ const specForm = fields<ResolvedServiceSpec>({
     secrets: listOr(payloadRefForm, []),
     configs: listOr(payloadRefForm, []),
     networks: listOr(networkRefForm, [{ id: defaultNetwork.id, name: defaultNetwork.name }]),
+    selfFenceAfterMs: maybe(count),
   }),
   mode: fields<ResolvedServiceSpec['mode']>({ replicas: count }),
   placement: fields<ResolvedServiceSpec['placement']>({ constraints: texts, spread: texts, maxPerNode: count }),

@@ -1,4 +1,12 @@
-import type { AssignedTask, Assignments, SessionApi, SessionHello, SessionOpened, TaskReport } from '../../lib/api/session.js'
+import type {
+  AssignedTask,
+  Assignments,
+  BeatAnswer,
+  SessionApi,
+  SessionHello,
+  SessionOpened,
+  TaskReport,
+} from '../../lib/api/session.js'
 import { deferred } from '../../lib/base/deferred.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import type { Assigned, RuntimeDriver, Unit, UnitEnd } from '../../lib/drivers/driver.js'
@@ -135,6 +143,8 @@ export class FakeManager implements SessionApi {
   #streams: { session: string; push(message: Assignments): void; end(): void }[] = []
   readonly #watchers = new Set<() => void>()
   heartbeatMs = 1_000
+  /** What each beat is told of how lately the leader was sure to lead. */
+  ledAgoMs: number | undefined
   openError: Error | undefined
   beatError: Error | undefined
   reportError: Error | undefined
@@ -150,11 +160,11 @@ export class FakeManager implements SessionApi {
     return { session: `s${this.hellos.length}`, heartbeatMs: this.heartbeatMs, managers: [{ node: 'm', address: '127.0.0.1:1' }] }
   }
 
-  async beat(_node: string, session: string): Promise<{ heartbeatMs: number }> {
+  async beat(_node: string, session: string): Promise<BeatAnswer> {
     this.beats.push(session)
     this.#changed()
     if (this.beatError !== undefined) throw this.beatError
-    return { heartbeatMs: this.heartbeatMs }
+    return { heartbeatMs: this.heartbeatMs, ...(this.ledAgoMs !== undefined && { ledAgoMs: this.ledAgoMs }) }
   }
 
   async *assignments(_node: string, session: string): AsyncGenerator<Assignments> {

@@ -8,7 +8,7 @@ t.test('every flag of service create arrives in the spec, exactly', async (t) =>
   const cwd = t.testdir({ 'a.env': 'FROM_FILE=1\nBOTH=file\n' })
   const world = fakeWorld({ cwd, env: { SKEIN_CONNECT: 'x', SHELL_VAR: 'shell' } })
   const line = `service create --detach --name web --replicas 3 -e A=1 -e B=x=y --env SHELL_VAR -e NOT_SET -e BOTH=flag --env-file a.env --workdir app
-    --stop-signal SIGINT --stop-grace-period 1m30s --restart-condition on-failure --restart-delay 500ms --restart-max-attempts 3 --restart-window 2m
+    --stop-signal SIGINT --stop-grace-period 1m30s --self-fence-after 20s --restart-condition on-failure --restart-delay 500ms --restart-max-attempts 3 --restart-window 2m
     --constraint node.role==worker --constraint node.labels.disk!=hdd --placement-pref spread=node.labels.zone --replicas-max-per-node 2
     --reserve-cpu 0.25 --reserve-memory 32M --limit-cpu 1.5 --limit-memory 64M --label tier=front --label a=b --driver process -- node server.mjs -p --replicas 9`
   t.equal(await run(world, line.replaceAll('\n', ' ')), 0, world.err())
@@ -25,6 +25,7 @@ t.test('every flag of service create arrives in the spec, exactly', async (t) =>
           workingDir: `${cwd}/app`,
           stopSignal: 'SIGINT',
           stopGraceMs: 90_000,
+          selfFenceAfterMs: 20_000,
           resources: { reserve: { cpus: 0.25, memoryBytes: 33_554_432 }, limit: { cpus: 1.5, memoryBytes: 67_108_864 } },
         },
         mode: { replicas: 3 },

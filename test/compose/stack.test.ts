@@ -50,6 +50,7 @@ services:
     command: [sh, -c, "echo $$HOME && sleep 1"]
     environment: [A=1, B=x=y, FROM_SHELL]
     x-skein-driver: process
+    x-skein-self-fence-after: 20s
 `
 
 t.test('every honoured key arrives in the spec, exactly', (t) => {
@@ -78,7 +79,12 @@ t.test('every honoured key arrives in the spec, exactly', (t) => {
     {
       name: 'shop_job',
       labels: { 'com.docker.stack.namespace': 'shop' },
-      task: { command: ['sh', '-c', 'echo $HOME && sleep 1'], env: { A: '1', B: 'x=y', FROM_SHELL: 'here' }, driver: 'process' },
+      task: {
+        command: ['sh', '-c', 'echo $HOME && sleep 1'],
+        env: { A: '1', B: 'x=y', FROM_SHELL: 'here' },
+        driver: 'process',
+        selfFenceAfterMs: 20_000,
+      },
     },
   ])
   t.strictSame(findings.notHonoured, [])
@@ -339,6 +345,16 @@ colour: red
     'services.b.deploy.placement.constraints[0]',
     'services.b.deploy.resources.limits.memory',
     'services.b.stop_signal',
+  ])
+  t.end()
+})
+
+t.test('a time after which a task stops itself has a unit, and is one that the model takes', (t) => {
+  t.match(problemsOf('services: {a: {command: x, x-skein-self-fence-after: 20}}'), [
+    { path: 'services.a.x-skein-self-fence-after', why: /a duration with a unit/ },
+  ])
+  t.match(problemsOf('services: {a: {command: x, x-skein-self-fence-after: 1s}}'), [
+    { path: 'services.a.x-skein-self-fence-after', why: /from 5000 to 3600000/ },
   ])
   t.end()
 })

@@ -5,7 +5,15 @@ import type { Op } from '../../lib/model/command.js'
 import type { Node } from '../../lib/model/node.js'
 import type { ServiceSpec } from '../../lib/model/service.js'
 import { rank, type Task, type TaskState } from '../../lib/model/task.js'
-import { isAway, planEnforcement, planReaping, planServices, runPlanner } from '../../lib/orchestrator/index.js'
+import {
+  isAway,
+  type Planner,
+  planEnforcement,
+  planReaping,
+  planServices,
+  runPlanner,
+  type Silence,
+} from '../../lib/orchestrator/index.js'
 import { planPlacement } from '../../lib/scheduler/index.js'
 import { applyCommand } from '../../lib/store/apply.js'
 import { Tables } from '../../lib/store/tables.js'
@@ -28,6 +36,10 @@ export type ServiceShape = Omit<ServiceSpec, 'task' | 'name'> &
 export class BenchCluster {
   readonly tables = new Tables()
   nowMs = 1_000_000
+  /** How long the leader has not answered a node. */
+  silence: Silence = () => 0
+  readonly #services: Planner = (view, nowMs) => planServices(view, nowMs, this.silence)
+  readonly #reaping: Planner = (view, nowMs) => planReaping(view, nowMs, this.silence)
   #index = 0
 
   constructor({ taskHistory = defaultClusterSettings.taskHistory } = {}) {
@@ -111,7 +123,7 @@ export class BenchCluster {
 
   /** Plans services once and applies it; answers the operations. */
   planServices(): readonly Op[] {
-    const { ops } = runPlanner(planServices, this.tables, this.nowMs)
+    const { ops } = runPlanner(this.#services, this.tables, this.nowMs)
     if (ops.length > 0) this.apply(...ops)
     return ops
   }
@@ -124,9 +136,9 @@ export class BenchCluster {
       done.push(...ops)
     }
     carryOut(runPlanner(planEnforcement, this.tables, this.nowMs).ops)
-    carryOut(runPlanner(planServices, this.tables, this.nowMs).ops)
+    carryOut(runPlanner(this.#services, this.tables, this.nowMs).ops)
     carryOut(planPlacement(this.tables, this.nowMs).ops)
-    carryOut(runPlanner(planReaping, this.tables, this.nowMs).ops)
+    carryOut(runPlanner(this.#reaping, this.tables, this.nowMs).ops)
     return done
   }
 
@@ -170,7 +182,7 @@ export class BenchCluster {
 
   /** Earliest time a planner wants to look again. */
   wakeAtMs(): number | undefined {
-    const times = [planServices, planReaping].map((planner) => runPlanner(planner, this.tables, this.nowMs).wakeAtMs)
+    const times = [this.#services, this.#reaping].map((planner) => runPlanner(planner, this.tables, this.nowMs).wakeAtMs)
     const known = times.filter((time) => time !== undefined)
     return known.length === 0 ? undefined : Math.min(...known)
   }

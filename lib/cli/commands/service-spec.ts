@@ -14,6 +14,7 @@ export interface CreateOptions {
   readonly workdir?: string
   readonly stopSignal?: string
   readonly stopGracePeriod?: number
+  readonly selfFenceAfter?: number
   readonly restartCondition?: RestartPolicy['when']
   readonly restartDelay?: number
   readonly restartMaxAttempts?: number
@@ -52,6 +53,11 @@ export function addSpecOptions(command: Command): Command {
     .option('--workdir <dir>', 'working directory on the nodes; relative to this directory')
     .option('--stop-signal <signal>', 'asks a task to stop (default SIGTERM)')
     .option('--stop-grace-period <duration>', 'between the stop signal and SIGKILL (default 10s)', duration)
+    .option(
+      '--self-fence-after <duration>',
+      'stop a task whose node heard no manager for so long (default: it runs on)',
+      duration,
+    )
     .addOption(
       new Option('--restart-condition <when>', 'when to replace a task that ended (default any)').choices([
         'any',
@@ -105,6 +111,7 @@ export function specFrom(
       workingDir: options.workdir === undefined ? undefined : resolve(cwd, options.workdir),
       stopSignal: options.stopSignal,
       stopGraceMs: options.stopGracePeriod,
+      selfFenceAfterMs: options.selfFenceAfter,
       resources: filled({
         reserve: filled({ cpus: options.reserveCpu, memoryBytes: options.reserveMemory }),
         limit: filled({ cpus: options.limitCpu, memoryBytes: options.limitMemory }),
