@@ -16,7 +16,12 @@ const b = 'node00000002'
 const hello: SessionHello = { description, address: 'h:9', reports: [] }
 const never = new AbortController().signal
 
-async function world(membership?: Membership, rows?: Rows<TaskRow>, found: DialFinding = 'refused') {
+async function world(
+  membership?: Membership,
+  rows?: Rows<TaskRow>,
+  found: DialFinding = 'refused',
+  confirm?: () => Promise<void>,
+) {
   const harness = await openHarness()
   await harness.submit(founding, ...node(a), ...node(b), ...service('service00001', 'web', 3))
   const managers: ManagerAddress[] = [{ node: 'm', address: 'm:1' }]
@@ -31,6 +36,7 @@ async function world(membership?: Membership, rows?: Rows<TaskRow>, found: DialF
     membership,
     rows,
     dial: async () => found,
+    confirm,
   })
   const view = harness.store.view()
   const during = async <T>(work: Promise<T>): Promise<T> => {
@@ -103,6 +109,44 @@ t.test(
     await dispatcher.stop()
   },
 )
+
+t.test(
+  'a beat is told how lately a majority stood behind the leader, and the leader knows since when it told nothing',
+  async (t) => {
+    let isBehind = true
+    const confirm = async (): Promise<void> => {
+      if (!isBehind) throw new Error('no quorum')
+    }
+    const { dispatcher, open, pass } = await world(undefined, undefined, 'refused', confirm)
+    t.equal(dispatcher.silentMs(a), 0, 'who does not lead knows of no silence')
+    dispatcher.start()
+    await pass(400)
+    t.equal(dispatcher.silentMs(b), 400)
+    const { session } = await open(a, hello)
+    await pass(2_000)
+    const sure = await dispatcher.beat(a, session)
+    t.ok((sure.ledAgoMs as number) < 1_000)
+    t.equal(dispatcher.silentMs(a), 0)
+    isBehind = false
+    await pass(2_500)
+    t.equal(dispatcher.silentMs(a), 2_500)
+    const unsure = await dispatcher.beat(a, session)
+    t.equal(unsure.ledAgoMs, (sure.ledAgoMs as number) + 2_500)
+    await t.rejects(dispatcher.beat(b, session), { code: 'ERR_SKEIN_SESSION_INVALID' })
+    t.ok(dispatcher.silentMs(b) > 4_800, 'a refusal is no answer')
+    await dispatcher.stop()
+    t.equal(dispatcher.silentMs(a), 0)
+  },
+)
+
+t.test('without a way to ask a majority nothing is said of it', async (t) => {
+  const { dispatcher, open, pass } = await world()
+  dispatcher.start()
+  const { session } = await open(a, hello)
+  await pass(2_000)
+  t.notOk('ledAgoMs' in (await dispatcher.beat(a, session)))
+  await dispatcher.stop()
+})
 
 t.test(
   'a worker silent for 4 s keeps its session and its tasks; it is degraded meanwhile, and ready at its next beat',

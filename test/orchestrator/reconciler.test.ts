@@ -18,6 +18,7 @@ class Bench {
   /** When set, called instead of applying. */
   onSubmit: ((ops: readonly Op[]) => Promise<unknown>) | undefined
   view: () => View = () => this.cluster.tables
+  caughtUp: () => Promise<void> = async () => undefined
   readonly reconciler = new Reconciler({
     view: () => this.view(),
     onChange: (listener) => {
@@ -30,6 +31,7 @@ class Bench {
       this.apply(...ops)
       return { ok: true, version: 1 }
     },
+    caughtUp: () => this.caughtUp(),
     clock: this.clock,
     logger: (message) => this.log.push(message),
   })
@@ -54,6 +56,46 @@ class Bench {
     return this
   }
 }
+
+t.test(
+  'nothing is planned before the tables hold all that earlier leaders decided, however often that has to be asked',
+  async (t) => {
+    const bench = new Bench()
+    bench.cluster.nodes(2)
+    const asked: Deferred<void>[] = []
+    bench.caughtUp = () => {
+      const one = deferred()
+      asked.push(one)
+      return one.promise
+    }
+    bench.cluster.service('web', { replicas: 1 })
+    await bench.start()
+    asked[0]?.reject(new Error('no quorum'))
+    await bench.clock.advance(1_000)
+    t.same([bench.submitted.length, asked.length, bench.log], [0, 2, ['no quorum']])
+    // What the leader before decided, and this one sees only now.
+    bench.apply({ op: 'tasks.create', service: 'web000000000', specVersion: 1, slotFrom: 1, slotTo: 1, desired: 'running' })
+    asked[1]?.resolve()
+    await bench.clock.advance(1_000)
+    t.same(
+      bench.cluster.tasks('web000000000').map(({ generation }) => generation),
+      [1],
+    )
+    t.equal(asked.length, 2, 'once is enough')
+    await bench.reconciler.stop()
+  },
+)
+
+t.test('a reconciler that is stopped before it has caught up ends, and has planned nothing', async (t) => {
+  const bench = new Bench()
+  bench.cluster.nodes(1)
+  bench.cluster.service('web')
+  bench.caughtUp = () => deferred().promise
+  await bench.start()
+  await bench.reconciler.stop()
+  t.equal(bench.submitted.length, 0)
+  t.equal(await bench.reconciler.ended, undefined)
+})
 
 t.test('it fills a service, places it, and then sleeps', async (t) => {
   const bench = new Bench()

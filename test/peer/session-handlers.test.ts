@@ -35,7 +35,7 @@ function managers() {
       asked.push(`beat ${node} ${session}`)
       agesMs.push(agoMs)
       if (session === 'over') throw new SkeinError('ERR_SKEIN_SESSION_INVALID', 'over', { node })
-      return { heartbeatMs: 900 }
+      return { heartbeatMs: 900, ledAgoMs: 70 }
     },
     async *assignments(node, session) {
       asked.push(`assignments ${node} ${session}`)
@@ -115,7 +115,7 @@ function managers() {
 t.test('a manager that does not lead passes a session on under the name its link proves, and says who leads', async (t) => {
   const { asked, ahead, say, tell } = managers()
   t.match(await tell('mb', 'session.open', hello), { session: 's1', leader: 'ma' })
-  t.same(await tell('mb', 'session.beat', { session: 's1', node: 'another00001' }), { heartbeatMs: 900 })
+  t.same(await tell('mb', 'session.beat', { session: 's1', node: 'another00001' }), { heartbeatMs: 900, ledAgoMs: 70 })
   t.same(await tell('mb', 'session.report', { session: 's1', reports: [{ id: 'a.1.1', state: 'running', message: '' }] }), {
     forget: ['x'],
   })
@@ -176,9 +176,9 @@ t.test('beats of a tenth of a second are passed on together, each with its age, 
   clock.advance(39)
   t.same(ahead, [], 'not yet')
   clock.advance(1)
-  t.same(await first, { heartbeatMs: 900 })
+  t.same(await first, { heartbeatMs: 900, ledAgoMs: 70 })
   await t.rejects(second, { code: 'ERR_SKEIN_SESSION_INVALID', detail: { node: 'worker000002' } })
-  t.same(await third, { heartbeatMs: 900 })
+  t.same(await third, { heartbeatMs: 900, ledAgoMs: 70 })
   t.same(ahead, ['relay.beats'], 'the leader was woken once')
   t.same(asked, ['beat worker000001 s1', 'beat worker000002 over', 'beat worker000003 s1'])
   t.same(agesMs, [100, 40, 40])
