@@ -1,6 +1,6 @@
 /** What a worker says of itself in gossip: rows that only it writes. They are hints with an age; decisions stand in raft. */
 import type { TaskState } from '../model/task.js'
-import { integer, natural, number, object, oneOf, optional, type Reader, string } from '../wire/decode.js'
+import { integer, natural, number, object, oneOf, optional, type Reader, refine, string } from '../wire/decode.js'
 import { reportedStates, type TaskReport } from './session.js'
 
 /** The scope every manager holds, and workers tell their own rows to. */
@@ -34,9 +34,14 @@ export interface LoadRow {
   readonly lagMs: number
 }
 
-const reported = oneOf(...reportedStates)
+/** Longest message of a task in a row. */
+const messageLengthMax = 300
 
-export const readTaskRow = object({ state: reported, message: string, exitCode: optional(integer) }) as Reader<TaskRow>
+const reported = oneOf(...reportedStates)
+/** What a worker says beyond that goes into no record. */
+const shortened = refine(string, (message) => message.slice(0, messageLengthMax))
+
+export const readTaskRow = object({ state: reported, message: shortened, exitCode: optional(integer) }) as Reader<TaskRow>
 
 export const readLoadRow = object({
   count: natural,
@@ -47,9 +52,6 @@ export const readLoadRow = object({
   tasks: natural,
   lagMs: number,
 }) as Reader<LoadRow>
-
-/** Longest message of a task in a row. */
-const messageLengthMax = 300
 
 export function taskRowOf({ state, message, exitCode }: TaskReport): TaskRow {
   return { state, message: message.slice(0, messageLengthMax), ...(exitCode !== undefined && { exitCode }) }

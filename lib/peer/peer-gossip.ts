@@ -157,7 +157,7 @@ export class PeerGossip implements AsyncDisposable {
   }
 
   metrics(): Readonly<Record<string, number>> {
-    const { sent, sentBytes, received, unsent, malformed, strange, overfull, unreadable } = this.#gossip.counters
+    const { sent, sentBytes, received, unsent, malformed, strange, overasked, overfull, unreadable } = this.#gossip.counters
     return {
       skein_gossip_sent_total: sent,
       skein_gossip_sent_bytes_total: sentBytes,
@@ -165,6 +165,7 @@ export class PeerGossip implements AsyncDisposable {
       skein_gossip_unsent_total: unsent,
       skein_gossip_malformed_total: malformed,
       skein_gossip_strange_total: strange,
+      skein_gossip_overasked_total: overasked,
       skein_gossip_overfull_total: overfull,
       skein_gossip_unreadable_total: unreadable,
     }

@@ -2,9 +2,10 @@ import fc from 'fast-check'
 import t from 'tap'
 import type { TaskReport } from '../../lib/api/session.js'
 import { reportedStates } from '../../lib/api/session.js'
-import { loadPeriodMs } from '../../lib/api/worker-rows.js'
+import { loadPeriodMs, readTaskRow } from '../../lib/api/worker-rows.js'
 import { findInRows, freshLoad, type ObservedRow } from '../../lib/dispatcher/observed-rows.js'
 import { canAdvance, isTerminal, type TaskState, taskId } from '../../lib/model/task.js'
+import { read } from '../../lib/wire/decode.js'
 import { found, node, openHarness, service } from '../store/harness.js'
 
 const nodes = ['node00000001', 'node00000002', 'node00000003']
@@ -28,6 +29,11 @@ t.test('a row of an unknown task creates nothing', async (t) => {
   const before = view.taskCount()
   t.same(findInRows([row(nodes[0] as string, 'service00009.1.1', 'running')], view), [])
   t.equal(view.taskCount(), before)
+})
+
+t.test('of what a worker says of a task no more goes into a record than an honest one would say', async (t) => {
+  const { message } = read(readTaskRow, { state: 'running', message: 'x'.repeat(16_000) })
+  t.equal(message, 'x'.repeat(300))
 })
 
 t.test('a row counts only from the node the task was given to', async (t) => {

@@ -3,6 +3,7 @@ import type { Clock } from '../../base/clock.js'
 import { isSkeinError } from '../../base/errors.js'
 import type { Random } from '../../base/random.js'
 import type { Reader } from '../../wire/decode.js'
+import { AnswerBudget } from './answer-budget.js'
 import { decodeGossip, encodeGossip, type GossipMessage, gossipMessageMaxBytes } from './messages.js'
 import type { Part } from './rights.js'
 import { defaultSpaceTiming, type Send, Space, type SpaceTiming, type Standing } from './space.js'
@@ -37,6 +38,8 @@ export interface GossipCounters {
   readonly malformed: number
   /** Messages of scopes this process does not hold. */
   readonly strange: number
+  /** Messages not heard because their sender had asked for too much within a second. */
+  readonly overasked: number
   /** Owners dropped because their rows weighed too much. */
   readonly overfull: number
   /** Values of rows that did not read: of another version, or nonsense. */
@@ -73,6 +76,8 @@ export class Gossip implements AsyncDisposable {
   #unsent = 0
   #malformed = 0
   #strange = 0
+  #overasked = 0
+  readonly #budget = new AnswerBudget()
   #unreadable = 0
   /** Of scopes that were left. */
   #overfull = 0
@@ -90,6 +95,7 @@ export class Gossip implements AsyncDisposable {
       unsent: this.#unsent,
       malformed: this.#malformed,
       strange: this.#strange,
+      overasked: this.#overasked,
       overfull: [...this.#scopes.values()].reduce((sum, { space }) => sum + space.overfull, this.#overfull),
       unreadable: this.#unreadable,
     }
@@ -220,8 +226,16 @@ export class Gossip implements AsyncDisposable {
         this.#strange++
         return
       }
+      // Managers ask each other for everything there is, and are believed in more than that.
+      const isBounded = !scope.space.isPartner(from)
+      if (isBounded && this.#budget.isSpent(from, this.#o.clock.now())) {
+        this.#overasked++
+        return
+      }
       this.#received++
-      this.#send(scope.space, scope.space.receive(from, message))
+      const answers = scope.space.receive(from, message)
+      const bytesSaid = this.#send(scope.space, answers)
+      if (isBounded && (message.type !== 'deltas' || answers.length > 0)) this.#budget.spend(from, bytesSaid)
       this.#settle(scope)
     } catch (error) {
       if (!isSkeinError(error, 'ERR_SKEIN_BAD_MESSAGE')) throw error
@@ -275,13 +289,16 @@ export class Gossip implements AsyncDisposable {
     this.#arm()
   }
 
-  #send(space: Space, sends: readonly Send[]): void {
+  /** Answers with how many bytes that were, those that found no link too. */
+  #send(space: Space, sends: readonly Send[]): number {
+    let saidBytes = 0
     // What goes to many is encoded once.
     const encoded = new Map<GossipMessage, Uint8Array>()
     for (const { to, message } of sends) {
       const bytes = encoded.get(message) ?? encodeGossip(message)
       encoded.set(message, bytes)
       assert(bytes.length <= gossipMessageMaxBytes, 'a gossip message fits its channel')
+      saidBytes += bytes.length
       if (this.#o.send(to, bytes)) {
         this.#sent++
         this.#sentBytes += bytes.length
@@ -290,6 +307,7 @@ export class Gossip implements AsyncDisposable {
         space.unsent(to)
       }
     }
+    return saidBytes
   }
 
   #tell({ space, tables }: Scope): void {

@@ -166,6 +166,11 @@ export class Space {
     if (isNew) this.#compareSoon()
   }
 
+  /** Whether this node is a holder to talk to. */
+  isPartner(node: string): boolean {
+    return this.#partners.includes(node)
+  }
+
   /** Readers that a holder tells what is new from now on. They compare themselves with it; one that did so too early is answered now. */
   readers(nodes: readonly string[]): void {
     for (const node of nodes) if (!this.#readers.has(node) && this.#knocked.delete(node)) this.#greeted.add(node)

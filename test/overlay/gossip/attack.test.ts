@@ -1,6 +1,7 @@
 /** What a worker whose key was stolen may send to a manager that holds everybody's rows, and what comes of it. Messages go through their bytes. */
 import t from 'tap'
 import { below, pick, type Random, seededRandom } from '../../../lib/base/random.js'
+import { answersMaxBytes } from '../../../lib/overlay/gossip/answer-budget.js'
 import { never } from '../../../lib/overlay/gossip/holdings.js'
 import { Gossip } from '../../../lib/overlay/gossip/index.js'
 import type { Delta, Row } from '../../../lib/overlay/gossip/keyspace.js'
@@ -606,3 +607,48 @@ t.test(
     t.ok(largestBytes > 40_000, `up to ${largestBytes} bytes`)
   },
 )
+
+t.test('who asks for everything again and again is answered so much a second, and others as ever', async (t) => {
+  const clock = new ManualClock()
+  const said = new Map<string, number>()
+  const bytesTo = (node: string): number => said.get(node) ?? 0
+  await using gossip = new Gossip({
+    self: 'm1',
+    epoch: 1,
+    clock,
+    random: seededRandom(1),
+    accepts: (_scope, from, owner) => from === owner || from.startsWith('m'),
+    tells: () => true,
+    send: (to, bytes) => {
+      said.set(to, (said.get(to) ?? 0) + bytes.length)
+      return true
+    },
+  })
+  gossip.join('s', { part: 'holder' })
+  gossip.partners('s', ['m2'])
+  const table = gossip.table('s', 't', natural)
+  for (let row = 0; row < 20_000; row++) table.set(`key ${row}`, row)
+  const everything = encodeGossip({ type: 'digest', scope: 's', range: { of: 'all' }, answer: 'wants-answer', owners: [] })
+  const fingerprint = encodeGossip({ type: 'fingerprint', scope: 's', hash: new Uint8Array(8) })
+  const ask = (from: string, question: Uint8Array, times: number): void => {
+    for (let time = 0; time < times; time++) gossip.receive(from, question)
+  }
+  ask('w2', everything, 1)
+  const one = bytesTo('w2')
+  t.ok(one > 200_000, `${one} bytes for ${everything.length}`)
+  ask('w1', everything, 200)
+  t.ok(bytesTo('w1') > answersMaxBytes / 2, `${bytesTo('w1')} bytes`)
+  t.ok(bytesTo('w1') <= answersMaxBytes + one, `${bytesTo('w1')} bytes`)
+  t.equal(gossip.counters.overasked > 100, true)
+  ask('w2', everything, 1)
+  t.equal(bytesTo('w2'), 2 * one, 'another is answered')
+  ask('m2', everything, 70)
+  t.equal(bytesTo('m2'), 70 * one, 'a manager may ask for all it lacks')
+  const before = gossip.counters
+  ask('w3', fingerprint, 2_000)
+  t.ok(gossip.counters.received - before.received <= 256, 'small questions count too')
+  clock.advance(1_000)
+  const past = bytesTo('w1')
+  ask('w1', everything, 1)
+  t.equal(bytesTo('w1'), past + one, 'and a second later it is answered again')
+})
