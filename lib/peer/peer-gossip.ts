@@ -22,6 +22,7 @@ import { Gossip, type Table } from '../overlay/gossip/index.js'
 import type { LinkPool } from '../overlay/transport/index.js'
 import type { Store } from '../store/index.js'
 import { PeerEndpoints } from './endpoints.js'
+import { LoadAges } from './load-ages.js'
 import { LoadMeter } from './load-meter.js'
 import { NetworkGossip } from './network-gossip.js'
 import { OwnEndpoints } from './own-endpoints.js'
@@ -56,6 +57,7 @@ export class PeerGossip implements AsyncDisposable {
   readonly #gossip: Gossip
   readonly #tasks: Table<TaskRow>
   readonly #load: Table<LoadRow>
+  readonly #loadAges = new LoadAges()
   #role: NodeRole
   #undo: (() => void)[] = []
 
@@ -86,6 +88,9 @@ export class PeerGossip implements AsyncDisposable {
     this.#gossip.join(managersScope, { part: partOf(role) })
     this.#tasks = this.#gossip.table(managersScope, taskTable, readTaskRow)
     this.#load = this.#gossip.table(managersScope, loadTable, readLoadRow)
+    this.#load.observe(({ owner, key }) => {
+      if (key === '') this.#loadAges.saw(owner, this.#load.get(owner, ''), clock.now())
+    })
   }
 
   start(): void {
@@ -176,9 +181,9 @@ export class PeerGossip implements AsyncDisposable {
     return this.#rowsOf(this.#tasks)
   }
 
-  /** How busy a node says it is; undefined: it did not lately. */
+  /** How busy a node says it is; undefined: its meter did not speak lately, whatever else of the node did. */
   loadOf(node: string): NodeLoad | undefined {
-    const said = freshLoad(this.#load.get(node, ''), this.#gossip.ageMs(node))
+    const said = freshLoad(this.#load.get(node, ''), this.#loadAges.ageMs(node, this.#o.clock.now()))
     return said && { cpu: said.cpu, memoryFreeBytes: said.memoryFreeBytes, lagMs: said.lagMs }
   }
 
@@ -200,6 +205,7 @@ export class PeerGossip implements AsyncDisposable {
       const gone = store.view().cluster?.removedNodes ?? []
       for (const id of gone.slice(removed)) {
         states.delete(id)
+        this.#loadAges.forget(id)
         this.#gossip.standing(id, 'removed', managersScope)
       }
       removed = gone.length

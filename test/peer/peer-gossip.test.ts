@@ -38,15 +38,29 @@ t.test(
         lagMs: 2,
       }
       const row = { table: 'load', key: '', version, value: encode(load) }
-      const delta = { owner: worker, epoch, from: 0, to: version, gc: 0, max: version, reset: false, rows: [row] }
+      const delta = { owner: worker, epoch, from: version - 1, to: version, gc: 0, max: version, reset: false, rows: [row] }
+      hear({ node: worker, role: 'worker' }, encodeGossip({ type: 'deltas', scope: managersScope, deltas: [delta], push: true }))
+    }
+    const sayTask = (epoch: number, version: number, state: string): void => {
+      const row = { table: 'tasks', key: 'service00001.1.1', version, value: encode({ state, message: '' }) }
+      const delta = { owner: worker, epoch, from: version - 1, to: version, gc: 0, max: version, reset: false, rows: [row] }
       hear({ node: worker, role: 'worker' }, encodeGossip({ type: 'deltas', scope: managersScope, deltas: [delta], push: true }))
     }
     t.equal(gossip.loadOf(worker), undefined)
     say(1, 1, 0.5)
     t.same(gossip.loadOf(worker), { cpu: 0.5, memoryFreeBytes: 5, lagMs: 2 })
-    clock.advance(3 * loadPeriodMs + 1)
+    // Its meter is dead; its tasks go on changing, and the same statement comes again.
+    for (let version = 2; version <= 9; version++) {
+      clock.advance(loadPeriodMs / 2)
+      sayTask(1, version, version % 2 === 0 ? 'running' : 'starting')
+    }
     t.equal(gossip.loadOf(worker), undefined, 'stale')
-    say(1, 2, 0.6)
+    t.same(
+      [...gossip.tasks.rows()].map(({ owner, key }) => [owner, key]),
+      [[worker, 'service00001.1.1']],
+      'though it was heard',
+    )
+    say(1, 10, 0.6)
     t.match(gossip.loadOf(worker), { cpu: 0.6 })
     await submit({ op: 'node.status', id: worker, state: 'down', message: 'silent' })
     t.equal(gossip.loadOf(worker), undefined, 'down')
@@ -55,6 +69,10 @@ t.test(
     await submit({ op: 'node.remove', id: worker })
     say(9, 1, 0.7)
     t.equal(gossip.loadOf(worker), undefined, 'removed, whatever life it begins')
+    t.equal(gossip.loadOf(manager), undefined)
+    gossip.meterLoad({ reserved: () => ({ cpuNanos: 0, memoryBytes: 0, tasks: 0 }) })
+    clock.advance(loadPeriodMs)
+    t.match(gossip.loadOf(manager), { cpu: Number }, 'and its own')
     unfollow()
   },
 )
