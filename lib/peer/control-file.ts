@@ -21,6 +21,7 @@ const clocksMs = 60_000
 export class ControlFile {
   readonly #world: ControlFileWorld
   #cancel: (() => void) | undefined
+  #isWriting = false
   #written: { readonly validity: Validity; readonly atMs: number } | undefined
   #work: Promise<void> = Promise.resolve()
 
@@ -32,7 +33,7 @@ export class ControlFile {
   async start(): Promise<void> {
     if (this.#cancel !== undefined) return
     this.#cancel = this.#world.clock.every(lookMs, () => {
-      if (this.#isDue()) this.#work = this.#try()
+      if (!this.#isWriting && this.#isDue()) this.#work = this.#try()
     })
     this.#work = this.#write()
     await this.#work.catch((error: unknown) => {
@@ -73,8 +74,13 @@ export class ControlFile {
 
   async #write(): Promise<void> {
     const { dir, clock, issue } = this.#world
-    const key = await issue()
-    await writeControlFile(dir, formatKeyString(key))
-    this.#written = { validity: readCertificate(key.own.certificate), atMs: clock.now() }
+    this.#isWriting = true
+    try {
+      const key = await issue()
+      await writeControlFile(dir, formatKeyString(key))
+      this.#written = { validity: readCertificate(key.own.certificate), atMs: clock.now() }
+    } finally {
+      this.#isWriting = false
+    }
   }
 }
