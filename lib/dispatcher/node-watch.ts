@@ -46,8 +46,6 @@ export class NodeWatch {
   #unobserve: (() => void) | undefined
   #ended = false
   #pauseMs = pauseLeastMs
-  /** Nodes held by the brake at the last look. */
-  held: readonly string[] = []
 
   constructor(world: NodeWatchWorld) {
     this.#world = world
@@ -125,7 +123,7 @@ export class NodeWatch {
     // After a stall node runs timers before it reads sockets: a verdict now would be about our lateness, not theirs.
     if (nowMs - plannedMs > settings().heartbeatMs / 2) this.#listenUntilMs = nowMs + settings().heartbeatMs
     let nodes = 0
-    const { changes, wakeAtMs, held } = judgeNodes({
+    const { changes, wakeAtMs } = judgeNodes({
       nodes: view().nodes(),
       signs: (node) => {
         nodes++
@@ -136,7 +134,6 @@ export class NodeWatch {
       nowMs,
       listenUntilMs: this.#listenUntilMs,
     })
-    this.held = held
     this.#pauseMs = Math.max(pauseLeastMs, nodes / nodesPerPauseMs)
     for (const { node, state, message } of changes) {
       if (state === 'down') {

@@ -45,7 +45,7 @@ t.test(
     const before = await attempts(old.peer)
     const begunBefore = begun(town.places)
     const silent = town.workers.slice(0, 3)
-    for (const { executing, name } of silent) t.ok(executing.size > 0, `${name} has tasks`)
+    t.ok(executing(silent).length > 0, 'there are tasks to be moved')
     // One alone would be given up by then, at the latest.
     const pastPatienceMs = pauseToleranceMs + 3_000
 
@@ -98,7 +98,7 @@ t.test(
     const rooted = [...keeper.executing]
     await deployWeb(leader.peer, 14)
     const [atHome, atAway, slots] = [executing(home), executing(away), slotsOf(executing(town.places))]
-    for (const { executing: some, name } of town.places) t.ok(some.size > 0, `${name} has tasks`)
+    t.ok(atHome.length > 0 && atAway.length > rooted.length, 'both halves have tasks that might move')
 
     const heal = split(away, home)
     await eventually('the smaller half has no leader', async () => follower.peer.status().leader === undefined)
@@ -107,7 +107,11 @@ t.test(
     await eventually('the others are given up', async () =>
       (await said(leader.peer, away)).every((words) => words.startsWith('down')),
     )
-    await eventually('all that can is done at home', async () => executing(home).length === 14)
+    // Until records say so too: of two attempts the one that got further by them stays.
+    await eventually('all that can is done at home, and nothing else wished', async () => {
+      const { running } = await attempts(leader.peer)
+      return running.length === 14 && running.join() === executing(home).join()
+    })
     const during = executing(home)
     t.same(
       atHome.filter((id) => !during.includes(id)),
