@@ -26,7 +26,7 @@ export interface SwimLinks {
 /** Sealed datagrams as members use them; `DatagramLane` is one. */
 export interface SwimDatagrams {
   readonly payloadMaxBytes: number
-  /** False when it could not be sealed. */
+  /** False when it went nowhere: it could not be sealed, or its address is not reached from here. */
   send(address: string, payload: Uint8Array): boolean
   onPacket(listener: (packet: { readonly sender: string; readonly payload: Uint8Array }) => void): void
 }
