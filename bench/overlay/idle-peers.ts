@@ -20,6 +20,8 @@ export type IdleOrder =
 export interface SentBytes {
   readonly gossip: number
   readonly membership: number
+  /** Of the slowest peer: above 0 it probes less often, and so sends less. */
+  readonly healthScore: number
 }
 
 const peers: Peer[] = []
@@ -45,8 +47,7 @@ async function carryOut(order: IdleOrder): Promise<unknown> {
   if (first === undefined) throw new Error('no peer was started yet')
   if (order.type === 'invite') return await first.invite(order.role)
   if (order.type === 'leads') return first.leading
-  if (order.type === 'sent')
-    return { gossip: sumOf('skein_gossip_sent_bytes_total'), membership: sumOf('skein_swim_sent_bytes_total') }
+  if (order.type === 'sent') return sentBytes()
   if (order.type === 'nodes') return (await first.nodes.list()).items.map(({ state }) => state)
   const { replicas } = order
   await first.services.create({
@@ -58,12 +59,24 @@ async function carryOut(order: IdleOrder): Promise<unknown> {
   return replicas
 }
 
+function sentBytes(): SentBytes {
+  return {
+    gossip: sumOf('skein_gossip_sent_bytes_total'),
+    membership: sumOf('skein_swim_sent_bytes_total'),
+    healthScore: Math.max(...each('skein_swim_health_score')),
+  }
+}
+
 function sumOf(metric: string): number {
-  return peers.reduce((sum, peer) => {
+  return each(metric).reduce((sum, value) => sum + value, 0)
+}
+
+function each(metric: string): number[] {
+  return peers.map((peer) => {
     const value = peer.metrics()[metric]
     if (typeof value !== 'number') throw new Error(`a peer tells no ${metric}`)
-    return sum + value
-  }, 0)
+    return value
+  })
 }
 
 process.on('message', ({ tag, order }: { readonly tag: number; readonly order: IdleOrder }) => {

@@ -63,9 +63,9 @@ export async function leaderIdleRows(): Promise<Row[]> {
       told('a follower beside it, % of a core', round(follower.percent, 2)),
       told('one of its workers, % of a core', round(worker.percent, 2)),
       told(`sent by the idle leader for gossip, ${sent}`, round(leader.gossip, 1)),
-      told(`sent by the idle leader for membership, ${sent}`, round(leader.membership, 1)),
+      told(`sent by the idle leader for membership, ${sent}`, round(leader.membership, 1), healthOf(leader)),
       told(`sent by one of its workers for gossip, ${sent}`, round(worker.gossip, 1)),
-      told(`sent by one of its workers for membership, ${sent}`, round(worker.membership, 1)),
+      told(`sent by one of its workers for membership, ${sent}`, round(worker.membership, 1), healthOf(worker)),
     ]
   } finally {
     await Promise.all(all.map((each) => each.end()))
@@ -83,26 +83,30 @@ async function spentIn(forMs: number, processes: readonly PeerProcess[]): Promis
   await pause(forMs)
   const seconds = (performance.now() - beganMs) / 1000
   const cpuMs = processes.map((each) => each.cpuMs())
-  return (await sent()).map(({ gossip, membership }, at): Spent => {
+  return (await sent()).map(({ gossip, membership, healthScore }, at): Spent => {
     const before = sentBefore[at] as SentBytes
     return {
       percent: (cpuMs[at]! - cpuMsBefore[at]!) / seconds / 10,
       gossip: (gossip - before.gossip) / seconds,
       membership: (membership - before.membership) / seconds,
+      healthScore: Math.max(before.healthScore, healthScore),
     }
   })
 }
 
-/** Of one peer, where each process has `peers` of them. */
+/** Of one peer on average, its health that of the slowest; where each process has `peers` of them. */
 function meanOf(spent: readonly Spent[], peers = 1): Spent {
   const mean = (of: (one: Spent) => number): number => spent.reduce((sum, one) => sum + of(one), 0) / spent.length / peers
   return {
     percent: mean(({ percent }) => percent),
     gossip: mean(({ gossip }) => gossip),
     membership: mean(({ membership }) => membership),
+    healthScore: Math.max(...spent.map(({ healthScore }) => healthScore)),
   }
 }
 
-function told(figure: string, value: number): Row {
-  return toTell(figure, value, null, 'less')
+const healthOf = ({ healthScore }: Spent): string => `(worst health score before and after: ${healthScore})`
+
+function told(figure: string, value: number, words = ''): Row {
+  return { ...toTell(figure, value, null, 'less'), bar: `– ${words}`.trim() }
 }
