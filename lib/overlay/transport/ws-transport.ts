@@ -140,14 +140,18 @@ class WsListener implements Listener {
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#server.close(() => resolve())
-      for (const socket of this.#upgrading.keys()) socket.destroy()
+      // Their watches end now: the port is free as soon as the system's sockets are closed, and these tell of it later.
+      for (const socket of [...this.#upgrading.keys()]) {
+        this.#settle(socket)
+        socket.destroy()
+      }
     })
     return this.#closing
   }
 
   #secure(raw: Socket): void {
     raw.on('error', () => undefined) // its end is what counts
-    if (this.#credentials.certificate === undefined) {
+    if (this.#credentials.certificate === undefined || this.#closing !== undefined) {
       this.turnedAway++
       raw.destroy()
       return

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import type { IncomingMessage } from 'node:http'
 import { get as httpsGet } from 'node:https'
 import { connect, type Socket } from 'node:net'
+import { setImmediate } from 'node:timers/promises'
 import { type TLSSocket, connect as tlsConnect } from 'node:tls'
 import t from 'tap'
 import { WebSocket } from 'ws'
@@ -85,6 +86,25 @@ t.test('a listener with half-open sockets closes', async (t) => {
   const listener = await new WsTransport({ clock: systemClock }).listen('127.0.0.1:0', server, () => t.fail('nobody comes'))
   const socket = await tcp(listener.address)
   await Promise.all([listener.close(), closed(socket)])
+})
+
+t.test('a listener that closes leaves no timer behind, however far each connection has come', async (t) => {
+  for (let opened = 1; opened <= 20; opened++) {
+    const clock = new ManualClock()
+    const listener = await new WsTransport({ clock }).listen('127.0.0.1:0', server, (connection) => connection.destroy())
+    const sockets = Array.from({ length: opened }, () => tcp(listener.address))
+    const gaveUp = new AbortController()
+    const dialling = new WsTransport({ clock: systemClock }).dial(listener.address, client, gaveUp.signal)
+    const dialled = dialling.then((connection) => connection.destroy())
+    for (let turn = 0; turn < opened; turn++) await setImmediate()
+    const closing = listener.close()
+    const refused = await Promise.allSettled(sockets)
+    for (const socket of refused) if (socket.status === 'fulfilled') socket.value.destroy()
+    gaveUp.abort()
+    await Promise.allSettled([dialled])
+    await closing
+    t.equal(clock.pending, 0)
+  }
 })
 
 t.test('a stranger learns that TLS is spoken, and nothing else: no certificate, no name, no word', async (t) => {
