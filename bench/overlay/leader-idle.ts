@@ -50,8 +50,7 @@ export async function leaderIdleRows(): Promise<Row[]> {
     await pause(settleMs)
     const leads = await Promise.all(managers.map((manager) => manager.ask({ type: 'leads' })))
     const spent = await spentIn(measureMs, all)
-    const states = (await founder.ask({ type: 'nodes' })) as string[]
-    const ready = states.filter((state) => state === 'ready').length
+    const ready = await founder.readyNodes()
     if (ready !== managers.length + workersTotal) throw new Error(`only ${ready} nodes are ready`)
     const ofManagers = spent.slice(0, managers.length)
     const leader = meanOf(ofManagers.filter((_, at) => leads[at] === true))

@@ -44,6 +44,12 @@ export class PeerProcess {
     })
   }
 
+  /** Nodes that are ready, as its first peer, a manager, knows them. */
+  async readyNodes(): Promise<number> {
+    const states = (await this.ask({ type: 'nodes' })) as string[]
+    return states.filter((state) => state === 'ready').length
+  }
+
   /** Milliseconds of processor time so far; NaN where the system does not tell. */
   cpuMs(): number {
     return cpuMsOf([this.child.pid as number]) ?? Number.NaN

@@ -49,8 +49,7 @@ export async function peersFormedRows(peers: number): Promise<Row[]> {
 
 async function untilReady(manager: PeerProcess, peers: number, endMs: number): Promise<void> {
   for (;;) {
-    const states = (await manager.ask({ type: 'nodes' })) as string[]
-    const ready = states.filter((state) => state === 'ready').length
+    const ready = await manager.readyNodes()
     if (ready === peers) return
     if (performance.now() > endMs) throw new Error(`only ${ready} of ${peers} peers are ready after ${withinMs / 1000} s`)
     await pause(askEveryMs)

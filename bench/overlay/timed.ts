@@ -31,6 +31,12 @@ const shortSeeds = { 3: 10, 100: 5, 1000: 1, 10000: 0 }
 const spreadMax = 1.5
 const leaderHolds = "the leader's membership holds it failed (its scheduler's verdict follows after a grace)"
 
+/** Until the first, all, and the leader know. */
+function deathOf(lost: 'process' | 'machine', members: number, seed: number): readonly (number | undefined)[] {
+  const { firstMs, allMs, leaderMs } = detectDeath({ members, seed }, lost)
+  return [firstMs, allMs, leaderMs]
+}
+
 const scenarios: readonly Scenario[] = [
   {
     figures: [
@@ -38,10 +44,7 @@ const scenarios: readonly Scenario[] = [
       { name: 'T2 process killed, all know', bars: { 3: 500, 100: 1000, 1000: 1500, 10000: 2000 }, memberlist: allOf },
       { name: `T17 process killed, ${leaderHolds}`, bars: { 3: 500, 100: 700, 1000: 700, 10000: 700 } },
     ],
-    run: (members, seed) => {
-      const { firstMs, allMs, leaderMs } = detectDeath({ members, seed }, 'process')
-      return [firstMs, allMs, leaderMs]
-    },
+    run: (members, seed) => deathOf('process', members, seed),
   },
   {
     figures: [
@@ -49,10 +52,7 @@ const scenarios: readonly Scenario[] = [
       { name: 'T4 machine lost, all know', bars: { 3: 4200, 100: 6500, 1000: 9600, 10000: 12_000 }, memberlist: allOf },
       { name: `T17 machine lost, ${leaderHolds}`, bars: { 3: 4200, 100: 6200, 1000: 9200, 10000: 11_200 } },
     ],
-    run: (members, seed) => {
-      const { firstMs, allMs, leaderMs } = detectDeath({ members, seed }, 'machine')
-      return [firstMs, allMs, leaderMs]
-    },
+    run: (members, seed) => deathOf('machine', members, seed),
   },
   {
     figures: [

@@ -86,8 +86,7 @@ export class Worker {
    */
   async shutFence(why: string): Promise<void> {
     this.#fence.shut(why)
-    const fenced = [...this.#runners.values()].filter(({ task }) => task.spec.selfFenceAfterMs !== undefined)
-    await Promise.all(fenced.map((runner) => this.#guarded(runner.halt(why))))
+    await Promise.all(this.#fenced.map((runner) => this.#guarded(runner.halt(why))))
   }
 
   /** States of all tasks here, by id. */
@@ -103,7 +102,7 @@ export class Worker {
 
   /** Whether any task here stops itself without a manager, ended or not. */
   get hasFenced(): boolean {
-    return [...this.#runners.values()].some(({ task }) => task.spec.selfFenceAfterMs !== undefined)
+    return this.#fenced.length > 0
   }
 
   runner(id: string): TaskRunner | undefined {
@@ -180,6 +179,10 @@ export class Worker {
     await Promise.all([...this.#runners.values()].map((runner) => this.#guarded(runner.leave())))
     await Promise.all(this.#removals)
     this.#keepPayloadsOf([])
+  }
+
+  get #fenced(): readonly TaskRunner[] {
+    return [...this.#runners.values()].filter(({ task }) => task.spec.selfFenceAfterMs !== undefined)
   }
 
   *#fencedTasks(): Generator<FencedTask, void> {

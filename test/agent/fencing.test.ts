@@ -6,21 +6,16 @@ import type { AssignedTask } from '../../lib/api/session.js'
 import { SkeinError } from '../../lib/base/errors.js'
 import { momentOf } from '../../lib/base/moment.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
+import { SetClock } from '../base/set-clock.js'
 import { type Bench, bench } from './bench.js'
 import { aTask, complete, FakeUnit, incremental, settle } from './fakes.js'
 
 const afterMs = 10_000
 
 /** Its machine can be suspended: the monotonic clock stands still with its timers, the wall's goes on. */
-class SuspendedClock extends ManualClock {
-  #aheadMs = 0
-
-  override wallMs(): number {
-    return super.wallMs() + this.#aheadMs
-  }
-
+class SuspendedClock extends SetClock {
   suspend(forMs: number): void {
-    this.#aheadMs += forMs
+    this.aheadMs += forMs
   }
 }
 

@@ -3,6 +3,7 @@ import { type Deferred, deferred } from '../../lib/base/deferred.js'
 import { Contacts } from '../../lib/dispatcher/contacts.js'
 import { Standing } from '../../lib/dispatcher/standing.js'
 import { ManualClock } from '../../lib/testing/manual-clock.js'
+import { SetClock } from '../base/set-clock.js'
 
 async function turns(): Promise<void> {
   for (let turn = 0; turn < 4; turn++) await Promise.resolve()
@@ -55,16 +56,11 @@ t.test('without a majority it grows old: one round at a time, and another after 
 })
 
 t.test('a leader whose machine slept is not sure of the time it slept', async (t) => {
-  let aheadMs = 0
-  class SuspendedClock extends ManualClock {
-    override wallMs(): number {
-      return super.wallMs() + aheadMs
-    }
-  }
-  const { rounds, standing } = begun(new SuspendedClock())
+  const clock = new SetClock()
+  const { rounds, standing } = begun(clock)
   rounds[0]?.resolve()
   await turns()
-  aheadMs = 3_600_000
+  clock.aheadMs = 3_600_000
   t.equal(standing.agoMs(), 3_600_000)
   standing.end()
 })

@@ -3,7 +3,7 @@ import type { RenewAnswer } from '../../lib/api/join.js'
 import { CertificateKeeper } from '../../lib/peer/certificate-keeper.js'
 import { issueFrom, type KeyPair, lifetimes } from '../../lib/security/index.js'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
-import { SetClock } from './set-clock.js'
+import { SetClock } from '../base/set-clock.js'
 
 const [hourMs, dayMs] = [3_600_000, 86_400_000]
 const authority = await TestAuthority.make()

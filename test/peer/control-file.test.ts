@@ -6,7 +6,7 @@ import { ControlFile } from '../../lib/peer/control-file.js'
 import type { StateDir } from '../../lib/peer/state-dir.js'
 import { formatKeyString, lifetimes, type OwnCertificate } from '../../lib/security/index.js'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
-import { SetClock } from './set-clock.js'
+import { SetClock } from '../base/set-clock.js'
 
 const [minuteMs, hourMs, dayMs] = [60_000, 3_600_000, 86_400_000]
 

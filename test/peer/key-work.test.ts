@@ -9,7 +9,7 @@ import { KeyWork } from '../../lib/peer/key-work.js'
 import { OwnKeys } from '../../lib/peer/own-keys.js'
 import { checkTime, issueFrom, type KeyPair, lifetimes, makeKeyPair, readCertificate } from '../../lib/security/index.js'
 import { TestAuthority } from '../../lib/testing/test-authority.js'
-import { SetClock } from './set-clock.js'
+import { SetClock } from '../base/set-clock.js'
 
 const [hourMs, dayMs] = [3_600_000, 86_400_000]
 const authority = await TestAuthority.make()

@@ -223,7 +223,6 @@ export class SwimCore {
       let changes = 0
       for (const record of records) if (this.#ledger.learn(record, origin, from)) changes++
       if (message.type === 'share') this.#sync.learned(changes)
-      if (this.#local.table.get(from) !== undefined) this.#heard.set(from, Math.trunc(nowMs))
       if (this.#hear(packet)) this.#answer(packet, lane)
     })
   }
@@ -329,6 +328,8 @@ export class SwimCore {
   /** What the sender's own numbers say; false when its message is not worth an answer. */
   #hear({ from, epoch, incarnation, message }: Packet): boolean {
     const held = this.#local.table.get(from)
+    // Senders that were made up leave nothing behind.
+    if (held !== undefined) this.#heard.set(from, Math.trunc(this.#local.nowMs))
     if (held === undefined || epoch > held.epoch) {
       this.#sync.pullMissed(from, [from])
       return true

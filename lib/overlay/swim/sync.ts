@@ -139,9 +139,11 @@ export class Sync {
     let byId: ReadonlyMap<NodeId, Brief> | undefined
     // Each record is looked up once: of thousands that is most of what a synchronisation costs. Most stand where they stand in the other table.
     for (const [at, record] of table.inBuckets(buckets, count).entries()) {
-      const beside = briefs[at]
-      if (beside?.id !== record.id) byId ??= new Map(briefs.map((each) => [each.id, each]))
-      const brief = beside?.id === record.id ? beside : byId?.get(record.id)
+      let brief = briefs[at]
+      if (brief?.id !== record.id) {
+        byId ??= new Map(briefs.map((each) => [each.id, each]))
+        brief = byId.get(record.id)
+      }
       if (brief === undefined) {
         if (isHere(record)) given.push(record)
         continue

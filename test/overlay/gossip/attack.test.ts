@@ -112,37 +112,18 @@ function holding(rows: number): Space {
   return space
 }
 
+/** The next version of w1, whose tombstones before it are forgotten. */
+function forgetting(version: number, rows: readonly Row[]): GossipMessage {
+  const [from, gc] = [version - 1, version - 1]
+  const delta: Delta = { owner: 'w1', epoch: 1, from, to: version, gc, max: version, reset: false, rows }
+  return { type: 'deltas', scope: 's', deltas: [delta], push: true }
+}
+
 /** Small messages of w1 that may have a manager walk through all rows of it, each of its kind; `next` counts up with every message. */
 const smallMessages: Readonly<Record<string, (max: number, next: number) => GossipMessage>> = {
-  'forgets one tombstone after another': (max, next) => {
-    const version = max + next
-    const rows: Row[] = [{ table: 'l', key: 'gone', version, value: undefined }]
-    const delta: Delta = {
-      owner: 'w1',
-      epoch: 1,
-      from: version - 1,
-      to: version,
-      gc: version - 1,
-      max: version,
-      reset: false,
-      rows,
-    }
-    return { type: 'deltas', scope: 's', deltas: [delta], push: true }
-  },
-  'forgets tombstones where there are none': (max, next) => {
-    const version = max + next
-    const delta: Delta = {
-      owner: 'w1',
-      epoch: 1,
-      from: version - 1,
-      to: version,
-      gc: version - 1,
-      max: version,
-      reset: false,
-      rows: [],
-    }
-    return { type: 'deltas', scope: 's', deltas: [delta], push: true }
-  },
+  'forgets one tombstone after another': (max, next) =>
+    forgetting(max + next, [{ table: 'l', key: 'gone', version: max + next, value: undefined }]),
+  'forgets tombstones where there are none': (max, next) => forgetting(max + next, []),
   'puts everything in doubt again and again': (max, next) => {
     const delta: Delta = { owner: 'w1', epoch: 1, from: 0, to: 0, gc: max + next, max: 2 ** 50, reset: true, rows: [] }
     return { type: 'deltas', scope: 's', deltas: [delta], push: true }
